@@ -1,0 +1,85 @@
+"""What a person sees while a stage runs: progress, notes, one-sentence errors.
+
+Nothing here can change a result, so `reprotune deps` leaves this module out of every stage's dependencies.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from tqdm import tqdm
+
+from reprotune.errors import UserError
+
+Item = TypeVar("Item")
+
+TIMINGS_DIRECTORY = Path(".reprotune/timings")
+CRASH_DIRECTORY = Path(".reprotune/crashes")
+
+
+def note(text: str) -> None:
+    """Print one line for the person who watches; standard error, so that standard output stays data."""
+    tqdm.write(text, file=sys.stderr)
+
+
+def progress(items: Iterable[Item], description: str, total: int | None = None) -> Iterator[Item]:
+    """Yield `items` behind a progress bar."""
+    with progress_bar(description, total) as bar:
+        for item in items:
+            yield item
+            bar.update()
+
+
+def progress_bar(description: str, total: int | None = None, unit: str = "it") -> "tqdm[None]":
+    """Return a bar to be moved by hand with `.update(n)`, used as a context manager.
+
+    In a log file (no terminal) it prints at most one line every ten seconds.
+    """
+    return tqdm(
+        desc=description,
+        total=total,
+        mininterval=0.1 if sys.stderr.isatty() else 10.0,
+        unit=unit,
+        unit_scale=unit != "it",
+        dynamic_ncols=True,
+        file=sys.stderr,
+        ascii=True,
+    )
+
+
+def run_stage(name: str, main: Callable[[], None]) -> None:
+    """Run a stage's `main`, keep its wall time for the summary table, and turn faults into one sentence.
+
+    Exits with 1 after a `UserError` (sentence on standard error) or an unexpected fault (its traceback goes to
+    `.reprotune/crashes/`, its name to the user), and with 130 after Ctrl-C.
+    """
+    started = time.perf_counter()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"{name}: error: {error}")
+    except KeyboardInterrupt:
+        print(f"{name}: interrupted; `dvc repro` continues from the last saved progress", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        CRASH_DIRECTORY.mkdir(parents=True, exist_ok=True)
+        crash_file = CRASH_DIRECTORY / f"{name.replace('@', '-')}.txt"
+        crash_file.write_text(traceback.format_exc(), encoding="utf-8")
+        sys.exit(
+            f"{name}: error: unexpected {type(error).__name__} ({error}); this is a fault of Reprotune: "
+            f"please report it with the file {crash_file}"
+        )
+    record_seconds(name, time.perf_counter() - started)
+
+
+def record_seconds(name: str, seconds: float) -> None:
+    """Keep the wall time of the latest finished run of `name`, for the summary table only."""
+    TIMINGS_DIRECTORY.mkdir(parents=True, exist_ok=True)
+    temporary = TIMINGS_DIRECTORY / f"{name}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps({"stage": name, "seconds": round(seconds, 3)}), encoding="utf-8")
+    temporary.replace(TIMINGS_DIRECTORY / f"{name}.json")

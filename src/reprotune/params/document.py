@@ -1,0 +1,39 @@
+"""The whole of params.yaml, for commands and tests; a stage loads only its own section."""
+
+from pathlib import Path
+from typing import Self
+
+from reprotune.params.fetch import BaseParams, DatasetParams
+from reprotune.params.finetune import FinetuneParams
+from reprotune.params.format import FormatParams
+from reprotune.params.generate import GenerateParams
+from reprotune.params.judge import JudgeParams
+from reprotune.params.schema import PARAMS_FILE, Section, read_document
+from reprotune.params.split import SplitParams
+from reprotune.params.tokenize import TokenizeParams
+
+
+class FetchParams(Section):
+    """Where the data and the base model come from."""
+
+    dataset: DatasetParams
+    """The instruction records."""
+    base: BaseParams
+    """The pretrained model."""
+
+
+class Document(Section):
+    """Every section of params.yaml."""
+
+    fetch: FetchParams
+    split: SplitParams
+    format: FormatParams
+    tokenize: TokenizeParams
+    finetune: FinetuneParams
+    generate: GenerateParams
+    judge: JudgeParams
+
+    @classmethod
+    def read(cls, path: Path = PARAMS_FILE) -> Self:
+        """Read and check the whole file; raises `UserError` naming every fault."""
+        return cls.parse("params", read_document(path), path)

@@ -1,0 +1,51 @@
+"""Sections `fetch.dataset` and `fetch.base`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reprotune.params.schema import Section
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+
+
+class ColumnNames(Section):
+    """Which column of the source plays which part, e.g. `instruction: question`."""
+
+    instruction: str = "instruction"
+    """Column with the task in words; every usable row has it."""
+    input: str = "input"
+    """Column with the task's material; a missing column, null or empty text all mean no input."""
+    output: str = "output"
+    """Column with the wanted answer; every usable row has it."""
+    category: str = "category"
+    """Column with the kind of task, for scores per category; may be absent."""
+
+
+class DatasetParams(Section):
+    """Where the instruction records come from and which rows are usable."""
+
+    source: str = Field(min_length=1)
+    """`embedded`, a path, or an http(s) URL of JSON, JSONL, CSV, TSV or Parquet, plain or gzipped."""
+    format: Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
+    """File format; `auto` goes by the file name, then by the first bytes."""
+    sha256: Sha256 | None
+    """Expected SHA-256 of the source file as fetched; null: not checked, only printed."""
+    columns: ColumnNames
+    """Which column of the source plays which part."""
+    max_chars: int = Field(ge=1)
+    """Rows with a longer instruction, input or output (in characters) are rejected."""
+    on_bad_row: Literal["reject", "fail"]
+    """`reject` sets unusable rows aside in rejected.parquet; `fail` stops at the first."""
+    max_rejected_fraction: float = Field(ge=0, le=1)
+    """Fail when more than this share of the rows is unusable."""
+
+
+class BaseParams(Section):
+    """Which pretrained model is fine-tuned."""
+
+    source: str = Field(min_length=1)
+    """`embedded`, a folder in Hugging Face layout, or `gpt2`, `gpt2-medium`, `gpt2-large`, `gpt2-xl` from the hub."""
+    revision: CommitHash | None
+    """Commit of the hub repository; null: the commit pinned by this version of Reprotune."""

@@ -1,0 +1,66 @@
+"""Section `finetune`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from reprotune.params.schema import Section
+
+
+class LoraParams(Section):
+    """Low-rank adapters; used with `method: lora`."""
+
+    rank: int = Field(ge=1)
+    """Rank of the update of each weight matrix."""
+    alpha: float = Field(gt=0)
+    """The update is scaled by alpha / rank."""
+
+
+class FinetuneParams(Section):
+    """How the base model is trained on the instruction rows."""
+
+    init: Literal["base", "random"]
+    """Start from the base model's weights, or (as a control) from random weights of the same shape."""
+    method: Literal["full", "lora"]
+    """Train all weights, or only low-rank adapters that are merged on save."""
+    lora: LoraParams
+    """Adapter shape for `method: lora`."""
+    epochs: int = Field(ge=1)
+    """Passes over the training rows."""
+    batch_size: int = Field(ge=1)
+    """Rows per optimizer step, over all micro-batches and devices."""
+    drop_last: bool
+    """Leave out the rows of an epoch that do not fill a batch."""
+    batching: Literal["static", "dynamic", "bucketed", "packed"]
+    """How a batch is laid out: padded to the longest row of all, padded to its own longest row, rows of like length
+    together, or without padding (rows isolated from one another)."""
+    micro_batch_tokens: int = Field(ge=1)
+    """Most tokens (padding included) in one forward pass; a larger batch is accumulated. A memory knob."""
+    mask_instruction: bool
+    """Learn from the response only (true) or from prompt and response (false, the chapter's way)."""
+    learning_rate: float = Field(gt=0)
+    """Peak learning rate of AdamW."""
+    schedule: Literal["constant", "cosine"]
+    """Learning rate after the warm-up: constant, or a cosine down to `min_learning_rate`."""
+    warmup_fraction: float = Field(ge=0, le=1)
+    """Share of all steps over which the learning rate rises linearly from near zero."""
+    min_learning_rate: float = Field(ge=0)
+    """Learning rate at the end of the cosine."""
+    weight_decay: float = Field(ge=0)
+    """AdamW's decoupled weight decay."""
+    decay_all: bool
+    """Decay biases, norms and embeddings too (the chapter's way) instead of the weight matrices alone."""
+    beta1: float = Field(ge=0, lt=1)
+    """AdamW's decay rate of the mean gradient."""
+    beta2: float = Field(ge=0, lt=1)
+    """AdamW's decay rate of the mean squared gradient."""
+    grad_clip: float | None = Field(gt=0)
+    """Largest norm of the gradient; null: not clipped."""
+    eval_every: int | None = Field(ge=1)
+    """Steps between validations; null: once an epoch. Each uses the whole validation set."""
+    early_stopping_patience: int | None = Field(ge=1)
+    """Stop after this many validations without a new best; null: never."""
+    precision: Literal["auto", "fp32", "bf16"]
+    """Arithmetic of matrix products; weights stay float32. `auto`: bf16 where the hardware is fast at it."""
+    seed: int = Field(ge=0)
+    """Seed of the row order, of random initial weights and of adapters."""

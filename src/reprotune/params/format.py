@@ -1,0 +1,16 @@
+"""Section `format`."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from reprotune.params.schema import Section
+
+
+class FormatParams(Section):
+    """How a record becomes the text the model sees."""
+
+    template: str = Field(min_length=1)
+    """`alpaca`, `phi3`, or the path of a Jinja template of your own (ending in .jinja)."""
+    response_header: Literal["in_prompt", "in_response"]
+    """Whether the template's response header ends the prompt, or the model has to write it (the chapter's way)."""

@@ -1,0 +1,58 @@
+"""How params.yaml is read: YAML 1.2 as DVC reads it, strict types, every fault of a section listed at once."""
+
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from reprotune.errors import UserError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """Base of every section: unknown keys are refused, values never change type silently, fields are documented."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
+
+    @classmethod
+    def load(cls, name: str, path: Path = PARAMS_FILE) -> Self:
+        """Read the section with the dotted `name`, e.g. `fetch.dataset`; raises `UserError` naming every fault."""
+        value: Any = read_document(path)
+        for key in name.split("."):
+            if not isinstance(value, dict) or key not in value:
+                raise UserError(f"{path}: section {name} is missing: add it (`reprotune params` shows every key)")
+            value = value[key]
+        return cls.parse(name, value, path)
+
+    @classmethod
+    def parse(cls, name: str, value: Any, path: Path = PARAMS_FILE) -> Self:
+        """Check a section's value; raises `UserError` naming every fault."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            faults = "; ".join(_sentence(name, dict(fault)) for fault in error.errors())
+            raise UserError(f"{path}: {faults}") from error
+
+
+def read_document(path: Path = PARAMS_FILE) -> Any:
+    """Parse a YAML 1.2 file (so `1e-3` is a number, as it is for DVC) into plain dictionaries and lists."""
+    if not path.is_file():
+        raise UserError(
+            f"{path} is missing: run from the folder that holds it, or restore it with `git checkout {path}`"
+        )
+    try:
+        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except YAMLError as error:
+        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+
+
+def _sentence(section: str, fault: dict[str, Any]) -> str:
+    location = ".".join([section, *(str(part) for part in fault["loc"])])
+    if fault["type"] == "extra_forbidden":
+        return f"{location} is not a known key (`reprotune params` lists them)"
+    if fault["type"] == "missing":
+        return f"{location} is missing"
+    return f"{location}: {fault['msg'][0].lower()}{fault['msg'][1:]}, but it is {fault['input']!r}"

@@ -1,0 +1,30 @@
+"""Section `split`."""
+
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from reprotune.params.schema import Section
+
+
+class SplitParams(Section):
+    """How records are divided into train, test and validation."""
+
+    train: float = Field(gt=0, lt=1)
+    """Share of the records for training."""
+    test: float = Field(gt=0, lt=1)
+    """Share for the test set; validation takes the rest."""
+    order: Literal["file", "shuffled"]
+    """`file`: train, then test, then validation, in file order; `shuffled`: drawn with `seed`."""
+    seed: int = Field(ge=0)
+    """Seed of the shuffle; no effect with `order: file`."""
+    group_near_duplicates: bool
+    """Keep rows whose instruction and input (nearly) repeat each other in one split."""
+    near_duplicate_similarity: float = Field(gt=0, le=1)
+    """Jaccard similarity of character 5-grams from which two rows count as near-duplicates."""
+
+    @model_validator(mode="after")
+    def _leave_rows_for_validation(self) -> Self:
+        if self.train + self.test >= 1:
+            raise ValueError("train + test should be below 1, so that validation gets rows")
+        return self
