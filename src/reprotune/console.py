@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Never, TypeVar
 
 from tqdm import tqdm
 
@@ -35,7 +35,7 @@ def progress(items: Iterable[Item], description: str, total: int | None = None) 
             bar.update()
 
 
-def progress_bar(description: str, total: int | None = None, unit: str = "it") -> "tqdm[None]":
+def progress_bar(description: str, total: int | None = None, unit: str = "it") -> "tqdm[Never]":
     """Return a bar to be moved by hand with `.update(n)`, used as a context manager.
 
     In a log file (no terminal) it prints at most one line every ten seconds.
