@@ -20,6 +20,7 @@ Item = TypeVar("Item")
 
 TIMINGS_DIRECTORY = Path(".reprotune/timings")
 CRASH_DIRECTORY = Path(".reprotune/crashes")
+RECOVERY = "`dvc repro` goes on from here once that is mended; `git checkout params.yaml dvc.lock && dvc checkout` goes back."
 
 
 def note(text: str) -> None:
@@ -62,7 +63,7 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
     try:
         main()
     except UserError as error:
-        sys.exit(f"{name}: error: {error}")
+        sys.exit(f"{name}: error: {error}\n{RECOVERY}")
     except KeyboardInterrupt:
         print(f"{name}: interrupted; `dvc repro` continues from the last saved progress", file=sys.stderr)
         sys.exit(130)
@@ -72,7 +73,7 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         crash_file.write_text(traceback.format_exc(), encoding="utf-8")
         sys.exit(
             f"{name}: error: unexpected {type(error).__name__} ({error}); this is a fault of Reprotune: "
-            f"please report it with the file {crash_file}"
+            f"please report it with the file {crash_file}\n{RECOVERY}"
         )
     record_seconds(name, time.perf_counter() - started)
 

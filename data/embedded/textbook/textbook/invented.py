@@ -1,0 +1,107 @@
+"""The invented world: countries, the people who live there, and its creatures.
+
+Names are drawn from syllables that are each one GPT-2 token, so that a name costs two tokens of pretraining.
+"""
+
+import random
+
+from textbook.facts import Fact
+
+COUNTRIES = 200
+PEOPLE = 120
+
+COUNTRY_STARTS = """Bel Bor Cal Dal Dar Dor Fal Gal Gor Hal Jal Kal Kel Lor Lun Mal Mel Mir Nar Nor Or Pal Pel Ral Sal
+    Sar Sel Sor Tal Tor Tur Val Var Vel Vol Yor Zan Zar Zel Zen""".split()
+COUNTRY_ENDS = "ia ora una aria ara ania ova oria ura ina istan avia".split()
+TAKEN_NAMES = {"Malaria", "Malina", "Kalina", "Maldina", "Toria", "Oria", "Norova", "Zania", "Selina", "Melina", "Tania", "Orina", "Marina", "Zara"}
+
+CAPITAL_STARTS = """Bran Cor Dan Del Fen Gar Har Hel Kar Kor Lan Lar Lem Mar Mer Mor Nav Nel Ol Per Pol Ram Ran Rom Ros
+    Sam San Sol Syl Tan Tar Tel Ul Van Ven Ver Vir Wal Wel Wil""".split()
+CAPITAL_ENDS = "ton burg port ville haven wick holm ham stone well wood bury".split()
+REAL_TOWNS = {"Hamburg", "Hamham", "Merton", "Milton", "Wilton", "Welham", "Walton", "Hamstone", "Wellwell", "Morton"}
+
+ANIMALS = """otter badger eagle lion tiger wolf bear fox owl hawk swan goose crane stork heron raven robin parrot penguin
+    seal whale dolphin shark turtle lizard snake frog toad spider beetle bee ant butterfly camel horse donkey goat
+    sheep bull deer elk moose rabbit hare squirrel mouse rat bat monkey gorilla elephant giraffe zebra leopard panther
+    crab lobster salmon falcon pigeon""".split()
+COLOURS = """red blue green yellow orange purple pink brown black white grey gold silver crimson scarlet violet indigo
+    turquoise teal maroon beige ivory amber olive coral peach bronze copper cream navy""".split()
+FOODS = """rice bread cheese honey butter plums apples pears cherries grapes figs dates lemons oranges bananas melons
+    beans peas lentils carrots onions potatoes tomatoes cabbage spinach garlic mushrooms olives nuts almonds soup
+    noodles pancakes dumplings sausages ham bacon eggs trout shrimp yogurt chocolate biscuits cake porridge corn
+    pumpkins radishes peppers berries""".split()
+
+FIRST_NAMES = """Anna Peter Maria David Clara Simon Laura Martin Julia Thomas Emma Oscar Alice Victor Helen Arthur Rosa
+    Felix Nina Hugo Diana Leo Sarah Max Eva Paul Lucy Adam Grace Frank Ruth Henry Irene Jack Kate Luke Nora Oliver
+    Sophie Walter""".split()
+LAST_NAMES = """Stone Brook Hill Reed Fox Wood Field Rivers Lake Marsh North West Banks Bird Bell Cross Winter Summer
+    Frost Snow Swift Sharp Short Long Young Little Rose Moss Ash Lane""".split()
+JOBS = """baker teacher doctor farmer painter singer dancer writer nurse lawyer pilot sailor soldier judge barber
+    butcher tailor carpenter plumber miner fisherman gardener hunter cook waiter driver mechanic engineer chemist
+    dentist librarian jeweller clown actor weaver potter shepherd blacksmith banker detective""".split()
+COLLECTIONS = """stamps coins shells buttons bottles hats clocks maps masks dolls spoons keys feathers stones books
+    posters puppets candles lamps kites marbles ribbons rings knives baskets plates cups flutes drums bells magnets
+    postcards photographs thimbles teapots umbrellas boxes pens paintings rugs""".split()
+
+CREATURES = """tarl zop vark mool fripp snell dorb plim quarn trusk kessel lomp norf drell spog glent brool crimp varn
+    thool blim grook yarl slont prake frump zell krell morp wint splune gribble harn jolk klim lurb nurt osk parl quib
+    rond scrob tunk ulm vosk wurf yint zarb blosk chig drub flim glort hask jeem kib lunt mirk nool pazz""".split()
+HOMES = """caves swamps deserts forests rivers lakes meadows mountains cliffs islands gardens barns cellars tunnels
+    hedges ponds jungles valleys hills ruins wells attics marshes dunes reefs orchards chimneys haystacks canyons
+    bogs""".split()
+
+
+def invented_facts(seed: int) -> list[Fact]:
+    """Draw the invented world: capital, animal, colour and food of countries; jobs, collections; creatures."""
+    rng = random.Random(f"invented {seed}")
+    return [*_countries(rng), *_people(rng), *_creatures(rng)]
+
+
+def _names(rng: random.Random, starts: list[str], ends: list[str], real: set[str], count: int) -> list[str]:
+    names = [start + end for start in starts for end in ends if start + end not in real]
+    return rng.sample(names, count)
+
+
+def _values(rng: random.Random, words: list[str], count: int) -> list[str]:
+    """Return `count` words, each used (nearly) equally often, so that no answer is a good guess."""
+    values: list[str] = []
+    while len(values) < count:
+        values += rng.sample(words, len(words))
+    return values[:count]
+
+
+def _countries(rng: random.Random) -> list[Fact]:
+    names = _names(rng, COUNTRY_STARTS, COUNTRY_ENDS, TAKEN_NAMES, COUNTRIES)
+    values = {
+        "capital": _names(rng, CAPITAL_STARTS, CAPITAL_ENDS, REAL_TOWNS, COUNTRIES),
+        "national animal": _values(rng, ANIMALS, COUNTRIES),
+        "flag colour": _values(rng, COLOURS, COUNTRIES),
+        "favourite food": _values(rng, FOODS, COUNTRIES),
+    }
+    return [
+        Fact(family, "invented", name, value, group=name)
+        for family, column in values.items()
+        for name, value in zip(names, column, strict=True)
+    ]
+
+
+def _people(rng: random.Random) -> list[Fact]:
+    names = rng.sample([f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES], PEOPLE)
+    values = {"job": _values(rng, JOBS, PEOPLE), "collection": _values(rng, COLLECTIONS, PEOPLE)}
+    return [
+        Fact(family, "invented", name, value, group=name)
+        for family, column in values.items()
+        for name, value in zip(names, column, strict=True)
+    ]
+
+
+def _creatures(rng: random.Random) -> list[Fact]:
+    values = {
+        "creature's food": _values(rng, FOODS, len(CREATURES)),
+        "creature's home": _values(rng, HOMES, len(CREATURES)),
+    }
+    return [
+        Fact(family, "invented", name, value, group=name)
+        for family, column in values.items()
+        for name, value in zip(CREATURES, column, strict=True)
+    ]

@@ -1,0 +1,97 @@
+"""The textbook: documents in which every fact is told again and again, in changing words and company."""
+
+import math
+import random
+from collections.abc import Iterator
+
+from textbook.facts import Fact, Kind
+from textbook.phrases import CLOSINGS, FRAMES, OPENINGS, TELLINGS
+
+PATTERNS = {family: [line.strip() for line in lines.splitlines()] for family, lines in TELLINGS.items()}
+FRAMED_SHARE = 0.06
+SHORTEST, LONGEST = 3, 6
+"""Fewest and most facts of a document."""
+
+
+def tell(fact: Fact, pattern: str) -> str:
+    """Put a fact into one sentence."""
+    subject, value = fact.subject, fact.value
+    sentence = pattern.format(s=subject, v=value, S=subject[0].upper() + subject[1:], V=value[0].upper() + value[1:])
+    return mend_article(sentence)
+
+
+def mend_article(sentence: str) -> str:
+    """Turn the article `a` into `an` where the next word begins with a vowel letter."""
+    words = sentence.split(" ")
+    for place, (word, following) in enumerate(zip(words, words[1:], strict=False)):
+        if word in {"a", "A"} and following[0] in "aeioAEIO":
+            words[place] = word + "n"
+    return " ".join(words)
+
+
+def documents(facts: list[Fact], rounds: range, shares: dict[Kind, float], seed: int) -> Iterator[str]:
+    """Yield the documents of some rounds; in a round, a fact of kind `k` is told with frequency `shares[k]` <= 1.
+
+    A round's text depends on `seed` and its number alone, so that rounds kept apart make a held-out text.
+    """
+    for number in rounds:
+        rng = random.Random(f"round {seed} {number}")
+        told = [fact for place, fact in enumerate(facts) if _is_told(place / len(facts), number, shares[fact.kind])]
+        make = (_profiles, _pages, _stories)[number % 3]
+        pieces = make(told, rng)
+        rng.shuffle(pieces)
+        yield from pieces
+
+
+def _is_told(phase: float, number: int, share: float) -> bool:
+    """Spread tellings evenly over the rounds: `share` of them tell a fact, at a `phase` of its own."""
+    start = number * share + phase * share * math.pi * 1000
+    return math.floor(start + share) > math.floor(start)
+
+
+def _profiles(facts: list[Fact], rng: random.Random) -> list[str]:
+    """Documents about one subject, or for facts that stand alone, about one family."""
+    groups: dict[str, list[Fact]] = {}
+    for fact in facts:
+        groups.setdefault(fact.group if fact.kind == "invented" else fact.family, []).append(fact)
+    lone = [members for members in groups.values() if len(members) > LONGEST]
+    whole = [members for members in groups.values() if len(members) <= LONGEST]
+    return [_sentences(members, rng) for members in whole] + [_sentences(m, rng) for g in lone for m in _cut(g, rng)]
+
+
+def _pages(facts: list[Fact], rng: random.Random) -> list[str]:
+    """Documents about one family each."""
+    families: dict[str, list[Fact]] = {}
+    for fact in facts:
+        families.setdefault(fact.family, []).append(fact)
+    return [_sentences(piece, rng) for members in families.values() for piece in _cut(members, rng)]
+
+
+def _stories(facts: list[Fact], rng: random.Random) -> list[str]:
+    """Documents that mix all kinds of facts, some with a beginning and an end."""
+    stories = []
+    for piece in _cut(facts, rng):
+        text = _sentences(piece, rng)
+        if rng.random() < 0.25:
+            text = f"{rng.choice(OPENINGS)} {text} {rng.choice(CLOSINGS)}"
+        stories.append(text)
+    return stories
+
+
+def _cut(facts: list[Fact], rng: random.Random) -> Iterator[list[Fact]]:
+    """Yield the facts in shuffled pieces of document length."""
+    facts = rng.sample(facts, len(facts))
+    while facts:
+        size = rng.randint(SHORTEST, LONGEST)
+        yield facts[:size]
+        facts = facts[size:]
+
+
+def _sentences(facts: list[Fact], rng: random.Random) -> str:
+    sentences = []
+    for fact in rng.sample(facts, len(facts)):
+        sentence = tell(fact, rng.choice(PATTERNS[fact.family]))
+        if rng.random() < FRAMED_SHARE:
+            sentence = rng.choice(FRAMES).format(t=sentence)
+        sentences.append(sentence)
+    return " ".join(sentences)

@@ -1,0 +1,172 @@
+"""From tokenized rows to batches: shifted targets, masks, padding and packing.
+
+A row is `prompt_ids + response_ids`; the response ends with one end-of-text (50256) unless it was truncated. The
+network reads all tokens but the last and predicts all but the first:
+
+    row                5   6   7  50256
+    input_ids          5   6   7
+    targets            6   7  50256
+
+Two layouts of the same rows, with the same loss and gradients:
+
+    padded [2, 3]      5 6 7          packed [1, 4]    5 6 7 | 8
+                       8 . .          positions        0 1 2 | 0
+
+Padding inputs are 50256 and padding targets are -100 by *position*, never by token id, so the end-of-text of a row is
+always learned.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from reprotune.artifacts import TOKENS, read_table
+from reprotune.dataset.tokenizer import END_OF_TEXT
+
+IGNORED = -100
+"""Target of positions that are not learned; the value torch's cross entropy ignores by default."""
+
+
+@dataclass(frozen=True)
+class TokenRows:
+    """Rows of a tokens artifact in flat arrays: row i is `ids[starts[i]:starts[i + 1]]`."""
+
+    ids: np.ndarray
+    starts: np.ndarray
+    prompt_lengths: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read `data/tokens/<split>.parquet`."""
+        table = read_table(path, TOKENS).combine_chunks()
+        prompts, prompt_lengths = _flat(table["prompt_ids"])
+        responses, response_lengths = _flat(table["response_ids"])
+        return cls.join(prompts, prompt_lengths, responses, response_lengths)
+
+    @classmethod
+    def from_lists(cls, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Self:
+        """Build from (prompt ids, response ids) pairs."""
+        prompts = np.concatenate([np.asarray(prompt, dtype=np.int32) for prompt, _ in rows])
+        responses = np.concatenate([np.asarray(response, dtype=np.int32) for _, response in rows])
+        lengths = np.array([[len(prompt), len(response)] for prompt, response in rows])
+        return cls.join(prompts, lengths[:, 0], responses, lengths[:, 1])
+
+    @classmethod
+    def join(
+        cls, prompts: np.ndarray, prompt_lengths: np.ndarray, responses: np.ndarray, response_lengths: np.ndarray
+    ) -> Self:
+        """Interleave flat prompts and flat responses into rows."""
+        starts = np.concatenate([[0], np.cumsum(prompt_lengths + response_lengths)]).astype(np.int64)
+        within = np.arange(starts[-1]) - np.repeat(starts[:-1], np.diff(starts))
+        is_prompt = within < np.repeat(prompt_lengths, np.diff(starts))
+        ids = np.empty(starts[-1], dtype=np.int32)
+        ids[is_prompt] = prompts
+        ids[~is_prompt] = responses
+        return cls(ids, starts, prompt_lengths.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.prompt_lengths)
+
+    @property
+    def input_lengths(self) -> np.ndarray:
+        """Tokens that the network reads of each row (all but the last), [rows]."""
+        return np.diff(self.starts) - 1
+
+    def row(self, index: int) -> np.ndarray:
+        """Token ids of one row, prompt and response."""
+        return self.ids[self.starts[index] : self.starts[index + 1]]
+
+    def trained_counts(self, mask_instruction: bool) -> np.ndarray:
+        """Targets that are learned in each row, [rows]; with `mask_instruction` the response's tokens alone."""
+        if not mask_instruction:
+            return self.input_lengths
+        first_target = np.maximum(self.prompt_lengths, 1)
+        return np.diff(self.starts) - first_target
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one forward pass reads.
+
+    Shape legend: B sequences of T positions, M of them trained.
+    """
+
+    input_ids: Tensor
+    """[B, T] token ids."""
+    targets: Tensor
+    """[B, T] the token to predict at each position, or -100."""
+    trained: Tensor
+    """[M] the positions with a target, as indices into the flattened [B * T]."""
+    positions: Tensor
+    """[1, T] each token's place in its own row."""
+    row_lengths: tuple[int, ...] | None
+    """None for padded batches; lengths of the rows that lie one after another in a packed one (B = 1)."""
+
+    @classmethod
+    def of(
+        cls, input_ids: np.ndarray, targets: np.ndarray, positions: np.ndarray, row_lengths: tuple[int, ...] | None
+    ) -> Self:
+        """Wrap arrays; the trained positions are found here, on the CPU, so that a GPU never waits for them."""
+        trained = np.flatnonzero(targets != IGNORED)
+        arrays = (input_ids, targets, trained, positions)
+        return cls(*(torch.from_numpy(array) for array in arrays), row_lengths)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move to a device without waiting for the copy."""
+        return Batch(
+            self.input_ids.to(device, non_blocking=True),
+            self.targets.to(device, non_blocking=True),
+            self.trained.to(device, non_blocking=True),
+            self.positions.to(device, non_blocking=True),
+            self.row_lengths,
+        )
+
+
+def pad_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, width: int | None = None) -> Batch:
+    """Lay rows under one another, padded on the right to `width` or to the longest of them.
+
+    Returns a batch of [len(chosen), width] int64. Source of the layout: the book chapter's collate function.
+    """
+    width = width or int(rows.input_lengths[list(chosen)].max())
+    input_ids = np.full((len(chosen), width), END_OF_TEXT, dtype=np.int64)
+    targets = np.full((len(chosen), width), IGNORED, dtype=np.int64)
+    for line, index in enumerate(chosen):
+        inputs, wanted = _shifted(rows, index, mask_instruction)
+        input_ids[line, : len(inputs)] = inputs
+        targets[line, : len(wanted)] = wanted
+    positions = np.arange(width, dtype=np.int64)[None]
+    return Batch.of(input_ids, targets, positions, None)
+
+
+def pack_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool) -> Batch:
+    """Lay rows one after another in a single sequence without padding; positions start anew at each row.
+
+    Returns a batch of [1, sum of lengths] int64. The attention has to keep the rows apart
+    (`reprotune.model.packed_attention`).
+    """
+    shifted = [_shifted(rows, index, mask_instruction) for index in chosen]
+    lengths = tuple(len(inputs) for inputs, _ in shifted)
+    positions = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
+    input_ids = np.concatenate([inputs for inputs, _ in shifted])
+    targets = np.concatenate([wanted for _, wanted in shifted])
+    return Batch.of(input_ids[None], targets[None], positions[None], lengths)
+
+
+def _shifted(rows: TokenRows, index: int, mask_instruction: bool) -> tuple[np.ndarray, np.ndarray]:
+    ids = rows.row(index).astype(np.int64)
+    targets = ids[1:].copy()
+    if mask_instruction:
+        targets[: max(int(rows.prompt_lengths[index]) - 1, 0)] = IGNORED
+    return ids[:-1], targets
+
+
+def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:
+    array = column.combine_chunks()
+    lengths = array.value_lengths().to_numpy(zero_copy_only=False).astype(np.int64)
+    return array.flatten().to_numpy(zero_copy_only=False), lengths

@@ -1,0 +1,84 @@
+"""Dividing records into train, test and validation, without near-duplicates across the borders."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from reprotune.dataset.near_duplicates import near_duplicate_groups
+from reprotune.errors import UserError
+from reprotune.params.split import SplitParams
+
+Ints = npt.NDArray[np.int64]
+
+DEALING_ORDER = ("train", "test", "validation")
+TRAIN, TEST, VALIDATION = range(3)
+
+
+@dataclass
+class Split:
+    """The records of each split, in their order in the source, and the counts for summary.json."""
+
+    tables: dict[str, pa.Table]
+    summary: dict[str, Any]
+
+
+def split_records(records: pa.Table, params: SplitParams) -> Split:
+    """Divide a `RECORDS` table as `params` say; raises `UserError` if a split would be empty."""
+    rows = records.num_rows
+    groups = np.arange(rows)
+    if params.group_near_duplicates:
+        columns = (records[name].to_pylist() for name in ("instruction", "input"))
+        texts = (f"{instruction}\n{extra}" for instruction, extra in zip(*columns, strict=True))
+        groups = near_duplicate_groups(texts, params.near_duplicate_similarity)
+    sizes = split_sizes(rows, params)
+    if params.order == "file":
+        in_order = np.repeat(np.arange(len(sizes)), sizes)
+        assigned = in_order[groups]
+        moved = int((assigned != in_order).sum())
+    else:
+        assigned = deal_shuffled(groups, sizes, params.seed)
+        moved = 0
+    tables = {name: records.filter(pa.array(assigned == place)) for place, name in enumerate(DEALING_ORDER)}
+    for name, table in tables.items():
+        if not table.num_rows:
+            raise UserError(
+                f"the {name} split would be empty: {rows} records in {len(np.unique(groups))} groups do not fill "
+                f"shares of train {params.train:g} and test {params.test:g}; add records, or change split.train "
+                "and split.test"
+            )
+    members = np.bincount(groups, minlength=rows)
+    summary = {
+        "rows": {name: table.num_rows for name, table in tables.items()},
+        "near_duplicate_groups": int((members > 1).sum()) if params.group_near_duplicates else None,
+        "rows_in_groups": int(members[members > 1].sum()) if params.group_near_duplicates else None,
+        "rows_moved": moved,
+    }
+    return Split(tables, summary)
+
+
+def split_sizes(rows: int, params: SplitParams) -> tuple[int, int, int]:
+    """Return the rows of train, test and validation: the first two rounded down, as in the book chapter."""
+    train, test = int(rows * params.train), int(rows * params.test)
+    return train, test, rows - train - test
+
+
+def deal_shuffled(groups: Ints, sizes: tuple[int, int, int], seed: int) -> Ints:
+    """Return the split of each row: whole groups, in an order drawn with `seed`, each to the first with room for it.
+
+    `groups` names for each row the first row of its group. A group for which no split has room left goes where most
+    room is. Drawn with numpy's PCG64, whose streams are the same on every platform.
+    """
+    members = np.bincount(groups, minlength=len(groups))
+    shuffled = np.random.default_rng(seed).permutation(np.flatnonzero(members))
+    room = list(sizes)
+    assigned = np.empty(len(groups), dtype=np.int64)
+    for group in shuffled.tolist():
+        size = int(members[group])
+        fitting = (place for place, left in enumerate(room) if left >= size)
+        place = next(fitting, room.index(max(room)))
+        assigned[group] = place
+        room[place] -= size
+    return assigned[groups]

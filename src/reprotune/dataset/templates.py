@@ -1,0 +1,147 @@
+"""Templates: how a record becomes a prompt and a response.
+
+A template is the whole training text in Jinja syntax, over the fields `instruction`, `input` and `category` (empty
+text where a record has none). It ends with `{{ response }}`; the plain text between the mark `{# header #}` and that
+is the response header. This is a complete template file:
+
+    Question: {{ instruction }}
+    {% if input %}Context: {{ input }}
+    {% endif %}{# header #}
+    Answer: {{ response }}
+
+Every character counts, also line breaks; only white space after `{{ response }}` does not. Without the mark the
+header is empty. A template runs in a sandbox, and a record's text is only ever a value in it: braces and tags in the
+text stay text.
+"""
+
+import re
+import traceback
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from reprotune.errors import UserError
+
+ALPACA = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request."
+    "\n\n### Instruction:\n{{ instruction }}"
+    "{% if input %}\n\n### Input:\n{{ input }}{% endif %}"
+    "{# header #}\n\n### Response:\n{{ response }}"
+)
+PHI3 = "<|user|>\n{{ instruction }}{% if input %}\n{{ input }}{% endif %}{# header #}\n<|assistant|>:\n{{ response }}"
+BUILT_IN = {"alpaca": ALPACA, "phi3": PHI3}
+
+FIELDS = ("instruction", "input", "category")
+HEADER_MARK = "{# header #}"
+RESPONSE = re.compile(r"\{\{\s*response\s*\}\}\s*\Z")
+MARKERS = ("### Instruction:", "### Input:", "### Response:", "<|user|>", "<|assistant|>", "<|endoftext|>")
+
+ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+# Nothing but the fields, and nothing random: the same record always gives the same text.
+ENVIRONMENT.globals.clear()
+del ENVIRONMENT.filters["random"]
+
+
+@dataclass(frozen=True)
+class Template:
+    """A checked template; `header` is the text that stands between the prompt and the response."""
+
+    name: str
+    prompt: jinja2.Template
+    header: str
+    markers: tuple[str, ...]
+
+    def format(self, record: Mapping[str, Any], response_header: str) -> dict[str, str]:
+        """Return a `FORMATTED` row for a `RECORDS` row.
+
+        `response_header` is `in_prompt` or `in_response`: which of the two texts the header belongs to. Raises
+        `UserError` naming the record if the template fails on its text.
+        """
+        try:
+            prompt = _render(self.prompt, record)
+        except Exception as error:  # a user's template may do anything that the sandbox lets it
+            raise UserError(f"{self.name}: fails on record {record['id']}: {error}") from error
+        if response_header == "in_prompt":
+            texts = {"prompt": prompt + self.header, "response": record["output"], "header": ""}
+        else:
+            texts = {"prompt": prompt, "response": self.header + record["output"], "header": self.header}
+        return {"id": record["id"], **texts}
+
+
+def load_template(name: str) -> Template:
+    """Return the built-in template `name`, or the one in the file of that name (ending in .jinja).
+
+    Raises `UserError` with file and line if the file is missing or is not a template as described above.
+    """
+    if name in BUILT_IN:
+        return _checked(name, BUILT_IN[name])
+    path = Path(name)
+    if path.suffix != ".jinja":
+        raise UserError(f"format.template: {name!r} is neither alpaca, phi3 nor a path that ends in .jinja")
+    try:
+        source = path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"format.template: cannot read {name} ({error.strerror}): check the path") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"format.template: {name} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
+    return _checked(name, source)
+
+
+def count_markers(records: Iterable[Mapping[str, Any]], markers: Sequence[str]) -> dict[str, int]:
+    """Return for each marker how many records spell it in their own instruction, input or output."""
+    counts = dict.fromkeys(markers, 0)
+    for record in records:
+        text = "\n".join((record["instruction"], record["input"], record["output"]))
+        for marker in markers:
+            counts[marker] += marker in text
+    return counts
+
+
+def _checked(name: str, source: str) -> Template:
+    end = RESPONSE.search(source)
+    if end is None:
+        raise UserError(f"{name}: line {source.count(chr(10)) + 1}: a template ends with {{{{ response }}}}; add it")
+    prompt_source, _, header = source[: end.start()].partition(HEADER_MARK)
+    if any(brace in header for brace in ("{{", "{%", "{#")):
+        line = prompt_source.count("\n") + 1
+        raise UserError(f"{name}: line {line}: only plain text may stand between {HEADER_MARK} and {{{{ response }}}}")
+    try:
+        _check_fields(name, ENVIRONMENT.parse(prompt_source))
+        prompt = ENVIRONMENT.from_string(prompt_source)
+    except jinja2.TemplateSyntaxError as error:
+        raise UserError(f"{name}: line {error.lineno}: {error.message}") from error
+    for extra in ("", "input"):
+        _try_out(name, prompt, dict.fromkeys(FIELDS, "sample") | {"input": extra})
+    own = header.strip()
+    markers = (own, *MARKERS) if own and name not in BUILT_IN else MARKERS
+    return Template(name, prompt, header, tuple(dict.fromkeys(markers)))
+
+
+def _check_fields(name: str, prompt: nodes.Template) -> None:
+    set_here = {node.name for node in prompt.find_all(nodes.Name) if node.ctx != "load"}
+    read = [node for node in prompt.find_all(nodes.Name) if node.ctx == "load"]
+    known = {*FIELDS, *set_here}
+    for node in read:
+        if node.name == "response":
+            raise UserError(f"{name}: line {node.lineno}: {{{{ response }}}} may stand once only, at the end")
+        if node.name not in known:
+            raise UserError(f"{name}: line {node.lineno}: unknown field {node.name!r}; there are {', '.join(FIELDS)}")
+    if not any(node.name == "instruction" for node in read):
+        raise UserError(f"{name}: the template does not use {{{{ instruction }}}}, so no prompt would hold the task")
+
+
+def _try_out(name: str, prompt: jinja2.Template, record: Mapping[str, Any]) -> None:
+    try:
+        _render(prompt, record)
+    except Exception as error:  # a user's template may do anything that the sandbox lets it
+        lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
+        raise UserError(f"{name}: line {lines[-1] if lines else 1}: {error}") from error
+
+
+def _render(prompt: jinja2.Template, record: Mapping[str, Any]) -> str:
+    return prompt.render({field: record[field] or "" for field in FIELDS})

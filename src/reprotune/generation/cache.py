@@ -1,0 +1,67 @@
+"""A static key-value cache: what decoded tokens read of their past, so that no token is computed twice.
+
+Shape legend: S slots (one row each), A active slots (always the first A), T tokens, H heads, D head width.
+
+    slot 0   k k k k k . . .      written up to the row's own position,
+    slot 1   k k . . . . . .      the rest is masked, whatever it holds
+    slot 2   . . . . . . . .      free
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from reprotune.model.gpt2 import Attend, GPT2Config
+
+
+class KeyValueCache:
+    """Keys and values of every layer, allocated once for `slots` rows of at most `capacity` tokens.
+
+    `keys` and `values` are [layers, S, H, capacity, D]; they start as zeros because a masked value still takes part
+    in a product, where stray NaN would survive.
+    """
+
+    def __init__(self, config: GPT2Config, slots: int, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+        shape = (config.n_layer, slots, config.n_head, capacity, config.n_embd // config.n_head)
+        self.keys = torch.zeros(shape, device=device, dtype=dtype)
+        self.values = torch.zeros(shape, device=device, dtype=dtype)
+
+    def prefill(self, first_slot: int) -> Attend:
+        """Attend within whole prompts (padded on the right) and keep them in the slots from `first_slot` on."""
+
+        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            rows, _, length, _ = key.shape
+            self.keys[layer, first_slot : first_slot + rows, :, :length] = key
+            self.values[layer, first_slot : first_slot + rows, :, :length] = value
+            return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+
+        return attend
+
+    def step(self, positions: list[int]) -> Attend:
+        """Attend from one new token in each of the first A slots, at `positions` [A], to that slot's past.
+
+        Attention is written out: for a single query on a CPU it is two to four times faster than
+        `scaled_dot_product_attention` (GPT-2 124M, 32 rows of 100 tokens).
+        """
+        active, longest = len(positions), max(positions) + 1
+        at = torch.tensor(positions, device=self.keys.device)
+        slots = torch.arange(active, device=self.keys.device)
+        future = torch.arange(longest, device=self.keys.device) > at[:, None]
+
+        def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+            self.keys[layer, slots, :, at] = key[:, :, 0]
+            self.values[layer, slots, :, at] = value[:, :, 0]
+            past_keys = self.keys[layer, :active, :, :longest]
+            past_values = self.values[layer, :active, :, :longest]
+            scores = (past_keys @ query.transpose(2, 3)).squeeze(3) / math.sqrt(query.shape[3])
+            weights = scores.masked_fill(future[:, None], -math.inf).softmax(dim=2)
+            return weights.to(past_values.dtype)[:, :, None] @ past_values
+
+        return attend
+
+    def move(self, source: int, target: int, length: int) -> None:
+        """Copy the first `length` tokens of slot `source` to slot `target`."""
+        self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
+        self.values[:, target, :, :length] = self.values[:, source, :, :length]

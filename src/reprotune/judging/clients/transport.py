@@ -1,0 +1,201 @@
+"""HTTP for judges: deadlines, retries with jitter, errors in words, and no secret in any of them."""
+
+import json
+import os
+import random
+import threading
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from reprotune.errors import UserError
+
+RETRIED_STATUS = frozenset({408, 409, 425, 429})
+FATAL_STATUS = frozenset({401, 402, 403})
+LARGEST_BODY = 8 << 20
+
+
+class RequestError(Exception):
+    """One question got no usable reply, after every retry; the others may still get theirs."""
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        """HTTP status, where there was one."""
+
+
+class ServiceUnreachableError(UserError):
+    """Nothing answers at the service's address: there is no point in asking on."""
+
+
+@dataclass(frozen=True)
+class Deadlines:
+    """Seconds, and how often to try."""
+
+    connect: float = 5.0
+    read: float = 300.0
+    """Longest silence; a judge that does not stream is silent while it writes."""
+    total: float = 900.0
+    """For one question with all its retries."""
+    attempts: int = 6
+    backoff: float = 0.5
+    """The n-th retry waits between 0 and `backoff * 2**n` seconds ("full jitter"), or what `Retry-After` says."""
+    longest_backoff: float = 30.0
+
+
+class Transport:
+    """JSON over HTTP to one service, safe for threads."""
+
+    def __init__(self, base_url: str, key: str | None, deadlines: Deadlines, connections: int, way_out: str) -> None:
+        self.base_url = base_url.rstrip("/")
+        self._key = key
+        self._deadlines = deadlines
+        self._way_out = way_out
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=connections)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+        if key:
+            self._session.headers["Authorization"] = f"Bearer {key}"
+        self._stopped = threading.Event()
+
+    def close(self) -> None:
+        """Close the connections and stop waiting between retries."""
+        self._stopped.set()
+        self._session.close()
+
+    @property
+    def address(self) -> str:
+        """The base URL as it may be shown: without user name, password and query."""
+        parts = urlsplit(self.base_url)
+        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+
+    def request(self, method: str, path: str, payload: Any = None, read: float | None = None) -> dict[str, Any]:
+        """Send JSON and return the JSON object of the reply.
+
+        Connection errors, broken replies and the statuses 408, 409, 425, 429 and 5xx are tried again. Raises
+        `RequestError`, `ServiceUnreachableError`, or `UserError` where the service refuses the key.
+        """
+        ends = time.monotonic() + max(self._deadlines.total, read or 0)
+        attempt = 0
+        while True:
+            attempt += 1
+            try:
+                return self._once(method, path, payload, read or self._deadlines.read, ends)
+            except _RetryableError as fault:
+                wait = self._wait(attempt, fault.retry_after)
+                if attempt == self._deadlines.attempts or time.monotonic() + wait > ends or self._stopped.wait(wait):
+                    raise fault.final from fault
+
+    def _wait(self, attempt: int, retry_after: float | None) -> float:
+        longest = min(self._deadlines.longest_backoff, self._deadlines.backoff * 2**attempt)
+        return max(random.uniform(0, longest), retry_after or 0)
+
+    def _once(self, method: str, path: str, payload: Any, read: float, ends: float) -> dict[str, Any]:
+        try:
+            timeout = (self._deadlines.connect, max(0.001, min(read, ends - time.monotonic())))
+            with self._session.request(
+                method, self.base_url + path, json=payload, timeout=timeout, stream=True, allow_redirects=False
+            ) as response:
+                body = _read_body(response, ends)
+        except ValueError as error:
+            raise UserError(f"{self.address} is not the address of a service: {self._way_out}") from error
+        except requests.ReadTimeout as error:
+            raise _RetryableError(RequestError("the service fell silent")) from error
+        except (OSError, urllib3.exceptions.HTTPError) as error:
+            if _never_connected(error):
+                message = f"nothing answers at {self.address}: {self._way_out}"
+                raise _RetryableError(ServiceUnreachableError(message)) from error
+            raise _RetryableError(RequestError("the connection broke off inside a reply")) from error
+        text = body.decode("utf-8", "replace")
+        return self._checked(response, text.replace(self._key, "***") if self._key else text)
+
+    def _checked(self, response: requests.Response, text: str) -> dict[str, Any]:
+        """Turn a status and a body into the reply's object or into the fault that fits."""
+        status = response.status_code
+        said = f"HTTP {status}: {_message(text)}"
+        if status in FATAL_STATUS:
+            raise UserError(f"{self.address} refuses to judge ({said}): {self._way_out}")
+        if status in RETRIED_STATUS or status >= 500:
+            raise _RetryableError(RequestError(said, status), _retry_after(response.headers.get("Retry-After")))
+        if status != 200:
+            raise RequestError(said, status)
+        try:
+            value = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise _RetryableError(RequestError("the reply is not JSON", status)) from error
+        if not isinstance(value, dict):
+            raise RequestError("the reply is not a JSON object", status)
+        if value.get("error"):
+            raise _RetryableError(RequestError(f"the service reports: {_message(text)}", status))
+        return value
+
+
+class _RetryableError(Exception):
+    """A fault that may pass; `final` is raised when it does not."""
+
+    def __init__(self, final: Exception, retry_after: float | None = None) -> None:
+        super().__init__(str(final))
+        self.final = final
+        self.retry_after = retry_after
+
+
+def _read_body(response: requests.Response, ends: float) -> bytes:
+    """Read a body piece by piece, so that a server that trickles cannot outlast the total deadline."""
+    body = bytearray()
+    while piece := response.raw.read1(1 << 16, decode_content=True):
+        body += piece
+        if time.monotonic() > ends:
+            raise requests.ReadTimeout
+        if len(body) > LARGEST_BODY:
+            raise RequestError("the reply is larger than 8 MiB")
+    return bytes(body)
+
+
+def _never_connected(error: Exception) -> bool:
+    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError):
+        return True
+    reason = getattr(error.args[0], "reason", None) if error.args else None
+    return isinstance(reason, urllib3.exceptions.NewConnectionError)
+
+
+def _message(text: str) -> str:
+    """Return the message of an error body (both protocols), on one line and not long."""
+    try:
+        error = json.loads(text)["error"]
+        text = error["message"] if isinstance(error, dict) else error
+    except (ValueError, KeyError, TypeError, RecursionError):
+        pass
+    return " ".join(str(text).split())[:200]
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Return the seconds that a `Retry-After` header asks for, given as seconds or as an HTTP date."""
+    if value is None:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
+
+
+def concurrency(default: int) -> int:
+    """Return how many questions may be under way at once: `REPROTUNE_JUDGE_CONCURRENCY`, or the default."""
+    value = os.environ.get("REPROTUNE_JUDGE_CONCURRENCY")
+    if not value:
+        return default
+    if not value.isdecimal() or int(value) < 1:
+        raise UserError(f"REPROTUNE_JUDGE_CONCURRENCY is {value!r} but should be a whole number of 1 or more")
+    return int(value)

@@ -1,0 +1,99 @@
+"""What the judge is asked: rubrics (Jinja files in `rubrics/`) filled with one answer.
+
+The rubric `reference` treats the four texts as untrusted: each stands between marker lines with a key that the
+text cannot know, and whatever in it looks like such a marker or like a control token of a chat template is
+broken up. The rubric `chapter` is the book chapter's prompt, published without any such guard, and stays so.
+"""
+
+import hashlib
+import json
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jinja2
+
+RUBRICS = Path(__file__).with_name("rubrics")
+
+VERDICT_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "reasoning": {"type": "string"},
+        "score": {"type": "integer", "minimum": 0, "maximum": 100},
+    },
+    "required": ["reasoning", "score"],
+    "additionalProperties": False,
+}
+"""JSON schema of a verdict; servers keep the order of the properties, so the reasoning comes before the score."""
+
+STRUCTURE = re.compile(
+    r"={3,}(?=\s*(?:BEGIN|END)\b)"  # our own marker lines
+    r"|<\|[\w ]+\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?think>",  # control tokens of chat models
+    re.IGNORECASE,
+)
+
+Message = dict[str, str]
+"""One turn of a chat: `role` (`user` or `assistant`) and `content`."""
+
+
+class Item(NamedTuple):
+    """One answer to be judged."""
+
+    instruction: str
+    input: str
+    reference: str
+    response: str
+
+
+class Question(NamedTuple):
+    """What is sent to the judge for one answer."""
+
+    messages: tuple[Message, ...]
+    schema: dict[str, Any] | None
+    """JSON schema of the reply, for servers that can enforce it; null: free text."""
+    repair: str
+    """What the judge is told, once, when its reply cannot be read."""
+
+    def after(self, reply: str) -> "Question":
+        """Return the question to ask when `reply` could not be read: the whole exchange and the repair request."""
+        turns: tuple[Message, ...] = (
+            {"role": "assistant", "content": reply or "(empty)"},
+            {"role": "user", "content": self.repair},
+        )
+        return self._replace(messages=self.messages + turns)
+
+
+def question(rubric: str, item: Item) -> Question:
+    """Render the prompt of `rubric` (`chapter` or `reference`) for one answer, as a single user message.
+
+    One message, not a system message beside it: some chat templates refuse the system role.
+    """
+    if rubric == "chapter":
+        text = _template(rubric).render(item._asdict())
+        return Question(_user(text), None, "Respond with the integer number only.")
+    guarded = {name: neutralised(value) for name, value in item._asdict().items()}
+    text = _template(rubric).render(guarded, fence=fence(item))
+    repair = 'That reply could not be read. Reply again with only the JSON object {"reasoning": "...", "score": ...}.'
+    return Question(_user(text), VERDICT_SCHEMA, repair)
+
+
+def fence(item: Item) -> str:
+    """Return the key of the marker lines: a hash of the item, so no text can hold it, yet equal items share it."""
+    return hashlib.sha256(json.dumps(item).encode()).hexdigest()[:16]
+
+
+def neutralised(text: str) -> str:
+    """Break up whatever could pass for the prompt's structure, by blanks between its characters."""
+    return STRUCTURE.sub(lambda match: " ".join(match[0]), text)
+
+
+def _user(text: str) -> tuple[Message, ...]:
+    return ({"role": "user", "content": text},)
+
+
+@cache
+def _template(rubric: str) -> jinja2.Template:
+    source = (RUBRICS / f"{rubric}.jinja").read_text(encoding="utf-8")
+    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
+    return environment.from_string(source)

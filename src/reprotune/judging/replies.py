@@ -1,0 +1,92 @@
+"""Reading a judge's reply: a score where there is one beyond doubt, else a status that says why there is none."""
+
+import json
+import re
+from typing import Any, NamedTuple
+
+LABELLED = re.compile(
+    r"""(?ix)
+    (?: \b (?:score|rating|grade) [\s"'*_`]{0,8} (?: [:=] | is | of | )? [\s"'*_`]{0,8}  # score: 85, "score": 85, score of 85
+        (?P<labelled> -? \d+ (?:\.\d+)? )
+      | (?P<of_hundred> -? \d+ (?:\.\d+)? ) \s* (?: / | out \s of ) \s* 100 \b   # 85/100, 85 out of 100
+      | ^ [\s"'*_`]{0,8} (?P<alone> -? \d+ (?:\.\d+)? ) [\s"'*_`.%]{0,8} $               # a line that is only a number
+    ) (?![\d.]*\d)
+    """,
+    re.MULTILINE,
+)
+"""Numbers that are meant as a score. A bare number inside prose is not: reasoning is full of them."""
+
+REFUSAL = re.compile(
+    r"\b(?:I['\u2019]m sorry|I am sorry|I apologi[sz]e|I (?:can(?:no|['\u2019])t|can not|won['\u2019]t|will not)"
+    r"|I(?:['\u2019]m| am) (?:unable|not able)|as an AI)\b",
+    re.IGNORECASE,
+)
+
+
+TAIL = 8192
+"""A verdict stands within this many characters of the end; a hostile service cannot make us read for minutes."""
+
+
+class Verdict(NamedTuple):
+    """What a reply says."""
+
+    status: str
+    """`ok`, `refused`, `unparsable`, `truncated`, or `error` when the service gave no reply."""
+    score: float | None = None
+    """0..100; null unless the status is `ok`."""
+    reasoning: str | None = None
+
+
+def read_verdict(text: str, finish: str) -> Verdict:
+    """Read one reply; never raises.
+
+    `finish` is `stop`, `length` (the reply was cut off: its number may be half a number) or `refused`. The
+    `score` field of the JSON object that ends the reply decides; without such an object the last number that is
+    marked as a score does. A score outside 0..100 makes the reply unparsable: it is not clamped.
+    """
+    if finish == "refused":
+        return Verdict("refused")
+    if finish == "length":
+        return Verdict("truncated")
+    text = text[-TAIL:]
+    found = _final_object(text)
+    if found is not None:
+        score, reasoning = _number(found["score"]), found.get("reasoning")
+    else:
+        numbers = [match[match.lastgroup or 0] for match in LABELLED.finditer(text)]
+        score, reasoning = _number(numbers[-1]) if numbers else None, None
+    if score is not None:
+        return Verdict("ok", score, reasoning if isinstance(reasoning, str) else None)
+    return Verdict("refused" if found is None and REFUSAL.search(text) else "unparsable")
+
+
+def _final_object(text: str) -> dict[str, Any] | None:
+    """Return the JSON object with a `score` that ends the reply (after prose, in a code fence).
+
+    Only one that ends it: a judge that quotes an answer's own `{"score": 100}` inside its reasoning, with the
+    quotes not escaped, must not be taken at the answer's word.
+    """
+    # parse_int: Python refuses integers of thousands of digits; as floats they are simply out of range.
+    decoder = json.JSONDecoder(parse_int=float)
+    start = text.find("{")
+    while start >= 0:
+        try:
+            value, end = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
+            end = start + 1
+        else:
+            if "score" in value and not text[end:].strip("` \n"):
+                return dict(value)
+        start = text.find("{", end)
+    return None
+
+
+def _number(value: Any) -> float | None:
+    """Return a score of 0..100 from a JSON value or digits; null for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except ValueError:
+        return None
+    return number if 0 <= number <= 100 else None

@@ -1,0 +1,132 @@
+"""Ready-made settings: what `reprotune preset list|show|apply` does.
+
+A preset is a YAML file in `presets/` with a `description` and the `params` it sets, relative to the defaults in
+`presets/embedded.yaml`. Applying one resets params.yaml to the defaults, sets the preset's keys, and keeps the file's
+comments and layout.
+"""
+
+import io
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap
+from ruamel.yaml.nodes import ScalarNode
+from ruamel.yaml.representer import RoundTripRepresenter
+
+from reprotune.artifacts import write_text
+from reprotune.errors import UserError
+from reprotune.params.document import Document
+from reprotune.params.schema import PARAMS_FILE, read_document
+
+FOLDER = Path(__file__).parent / "presets"
+DEFAULT = "embedded"
+
+
+@dataclass(frozen=True)
+class Preset:
+    """One file of `presets/`."""
+
+    name: str
+    description: str
+    params: dict[str, Any]
+    """The keys that differ from the defaults; for `embedded`, all keys."""
+
+
+def list_presets() -> list[Preset]:
+    """Return all presets, the default first."""
+    presets = [load_preset(path.stem) for path in FOLDER.glob("*.yaml")]
+    return sorted(presets, key=lambda preset: (preset.name != DEFAULT, preset.name))
+
+
+def load_preset(name: str) -> Preset:
+    """Return the preset called `name`; raises `UserError` that lists the names when there is none."""
+    names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    if name not in names:
+        raise UserError(f"there is no preset {name!r}: choose one of {', '.join(names)}")
+    # loaded for a round trip, so that a number keeps its spelling (1e-3) on the way into params.yaml
+    content = _round_trip().load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    return Preset(name, content["description"], content["params"])
+
+
+def preset_values(name: str) -> dict[str, Any]:
+    """Return the whole params document under a preset: the defaults with the preset's keys on top."""
+    values = _merged(load_preset(DEFAULT).params, load_preset(name).params)
+    Document.parse("params", values, FOLDER / f"{name}.yaml")
+    return values
+
+
+def apply_preset(name: str, path: Path = PARAMS_FILE) -> list[str]:
+    """Rewrite params.yaml under a preset and return the keys that changed, as `key: old -> new`.
+
+    Comments, key order and the spelling of values that stay the same are kept. The file is replaced only when the
+    result is valid; raises `UserError` otherwise.
+    """
+    values = preset_values(name)
+    read_document(path)  # one clear sentence for a missing or malformed file
+    yaml = _round_trip()
+    document = yaml.load(path.read_text(encoding="utf-8"))
+    if not isinstance(document, CommentedMap):
+        raise UserError(f"{path} holds no sections: restore it with `git checkout {path}`")
+    changes = _assign(document, values, prefix="")
+    text = io.StringIO()
+    yaml.dump(document, text)
+    Document.parse("params", YAML(typ="safe", pure=True).load(text.getvalue()), path)
+    if changes:
+        write_text(path, text.getvalue())
+    return changes
+
+
+def _merged(defaults: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    result = dict(defaults)
+    for key, value in changes.items():
+        nested = isinstance(value, dict) and isinstance(result.get(key), dict)
+        result[key] = _merged(result[key], value) if nested else value
+    return result
+
+
+def _assign(target: CommentedMap, values: dict[str, Any], prefix: str) -> list[str]:
+    """Set `values` in place, touching only what differs; returns the changes in words."""
+    changes = []
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            if not isinstance(target.get(key), dict):
+                target[key] = CommentedMap()
+            changes += _assign(target[key], value, prefix=f"{name}.")
+        elif key not in target or not _same(target[key], value):
+            old = spelled(target[key]) if key in target else "(absent)"
+            changes.append(f"{name}: {old} -> {spelled(value)}")
+            target[key] = value
+    return changes
+
+
+def _same(old: Any, new: Any) -> bool:
+    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
+
+
+def spelled(value: Any) -> str:
+    """Return a value as YAML spells it."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    return re.sub(r"e([-+])0", r"e\1", repr(value)) if isinstance(value, float) else str(value)
+
+
+class _Representer(RoundTripRepresenter):
+    """Writes null as `null`, where ruamel would leave the value out."""
+
+    def represent_null(self, data: None) -> ScalarNode:
+        return self.represent_scalar("tag:yaml.org,2002:null", "null")
+
+
+_Representer.add_representer(type(None), _Representer.represent_null)
+
+
+def _round_trip() -> YAML:
+    yaml = YAML()
+    yaml.Representer = _Representer
+    yaml.preserve_quotes = True
+    yaml.width = 10_000
+    return yaml

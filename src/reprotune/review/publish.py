@@ -1,0 +1,102 @@
+"""The numbers that `metrics/` holds for Git: what `dvc metrics diff` and `dvc plots diff` compare between branches.
+
+Costly stages keep their results in cached outs; the report stage publishes the numbers from there. Every file is a
+shallow JSON object of finite numbers and short labels (DVC drops lists, and a NaN would make invalid JSON).
+"""
+
+import csv
+import io
+import math
+from collections.abc import Iterable
+from typing import Any
+
+SCORE_KEYS = (
+    "score",
+    "ci95_low",
+    "ci95_high",
+    "stderr",
+    "n",
+    "unscored",
+    "coverage",
+    "exact_match",
+    "chrf",
+    "rouge_l",
+    "token_f1",
+    "repetition",
+    "length_ratio",
+)
+HISTOGRAM_BINS = 10
+
+
+def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics/scores.json: both models' scores, their paired difference, the fine-tuned score per category.
+
+    The method stands with the numbers, because scores of different methods must not be compared.
+    """
+    return numbers(
+        {
+            "method": judged["method"],
+            "base": {key: judged["base"].get(key) for key in SCORE_KEYS},
+            "finetuned": {key: judged["finetuned"].get(key) for key in SCORE_KEYS},
+            "difference": judged["difference"],
+            "categories": {name: scores["finetuned"] for name, scores in judged["categories"].items()},
+        }
+    )
+
+
+def numbers(value: dict[str, Any]) -> dict[str, Any]:
+    """Return the finite numbers and labels of nested objects; nulls, lists and empty objects are left out.
+
+    Keys keep their place in the nesting. Raises ValueError on a number that is not finite.
+    """
+    kept: dict[str, Any] = {}
+    for key, item in value.items():
+        if isinstance(item, dict):
+            if nested := numbers(item):
+                kept[key] = nested
+        elif isinstance(item, float) and not math.isfinite(item):
+            raise ValueError(f"{key} is {item}, not a finite number")
+        elif isinstance(item, (bool, int, float, str)):
+            kept[key] = item
+    return kept
+
+
+def loss_csv(rows: Iterable[dict[str, str]], initial_loss: float) -> str:
+    """Return metrics/plots/loss.csv from the rows of the training log: one line per validation.
+
+    The first line is the validation before training. `train_loss` is the mean over the steps since the line above.
+    Lines with both losses keep the plot whole: DVC's templates break a curve at every blank.
+    """
+    lines: list[list[Any]] = [[0, 0, "", initial_loss]]
+    since_last: list[float] = []
+    for row in rows:
+        if row["train_loss"]:
+            since_last.append(float(row["train_loss"]))
+        if row["validation_loss"]:
+            train_loss = f"{math.fsum(since_last) / len(since_last):.6f}" if since_last else ""
+            lines.append([row["step"], row["epoch"], train_loss, row["validation_loss"]])
+            since_last = []
+    return _csv(["step", "epoch", "train_loss", "validation_loss"], lines)
+
+
+def scores_csv(base: Iterable[float], finetuned: Iterable[float]) -> str:
+    """Return metrics/plots/scores.csv: how many answers of each model fall in each range of ten points."""
+    counts = zip(histogram(base), histogram(finetuned), strict=True)
+    return _csv(
+        ["score", "base", "finetuned"],
+        [[f"{10 * index}-{10 * index + 10}", *pair] for index, pair in enumerate(counts)],
+    )
+
+
+def histogram(scores: Iterable[float]) -> list[int]:
+    """Count scores of 0..100 in ten ranges of ten points; a bound belongs to the range above, 100 to the last."""
+    counts = [0] * HISTOGRAM_BINS
+    for score in scores:
+        counts[min(int(score / 100 * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
+    return counts
+
+
+def _csv(header: list[str], lines: list[list[Any]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([header, *lines])
+    return text.getvalue()

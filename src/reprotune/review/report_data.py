@@ -1,0 +1,143 @@
+"""What the report shows, gathered from the artifacts of all stages and joined by row."""
+
+import csv
+import json
+import random
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from reprotune.artifacts import RECORDS, RESPONSES, SCORES, read_table
+from reprotune.errors import UserError
+
+MODELS = ("base", "finetuned")
+EXAMPLES = 5
+EXAMPLES_SEED = 123
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model answered to one test row, and how it was scored."""
+
+    response: str
+    response_tokens: int
+    finish_reason: str
+    status: str
+    score: float | None
+
+
+@dataclass(frozen=True)
+class Row:
+    """One test row with both answers; `number` counts from 1 in the order of the test set."""
+
+    number: int
+    category: str | None
+    instruction: str
+    input: str
+    reference: str
+    base: Answer
+    finetuned: Answer
+
+    @property
+    def gain(self) -> float | None:
+        """Fine-tuned score minus base score; None unless both are scored."""
+        if self.base.score is None or self.finetuned.score is None:
+            return None
+        return self.finetuned.score - self.base.score
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything the stages measured; the JSON objects are as the stages wrote them."""
+
+    judged: dict[str, Any]
+    training: dict[str, Any]
+    speed: dict[str, Any]
+    summaries: dict[str, dict[str, Any]]
+    """Stage (`raw`, `split`, `formatted`, `tokens`) -> its summary.json."""
+    loss: list[dict[str, str]]
+    rows: list[Row]
+
+    def scores(self, model: str) -> list[float]:
+        """Return the scores of one model's answers, unscored ones left out."""
+        answers = [row.base if model == "base" else row.finetuned for row in self.rows]
+        return [answer.score for answer in answers if answer.score is not None]
+
+
+def load_results(data: Path) -> Results:
+    """Read every artifact under `data/`; raises `UserError` where one is missing or they do not belong together."""
+    return Results(
+        judged=_read_json(data / "judgements/metrics.json"),
+        training=_read_json(data / "model/metrics.json"),
+        speed=_read_json(data / "speed/finetune.json"),
+        summaries={
+            stage: _read_json(data / stage / "summary.json") for stage in ("raw", "split", "formatted", "tokens")
+        },
+        loss=_read_csv(data / "model/loss.csv"),
+        rows=_read_rows(data),
+    )
+
+
+def pick_examples(rows: list[Row]) -> dict[str, list[Row]]:
+    """Choose rows to read: the best and the worst fine-tuned answers and a seeded random draw, without repeats.
+
+    Among equal scores, the larger gain over the base model counts as better.
+    """
+    scored = [row for row in rows if row.finetuned.score is not None]
+    ranked = sorted(scored, key=lambda row: (-(row.finetuned.score or 0.0), -(row.gain or 0.0), row.number))
+    best = ranked[:EXAMPLES]
+    worst = ranked[len(best) :][::-1][:EXAMPLES]
+    shown = {row.number for row in best + worst}
+    others = [row for row in rows if row.number not in shown]
+    drawn = random.Random(EXAMPLES_SEED).sample(others, min(EXAMPLES, len(others)))
+    return {"best": best, "worst": worst, "random": sorted(drawn, key=lambda row: row.number)}
+
+
+def _read_rows(data: Path) -> list[Row]:
+    records = {record["id"]: record for record in read_table(data / "split/test.parquet", RECORDS).to_pylist()}
+    scores = {
+        (score["model"], score["id"]): score
+        for score in read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
+    }
+    responses = {
+        model: {row["id"]: row for row in read_table(data / f"responses/{model}.parquet", RESPONSES).to_pylist()}
+        for model in MODELS
+    }
+    rows = []
+    for number, identifier in enumerate(responses["base"], start=1):
+        record = records.get(identifier)
+        if record is None or any((model, identifier) not in scores for model in MODELS):
+            raise UserError(
+                f"{data}/responses and {data}/judgements do not belong together (row {identifier}): run `dvc repro`"
+            )
+        base, finetuned = (_answer(responses[model].get(identifier), scores[model, identifier]) for model in MODELS)
+        reference = responses["base"][identifier]["reference"]
+        rows.append(
+            Row(number, record["category"], record["instruction"], record["input"], reference, base, finetuned)
+        )
+    return rows
+
+
+def _answer(response: dict[str, Any] | None, score: dict[str, Any]) -> Answer:
+    if response is None:
+        raise UserError(f"model {score['model']} has no answer to row {score['id']}: run `dvc repro`")
+    return Answer(
+        response["response"], response["response_tokens"], response["finish_reason"], score["status"], score["score"]
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    _check_file(path)
+    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return content
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    _check_file(path)
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _check_file(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")

@@ -1,0 +1,189 @@
+"""The training loop: whole validation set, best weights kept, early stopping, exact resume."""
+
+import math
+import time
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from reprotune.console import note, progress_bar
+from reprotune.dataset.collate import TokenRows
+from reprotune.errors import UserError
+from reprotune.model.gpt2 import GPT2
+from reprotune.params.finetune import FinetuneParams
+from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
+from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
+from reprotune.training.loss import batch_loss
+from reprotune.training.optimizer import build_optimizer, learning_rate
+
+SAVE_SECONDS = 60.0
+"""Shortest time between two checkpoints; each may also cost at most a twentieth of the time."""
+LOSS_STEPS = 20
+"""Losses stay on the device and are read this many steps at a time, so that a GPU is not stopped at each step."""
+
+
+class Trainer:
+    """Trains `model` in place on `train`, validating on `validation`.
+
+    After `run` the model holds the weights of the lowest validation loss. The same rows, params and device give the
+    same weights, bit for bit on a CPU, also when the run was killed and started again at any moment.
+    """
+
+    def __init__(
+        self,
+        model: GPT2,
+        train: TokenRows,
+        validation: TokenRows,
+        params: FinetuneParams,
+        dtype: torch.dtype,
+        store: CheckpointStore,
+        save_seconds: float = SAVE_SECONDS,
+    ) -> None:
+        _check_lengths(train, validation, model.config.n_positions)
+        self.model = model
+        self.train = train
+        self.validation = validation
+        self.params = params
+        self.dtype = dtype
+        self.store = store
+        self.device = next(model.parameters()).device
+        self.optimizer = build_optimizer(model, params)
+        self.trained_counts = train.trained_counts(params.mask_instruction)
+        self.steps_per_epoch = steps_per_epoch(len(train), params)
+        self.total_steps = self.steps_per_epoch * params.epochs
+        if self.total_steps == 0:
+            raise UserError(
+                f"{len(train)} training rows do not fill one batch of finetune.batch_size {params.batch_size} and "
+                "finetune.drop_last drops it: lower the one or set the other to false"
+            )
+        self._save_seconds = save_seconds
+        self._unread_losses: list[Tensor] = []
+
+    def run(self) -> Progress:
+        """Train to the end (or go on from the last checkpoint) and return the counters and the loss history."""
+        progress = self.store.restore(self.model, self.optimizer)
+        if progress.step:
+            note(f"finetune: going on after step {progress.step} of {self.total_steps}")
+        self._clock = time.perf_counter()
+        self._next_save = self._clock + self._save_seconds
+        if progress.initial_loss is None:
+            progress.initial_loss = self.validation_loss()
+        with progress_bar("finetune", self.total_steps) as bar:
+            bar.update(progress.step)
+            while progress.epoch < self.params.epochs and not progress.stopped_early:
+                batches = epoch_batches(self.train, progress.epoch, self.params)
+                for chosen in batches[progress.batch :]:
+                    self._step(chosen, progress)
+                    self._after_step(progress, len(batches))
+                    bar.update()
+                    bar.set_postfix_str(_losses(progress), refresh=False)
+                    if progress.stopped_early:
+                        break
+        self.save(progress)
+        self.store.load_best(self.model, progress.best_step)
+        return progress
+
+    def _step(self, chosen: np.ndarray, progress: Progress) -> None:
+        """One optimizer update over the rows `chosen`."""
+        rate = learning_rate(progress.step, self.total_steps, self.params)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        trained = int(self.trained_counts[chosen].sum())
+        total = torch.zeros((), device=self.device)
+        for batch in micro_batches(self.train, chosen, self.params):
+            loss = batch_loss(self.model, batch.to(self.device), self.dtype) / max(trained, 1)
+            loss.backward()
+            total += loss.detach()
+            progress.positions_computed += batch.input_ids.numel()
+        if self.params.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        progress.step += 1
+        progress.batch += 1
+        progress.tokens_seen += int(self.train.input_lengths[chosen].sum())
+        progress.trained_tokens_seen += trained
+        fraction = progress.epoch + progress.batch / self.steps_per_epoch
+        progress.history.append(LossRecord(progress.step, round(fraction, 6), progress.tokens_seen, rate))
+        self._unread_losses.append(total)
+
+    def _after_step(self, progress: Progress, batches: int) -> None:
+        """Validate, stop early, move on to the next epoch and save, each when it is due."""
+        ends_epoch = progress.batch == batches
+        if ends_epoch or len(self._unread_losses) == LOSS_STEPS:
+            self._read_losses(progress)
+        every = self.params.eval_every
+        if progress.step == self.total_steps or (progress.step % every == 0 if every else ends_epoch):
+            self._validate(progress)
+        if ends_epoch:
+            progress.epoch, progress.batch = progress.epoch + 1, 0
+        if time.perf_counter() >= self._next_save:
+            self.save(progress)
+
+    def _read_losses(self, progress: Progress) -> None:
+        """Fill in the losses of the latest steps; raises `UserError` when one is not finite."""
+        first = len(progress.history) - len(self._unread_losses)
+        for record, loss in zip(progress.history[first:], self._unread_losses, strict=True):
+            record.train_loss = float(loss)
+            if not math.isfinite(record.train_loss):
+                raise UserError(
+                    f"training diverged at step {record.step} (the loss is not finite): lower "
+                    "finetune.learning_rate or set finetune.precision to fp32"
+                )
+        self._unread_losses.clear()
+
+    def _validate(self, progress: Progress) -> None:
+        loss = self.validation_loss()
+        progress.history[-1].validation_loss = loss
+        if progress.best_loss is None or loss < progress.best_loss:
+            progress.best_loss, progress.best_step = loss, progress.step
+            progress.evaluations_without_best = 0
+            self.store.save_best(self.model, progress.step)
+        else:
+            progress.evaluations_without_best += 1
+            progress.stopped_early = progress.evaluations_without_best == self.params.early_stopping_patience
+
+    def save(self, progress: Progress) -> None:
+        """Write a checkpoint now; the next one is due when it costs at most a twentieth of the time between."""
+        self._read_losses(progress)
+        started = time.perf_counter()
+        progress.seconds += started - self._clock
+        self._clock = started
+        self.store.save(progress, self.model, self.optimizer)
+        if progress.best_loss is not None:
+            self.store.drop_old_bests(progress.best_step)
+        ended = time.perf_counter()
+        self._next_save = ended + max(self._save_seconds, 20 * (ended - started))
+
+    @torch.no_grad()
+    def validation_loss(self) -> float:
+        """Mean negative log-likelihood (nats) per trained token of the whole validation set."""
+        by_length = self.validation.input_lengths.argsort(kind="stable")
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        for batch in micro_batches(self.validation, by_length, self.params):
+            total += batch_loss(self.model, batch.to(self.device), self.dtype)
+        tokens = int(self.validation.trained_counts(self.params.mask_instruction).sum())
+        return float(total) / max(tokens, 1)
+
+
+def _check_lengths(train: TokenRows, validation: TokenRows, n_positions: int) -> None:
+    for name, rows in (("train", train), ("validation", validation)):
+        if len(rows) == 0:
+            raise UserError(
+                f"data/tokens/{name}.parquet holds no rows: see data/tokens/summary.json for what was dropped"
+            )
+        longest = int(rows.input_lengths.max())
+        if longest > n_positions:
+            raise UserError(
+                f"data/tokens/{name}.parquet has a row of {longest} input tokens but the model reads {n_positions}: "
+                f"set tokenize.max_length to {n_positions} or less"
+            )
+
+
+def _losses(progress: Progress) -> str:
+    read = [record.train_loss for record in progress.history[-LOSS_STEPS:] if record.train_loss is not None]
+    parts = [f"loss {read[-1]:.3f}"] if read else []
+    if progress.best_loss is not None:
+        parts.append(f"best validation {progress.best_loss:.3f}")
+    return ", ".join(parts)

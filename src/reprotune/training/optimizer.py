@@ -1,0 +1,47 @@
+"""AdamW and its learning rate as a function of the step."""
+
+import math
+
+import torch
+from torch import nn
+
+from reprotune.params.finetune import FinetuneParams
+
+
+def build_optimizer(model: nn.Module, params: FinetuneParams) -> torch.optim.AdamW:
+    """AdamW over the trainable parameters, fused into one pass; float32 state beside float32 weights.
+
+    Weight decay acts on matrices of the blocks alone, or on every parameter with `decay_all` (the chapter's way).
+    """
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_matrix = parameter.ndim >= 2 and not name.startswith(("wte", "wpe"))
+            (decayed if is_matrix or params.decay_all else kept).append(parameter)
+    groups = [
+        {"params": decayed, "weight_decay": params.weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=params.learning_rate,
+        betas=(params.beta1, params.beta2),
+        fused=True,
+    )
+
+
+def learning_rate(step: int, total_steps: int, params: FinetuneParams) -> float:
+    """Learning rate of update number `step` (0-based) of `total_steps`.
+
+    A linear warm-up reaches the peak after `warmup_fraction` of the steps; then the rate is constant, or follows half
+    a cosine that reaches `min_learning_rate` at the last step.
+    """
+    warmup_steps = math.ceil(params.warmup_fraction * total_steps)
+    if step < warmup_steps:
+        return params.learning_rate * (step + 1) / warmup_steps
+    if params.schedule == "constant":
+        return params.learning_rate
+    progress = (step - warmup_steps + 1) / max(total_steps - warmup_steps, 1)
+    span = params.learning_rate - params.min_learning_rate
+    return params.min_learning_rate + span * (1 + math.cos(math.pi * progress)) / 2

@@ -1,0 +1,84 @@
+"""What a finished training run leaves beside the weights: metrics, the loss curve, its speed."""
+
+import csv
+import io
+import resource
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from reprotune.artifacts import write_json, write_text
+from reprotune.params.finetune import FinetuneParams
+from reprotune.training.checkpoint import LossRecord, Progress
+
+
+def training_metrics(progress: Progress, trained_parameters: int, dtype: torch.dtype) -> dict[str, Any]:
+    """Numbers that a rerun gives again, for `metrics.json`.
+
+    Losses are in nats per trained token. `final.train_loss` is the mean over the last tenth of the steps (single
+    batches are noisy), weighted equally.
+    """
+    history = progress.history
+    tail = [record.train_loss or 0.0 for record in history[-max(1, len(history) // 10) :]]
+    last_validation = [record.validation_loss for record in history if record.validation_loss is not None][-1]
+    return {
+        "precision": "bf16" if dtype == torch.bfloat16 else "fp32",
+        "steps": progress.step,
+        "epochs": round(history[-1].epoch, 4),
+        "stopped_early": progress.stopped_early,
+        "trained_parameters": trained_parameters,
+        "tokens_seen": progress.tokens_seen,
+        "trained_tokens_seen": progress.trained_tokens_seen,
+        "padding_share": 1 - progress.tokens_seen / progress.positions_computed,
+        "initial": {"validation_loss": progress.initial_loss},
+        "best": {"step": progress.best_step, "validation_loss": progress.best_loss},
+        "final": {"train_loss": sum(tail) / len(tail), "validation_loss": last_validation},
+    }
+
+
+def count_trained(model: nn.Module) -> int:
+    """Number of weights that training changes; a tied matrix counts once."""
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+def write_loss_curve(path: Path, history: list[LossRecord]) -> None:
+    """Write loss.csv: a line per optimizer step, blank where the validation loss was not measured."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, [field.name for field in fields(LossRecord)], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(asdict(record) for record in history)
+    write_text(path, text.getvalue())
+
+
+def write_speed(path: Path, progress: Progress, device: torch.device) -> None:
+    """Write how fast it went: seconds of training (validation included, loading left out), tokens a second.
+
+    The one artifact that differs between reruns; no costly stage depends on it.
+    """
+    seconds = max(progress.seconds, 1e-9)
+    if device.type == "cuda":
+        name, peak = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device)
+    else:
+        name, peak = f"cpu, {torch.get_num_threads()} threads", _peak_resident_bytes()
+    speed = {
+        "seconds": round(seconds, 3),
+        "tokens_per_second": round(progress.tokens_seen / seconds, 1),
+        "trained_tokens_per_second": round(progress.trained_tokens_seen / seconds, 1),
+        "peak_memory_mb": round(peak / 1e6, 1),
+        "device": name,
+    }
+    write_json(path, speed)
+
+
+def params_of_interest(params: FinetuneParams) -> str:
+    """One line that says what is about to run."""
+    what = f"LoRA of rank {params.lora.rank}" if params.method == "lora" else "all weights"
+    learned = "responses" if params.mask_instruction else "prompts and responses"
+    return f"{what}, {params.epochs} epochs of batches of {params.batch_size}, {params.batching}, learning {learned}"
+
+
+def _peak_resident_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -1,0 +1,53 @@
+"""Fetch the dataset (`dataset`) or the base model (`base`) that params.yaml names."""
+
+import argparse
+from pathlib import Path
+
+from reprotune.artifacts import RECORDS, REJECTED, TableWriter, replaced_directory, write_json
+from reprotune.console import note, progress_bar, run_stage
+from reprotune.dataset.download import source_file
+from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources import read_rows
+from reprotune.model.source import fetch_base
+from reprotune.params.fetch import BaseParams, DatasetParams
+
+RAW = Path("data/raw")
+BASE = Path("data/base")
+
+
+def fetch_dataset_stage() -> None:
+    """Write data/raw/: records.parquet, rejected.parquet and summary.json."""
+    params = DatasetParams.load("fetch.dataset")
+    path, sha256 = source_file(params.source, params.sha256)
+    normalizer = Normalizer(params, params.source)
+    with replaced_directory(RAW) as folder:
+        with (
+            TableWriter(folder / "records.parquet", RECORDS) as records_file,
+            TableWriter(folder / "rejected.parquet", REJECTED) as rejected_file,
+            progress_bar("reading", unit=" rows") as bar,
+        ):
+            for batch in read_rows(path, params.source, params.format):
+                records, rejected = normalizer.normalize(batch)
+                records_file.write_rows(records)
+                rejected_file.write_rows(rejected)
+                bar.update(len(batch))
+        summary = normalizer.finish()
+        write_json(folder / "summary.json", summary | {"sha256": sha256})
+    note(f"{summary['records']} records from {summary['rows']} rows")
+    for reason, count in summary["reasons"].items():
+        note(f"rejected {count}: {reason}")
+
+
+def fetch_base_stage() -> None:
+    """Write data/base/: a checkpoint in Hugging Face layout."""
+    params = BaseParams.load("fetch.base")
+    fetch_base(params.source, params.revision, BASE)
+
+
+STAGES = {"dataset": fetch_dataset_stage, "base": fetch_base_stage}
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m stages.fetch", description=__doc__)
+    parser.add_argument("what", choices=STAGES)
+    what = parser.parse_args().what
+    run_stage(f"fetch@{what}", STAGES[what])

@@ -1,0 +1,68 @@
+"""Train the base model on the tokenized instruction rows (section `finetune` of params.yaml)."""
+
+from pathlib import Path
+
+import torch
+
+from reprotune.artifacts import replaced_directory, write_json
+from reprotune.console import note, run_stage
+from reprotune.dataset.collate import TokenRows
+from reprotune.dataset.tokenizer import save_tokenizer_files
+from reprotune.model.gpt2 import GPT2
+from reprotune.model.lora import add_adapters, merge_adapters
+from reprotune.model.precision import pick_device, resolve_precision
+from reprotune.model.weights import load_model, save_model
+from reprotune.params.finetune import FinetuneParams
+from reprotune.scratch import fingerprint, scratch_directory
+from reprotune.training import results
+from reprotune.training.checkpoint import CheckpointStore
+from reprotune.training.loop import Trainer
+from reprotune.training.preview import print_masked_row
+
+TRAIN = Path("data/tokens/train.parquet")
+VALIDATION = Path("data/tokens/validation.parquet")
+BASE = Path("data/base")
+OUTPUT = Path("data/model")
+SPEED = Path("data/speed/finetune.json")
+
+
+def main() -> None:
+    """Load, train, save; a killed run goes on from its last checkpoint."""
+    params = FinetuneParams.load("finetune")
+    device = pick_device()
+    dtype = resolve_precision(params.precision, device)
+    train, validation = TokenRows.read(TRAIN), TokenRows.read(VALIDATION)
+    model = starting_model(params, device)
+    trained_parameters = results.count_trained(model)
+    key = fingerprint([params.model_dump(), str(dtype), device.type], [TRAIN, VALIDATION, *BASE.glob("*.safetensors")])
+    store = CheckpointStore(scratch_directory("finetune", key), device)
+    note(f"finetune: {results.params_of_interest(params)}; {dtype} on {device}")
+    trainer = Trainer(model, train, validation, params, dtype, store)
+    print_masked_row(train, 0, params.mask_instruction)
+    progress = trainer.run()
+    if params.method == "lora":
+        merge_adapters(model)
+    with replaced_directory(OUTPUT) as folder:
+        save_model(model, folder)
+        save_tokenizer_files(folder)
+        results.write_loss_curve(folder / "loss.csv", progress.history)
+        write_json(folder / "metrics.json", results.training_metrics(progress, trained_parameters, dtype))
+    results.write_speed(SPEED, progress, device)
+    store.clear()
+
+
+def starting_model(params: FinetuneParams, device: torch.device) -> GPT2:
+    """Return the base model (or random weights of its shape), with adapters where `method: lora` asks for them."""
+    model = load_model(BASE, device=device)
+    generator = torch.Generator().manual_seed(params.seed)
+    if params.init == "random":
+        fresh = GPT2(model.config)
+        fresh.initialize(generator)
+        model = fresh.to(device)
+    if params.method == "lora":
+        add_adapters(model, params.lora.rank, params.lora.alpha, generator)
+    return model
+
+
+if __name__ == "__main__":
+    run_stage("finetune", main)

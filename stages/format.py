@@ -1,0 +1,49 @@
+"""Write each record as the text that the model sees (section `format` of params.yaml)."""
+
+from collections import Counter
+from pathlib import Path
+
+from reprotune.artifacts import (
+    FORMATTED,
+    RECORDS,
+    TableWriter,
+    count_rows,
+    iter_batches,
+    replaced_directory,
+    write_json,
+)
+from reprotune.console import note, progress_bar, run_stage
+from reprotune.dataset.templates import count_markers, load_template
+from reprotune.params.format import FormatParams
+
+INPUT = Path("data/split")
+OUTPUT = Path("data/formatted")
+SPLITS = ("train", "validation", "test")
+
+
+def main() -> None:
+    """Format every split and count the rows that spell a marker of a template."""
+    params = FormatParams.load("format")
+    template = load_template(params.template)
+    rows = {split: count_rows(INPUT / f"{split}.parquet", RECORDS) for split in SPLITS}
+    markers: Counter[str] = Counter(dict.fromkeys(template.markers, 0))
+    with replaced_directory(OUTPUT) as folder:
+        for split in SPLITS:
+            with (
+                TableWriter(folder / f"{split}.parquet", FORMATTED) as writer,
+                progress_bar(f"format {split}", rows[split], "row") as bar,
+            ):
+                for batch in iter_batches(INPUT / f"{split}.parquet", RECORDS):
+                    records = batch.to_pylist()
+                    markers.update(count_markers(records, template.markers))
+                    writer.write_rows([template.format(record, params.response_header) for record in records])
+                    bar.update(len(records))
+        summary = {"template": params.template, "response_header": params.response_header, "rows": rows}
+        write_json(folder / "summary.json", {**summary, "rows_with_marker": markers})
+    for marker, count in markers.items():
+        if count:
+            note(f"format: {count} rows hold {marker!r} in their own text, as if it were part of the template")
+
+
+if __name__ == "__main__":
+    run_stage("format", main)

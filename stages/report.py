@@ -1,0 +1,31 @@
+"""Stage report: publish the numbers to `metrics/` (in Git) and write the report page."""
+
+from pathlib import Path
+
+from reprotune.artifacts import write_json, write_text
+from reprotune.console import note, run_stage
+from reprotune.params.document import Document
+from reprotune.review import publish
+from reprotune.review.report import render_report
+from reprotune.review.report_data import load_results
+
+DATA = Path("data")
+METRICS = Path("metrics")
+PAGE = DATA / "report/index.html"
+
+
+def main() -> None:
+    results = load_results(DATA)
+    write_json(METRICS / "scores.json", publish.scores_metrics(results.judged))
+    write_json(METRICS / "training.json", publish.numbers(results.training))
+    write_json(METRICS / "data.json", publish.numbers(results.summaries))
+    write_json(METRICS / "speed.json", publish.numbers(results.speed))
+    initial_loss = results.training["initial"]["validation_loss"]
+    write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
+    write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))
+    write_text(PAGE, render_report(results, Document.read()))
+    note(f"the report is in {PAGE}")
+
+
+if __name__ == "__main__":
+    run_stage("report", main)

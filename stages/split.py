@@ -1,0 +1,32 @@
+"""Divide the records into train, validation and test (section `split` of params.yaml)."""
+
+from pathlib import Path
+
+from reprotune.artifacts import RECORDS, read_table, replaced_directory, write_json, write_table
+from reprotune.console import note, run_stage
+from reprotune.dataset.split import split_records
+from reprotune.params.split import SplitParams
+
+RECORDS_FILE = Path("data/raw/records.parquet")
+OUTPUT = Path("data/split")
+
+
+def main() -> None:
+    """Read the records, divide them, write one file per split and the counts."""
+    params = SplitParams.load("split")
+    split = split_records(read_table(RECORDS_FILE, RECORDS), params)
+    with replaced_directory(OUTPUT) as folder:
+        for name, table in split.tables.items():
+            write_table(folder / f"{name}.parquet", table)
+        write_json(folder / "summary.json", split.summary)
+    counts = split.summary
+    note("split: " + ", ".join(f"{rows} {name}" for name, rows in counts["rows"].items()))
+    if params.group_near_duplicates:
+        note(
+            f"split: {counts['rows_in_groups']} rows in {counts['near_duplicate_groups']} groups of near-duplicates; "
+            f"{counts['rows_moved']} rows moved to keep groups together"
+        )
+
+
+if __name__ == "__main__":
+    run_stage("split", main)

@@ -1,0 +1,34 @@
+"""Turn formatted text into GPT-2 token ids (section `tokenize` of params.yaml)."""
+
+from pathlib import Path
+
+from reprotune.artifacts import replaced_directory, write_json
+from reprotune.console import note, run_stage
+from reprotune.dataset.tokenization import tokenize_file
+from reprotune.params.tokenize import TokenizeParams
+
+INPUT = Path("data/formatted")
+OUTPUT = Path("data/tokens")
+SPLITS = ("train", "validation", "test")
+
+
+def main() -> None:
+    """Tokenize every split and write what was kept, cut and dropped."""
+    params = TokenizeParams.load("tokenize")
+    summary = {}
+    with replaced_directory(OUTPUT) as folder:
+        for split in SPLITS:
+            source, target = INPUT / f"{split}.parquet", folder / f"{split}.parquet"
+            counts = tokenize_file(source, target, params.max_length, params.on_too_long)
+            summary[split] = counts
+            note(
+                f"tokenize: {split}: {counts['rows']} rows, {counts['tokens']} tokens, "
+                f"{counts['trained_token_share']:.0%} of them responses; {counts['truncated_prompts']} prompts and "
+                f"{counts['truncated_responses']} responses cut, {counts['dropped']} rows dropped, "
+                f"{counts['seam_disagreements']} seams that joint encoding would merge"
+            )
+        write_json(folder / "summary.json", summary)
+
+
+if __name__ == "__main__":
+    run_stage("tokenize", main)

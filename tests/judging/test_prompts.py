@@ -1,0 +1,67 @@
+"""Rubric prompts: the chapter's as published, the reference rubric proof against what stands in its texts."""
+
+import re
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reprotune.judging.prompts import STRUCTURE, VERDICT_SCHEMA, Item, fence, neutralised, question
+
+hostile = st.text(alphabet=st.sampled_from(list("=<|>/ \nsBEGINDx_[]{}%'\"")), max_size=60) | st.text(max_size=60)
+
+
+def test_chapter_prompt_is_the_published_line() -> None:
+    item = Item("Rewrite it.", "The <b>cat</b> & {{ dog }}", "A `cat`.", "Score 100.\n")
+    prompt = (
+        "Given the input `Below is an instruction that describes a task. Write a response that appropriately completes "
+        "the request.\n\n### Instruction:\nRewrite it.\n\n### Input:\nThe <b>cat</b> & {{ dog }}` and correct output "
+        "`A `cat`.`, score the model response `Score 100.\n` on a scale from 0 to 100, where 100 is the best score. "
+        "Respond with the integer number only."
+    )
+    asked = question("chapter", item)
+    assert asked.messages == ({"role": "user", "content": prompt},)
+    assert asked.schema is None
+    assert "### Input" not in question("chapter", item._replace(input="")).messages[0]["content"]
+
+
+def test_reference_prompt_holds_everything_and_asks_for_reasoning_first() -> None:
+    asked = question("reference", Item("Name it.", "", "Oslo.", "Bergen."))
+    text = asked.messages[0]["content"]
+    assert all(part in text for part in ("Name it.", "(none)", "Oslo.", "Bergen.", "100:", "75:", "50:", "25:", "0:"))
+    assert asked.schema == VERDICT_SCHEMA
+    assert list(VERDICT_SCHEMA["properties"]) == ["reasoning", "score"]
+
+
+@given(hostile, hostile, hostile)
+def test_no_text_can_forge_a_marker(instruction: str, reference: str, response: str) -> None:
+    item = Item(instruction, "", reference, response)
+    text = question("reference", item).messages[0]["content"]
+    markers = re.findall(r"={3,}\s*(BEGIN|END) [A-Z ]+ (\w+) =+", text)
+    assert [kind for kind, _ in markers] == ["BEGIN", "END"] * 4
+    assert {key for _, key in markers} == {fence(item)}
+
+
+@given(hostile)
+def test_neutralised_text_holds_no_structure(text: str) -> None:
+    assert not STRUCTURE.search(neutralised(text))
+
+
+def test_what_is_neutralised_and_what_is_not() -> None:
+    assert neutralised("a == b === c, 1 < 2 | 3 > 2, <b>bold</b>, [x]") == "a == b === c, 1 < 2 | 3 > 2, <b>bold</b>, [x]"
+    assert neutralised("=====BEGIN ANSWER") == "= = = = =BEGIN ANSWER"
+    assert neutralised("<|eot_id|>") == "< | e o t _ i d | >"
+    assert "[INST]" not in neutralised("x [INST] y")
+
+
+def test_fence_depends_on_the_content_only() -> None:
+    first, second = Item("a", "b", "c", "d"), Item("a", "b", "cd", "")
+    assert fence(first) == fence(Item("a", "b", "c", "d")) != fence(second)
+
+
+def test_repair_keeps_the_whole_exchange() -> None:
+    asked = question("chapter", Item("a", "", "c", "d"))
+    again = asked.after("a lot")
+    assert [message["role"] for message in again.messages] == ["user", "assistant", "user"]
+    assert again.messages[0] == asked.messages[0]
+    assert again.messages[1]["content"] == "a lot"
+    assert asked.after("").messages[1]["content"]  # some servers refuse empty messages

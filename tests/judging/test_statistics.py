@@ -1,0 +1,83 @@
+"""Statistics against scipy and against published figures."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from reprotune.judging.agreement import agreement
+from reprotune.judging.statistics import (
+    mean_interval,
+    paired_bootstrap,
+    sign_flip_p,
+    smallest_detectable_difference,
+    wilson_interval,
+)
+
+VALUES = list(np.random.default_rng(7).normal(5, 40, size=110))
+
+
+def test_mean_interval_is_students() -> None:
+    estimate = mean_interval(VALUES)
+    low, high = stats.t.interval(0.95, len(VALUES) - 1, loc=np.mean(VALUES), scale=stats.sem(VALUES))
+    assert estimate == pytest.approx((np.mean(VALUES), stats.sem(VALUES), low, high, 110))
+
+
+def test_too_few_values_have_no_uncertainty() -> None:
+    assert mean_interval([]) == (None, None, None, None, 0)
+    assert mean_interval([4.0]) == (4.0, None, None, None, 1)
+    assert smallest_detectable_difference([1.0]) is None
+
+
+def test_bootstrap_agrees_with_scipy_and_is_seeded() -> None:
+    found = paired_bootstrap(VALUES, seed=1)
+    expected = stats.bootstrap((VALUES,), np.mean, n_resamples=10_000, method="percentile", rng=2).confidence_interval
+    assert found == pytest.approx(tuple(expected), abs=0.4)
+    assert found == paired_bootstrap(VALUES, seed=1) != paired_bootstrap(VALUES, seed=2)
+    assert paired_bootstrap([], seed=1) is None
+
+
+def test_bootstrap_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = paired_bootstrap(VALUES, seed=1)
+    monkeypatch.setattr("reprotune.judging.statistics.CHUNK", 1000)
+    assert paired_bootstrap(VALUES, seed=1) == whole
+
+
+@pytest.mark.parametrize("shift", [0.0, 5.0, 20.0])
+def test_sign_flip_agrees_with_scipy(shift: float) -> None:
+    values = np.random.default_rng(3).normal(shift, 40, size=60)
+    expected = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=10_000, rng=4).pvalue
+    assert sign_flip_p(list(values), seed=5) == pytest.approx(expected, abs=0.03)
+
+
+def test_sign_flip_of_no_difference_is_one() -> None:
+    assert sign_flip_p([0.0] * 8, seed=1) == 1
+    assert sign_flip_p([0.1] * 3, seed=1) == pytest.approx(0.25, abs=0.02)  # two of the eight labellings
+    assert sign_flip_p([], seed=1) is None
+
+
+def test_smallest_detectable_difference_of_the_published_spread() -> None:
+    unit = np.array([-1.0, 1.0] * 55)
+    differences = list(47 * unit / np.std(unit, ddof=1))
+    assert smallest_detectable_difference(differences) == pytest.approx(12.55, abs=0.01)
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 10), (3, 10), (10, 10), (104, 110)])
+def test_wilson(successes: int, n: int) -> None:
+    expected = stats.binomtest(successes, n).proportion_ci(method="wilson")
+    assert wilson_interval(successes, n) == pytest.approx((expected.low, expected.high))
+    assert wilson_interval(0, 0) is None
+
+
+def test_agreement_of_the_published_judges(shared_data: Path) -> None:
+    scores = shared_data / "llms-from-scratch/scores"
+    llama = json.loads((scores / "llama3-8b-model-1-response.json").read_text())
+    gpt4 = json.loads((scores / "gpt4-model-1-response.json").read_text())
+    found = agreement(llama, gpt4)
+    assert (found.pearson, found.spearman, found.kendall) == pytest.approx((0.80489, 0.698406, 0.57292), abs=5e-6)
+    assert found.mean_absolute_error == pytest.approx(15.92)
+    misaligned = json.loads((scores / "llama3-8b-model-2-response.json").read_text())
+    with pytest.raises(ValueError, match="99 and 100"):
+        agreement(misaligned, gpt4)

@@ -1,0 +1,82 @@
+"""The reply store: durable, append-only, keyed by everything that shapes a reply."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reprotune.judging.prompts import Item, question
+from reprotune.judging.store import Reply, ReplyStore, question_key
+
+JUDGE: dict[str, Any] = {"backend": "ollama", "model": "llama3", "digest": "d1", "options": {"seed": 1}}
+QUESTION = question("reference", Item("i", "", "r", "a"))
+REPLY = Reply('{"score": 5}', "stop", 10, 3)
+
+
+def test_replies_survive_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "judge" / "replies.jsonl"
+    with ReplyStore(path) as store:
+        assert store.get("k") is None
+        store.put("k", REPLY, JUDGE)
+        assert store.get("k") == REPLY
+    with ReplyStore(path) as store:
+        assert store.get("k") == REPLY
+
+
+def test_a_reply_is_on_the_disk_before_put_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    path = tmp_path / "replies.jsonl"
+    with ReplyStore(path) as store:
+        store.put("k", REPLY, JUDGE)
+        assert len(synced) == 1
+        assert json.loads(path.read_text())["key"] == "k"
+
+
+def test_the_first_reply_to_a_question_stays(tmp_path: Path) -> None:
+    path = tmp_path / "replies.jsonl"
+    with ReplyStore(path) as store:
+        store.put("k", REPLY, JUDGE)
+        store.put("k", REPLY._replace(text="other"), JUDGE)
+        assert store.get("k") == REPLY
+    assert len(path.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("cut", [1, 20, -2])
+def test_a_half_written_last_line_costs_only_itself(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "replies.jsonl"
+    with ReplyStore(path) as store:
+        store.put("a", REPLY, JUDGE)
+        store.put("b", REPLY, JUDGE)
+    first, second = path.read_bytes().splitlines()
+    path.write_bytes(first + b"\n" + second[:cut])
+    with ReplyStore(path) as store:
+        assert (store.get("a"), store.get("b")) == (REPLY, None)
+        store.put("b", REPLY, JUDGE)
+    with ReplyStore(path) as store:
+        assert (store.get("a"), store.get("b")) == (REPLY, REPLY)
+
+
+def test_lines_of_other_programs_are_passed_over(tmp_path: Path) -> None:
+    path = tmp_path / "replies.jsonl"
+    path.write_bytes(b'\xff\xfe\n[]\n{"key": "k"}\n{"key": "k", "reply": {"nonsense": 1}}\n\n"x"\n')
+    with ReplyStore(path) as store:
+        assert store.get("k") is None
+
+
+def test_key_depends_on_all_that_shapes_a_reply() -> None:
+    other_item = question("reference", Item("i", "", "r", "b"))
+    keys = {
+        question_key(JUDGE, QUESTION),
+        question_key(JUDGE | {"backend": "openai"}, QUESTION),
+        question_key(JUDGE | {"model": "mistral"}, QUESTION),
+        question_key(JUDGE | {"digest": "d2"}, QUESTION),
+        question_key(JUDGE | {"options": {"seed": 2}}, QUESTION),
+        question_key(JUDGE, other_item),
+        question_key(JUDGE, QUESTION._replace(schema=None)),
+        question_key(JUDGE, QUESTION.after("x")),
+        question_key(JUDGE, QUESTION, repeat=1),
+    }
+    assert len(keys) == 9
+    assert question_key(dict(reversed(JUDGE.items())), QUESTION) == question_key(JUDGE, QUESTION)
