@@ -46,7 +46,8 @@ def main() -> None:
         save_model(model, folder)
         save_tokenizer_files(folder)
         results.write_loss_curve(folder / "loss.csv", progress.history)
-        write_json(folder / "metrics.json", results.training_metrics(progress, trained_parameters, dtype))
+        metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, dtype)
+        write_json(folder / "metrics.json", metrics)
     results.write_speed(SPEED, progress, device)
     store.clear()
 

@@ -1,8 +1,12 @@
 """Fixtures shared by every test."""
 
+import os
 from pathlib import Path
 
-import pytest
+# One thread a process: tests run in parallel processes, and stages they start inherit this.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import pytest  # noqa: E402  # after the thread count, which torch reads when it is imported
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -20,7 +20,9 @@ Item = TypeVar("Item")
 
 TIMINGS_DIRECTORY = Path(".reprotune/timings")
 CRASH_DIRECTORY = Path(".reprotune/crashes")
-RECOVERY = "`dvc repro` goes on from here once that is mended; `git checkout params.yaml dvc.lock && dvc checkout` goes back."
+RECOVERY = (
+    "`dvc repro` goes on from here once that is mended; `git checkout params.yaml dvc.lock && dvc checkout` goes back."
+)
 
 
 def note(text: str) -> None:

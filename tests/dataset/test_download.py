@@ -244,7 +244,7 @@ def test_source_file_by_path_checks_the_hash(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"fetch\.dataset\.sha256"):
         source_file(str(path), "0" * 64)
     for missing in ["ftp://example.org/x.json", str(tmp_path / "none.json"), str(tmp_path)]:
-        with pytest.raises(UserError, match="is not a file: set fetch.dataset.source"):
+        with pytest.raises(UserError, match=r"is not a file: set fetch\.dataset\.source"):
             source_file(missing, None)
 
 

@@ -23,6 +23,7 @@ class Handler(BaseHTTPRequestHandler):
     """Answers model look-ups by itself and chat requests by the next scripted step."""
 
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: "ScriptedJudge"
 
     def log_message(self, format: str, *args: object) -> None:

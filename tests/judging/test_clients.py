@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.judging.clients.ollama import OllamaClient
+from reprotune.judging.clients.ollama import OllamaClient, _base_url
 from reprotune.judging.clients.openai import OpenAIClient
 from reprotune.judging.clients.protocol import Client
 from reprotune.judging.clients.transport import Deadlines, RequestError, ServiceUnreachableError, Transport
@@ -145,10 +145,17 @@ def test_nobody_there(judge_params: Callable[..., Any], hasty: Deadlines, monkey
     client.close()
 
 
-def test_an_address_that_is_none(judge_params: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OLLAMA_HOST", "ftp://somewhere")
-    with pytest.raises(UserError, match="not the address of a service"):
+@pytest.mark.parametrize("host", ["ftp://somewhere", "http://[::1", "http://", "localhost:port"])
+def test_an_address_that_is_none(judge_params: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    with pytest.raises(UserError, match=r"address.*OLLAMA_HOST"):
         OllamaClient(judge_params())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "http://127.0.0.1:11434/", "[::1]", "judge.example:80"])
+def test_ollama_host_may_lack_scheme_and_port(host: str) -> None:
+    expected = {"127.0.0.1": "http://127.0.0.1:11434", "[::1]": "http://[::1]:11434"}
+    assert _base_url(host) == expected.get(host, host if "://" in host else f"http://{host}")
 
 
 def test_concurrency_from_the_environment(judge_params: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:

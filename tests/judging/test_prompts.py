@@ -47,7 +47,9 @@ def test_neutralised_text_holds_no_structure(text: str) -> None:
 
 
 def test_what_is_neutralised_and_what_is_not() -> None:
-    assert neutralised("a == b === c, 1 < 2 | 3 > 2, <b>bold</b>, [x]") == "a == b === c, 1 < 2 | 3 > 2, <b>bold</b>, [x]"
+    assert (
+        neutralised("a == b === c, 1 < 2 | 3 > 2, <b>bold</b>, [x]") == "a == b === c, 1 < 2 | 3 > 2, <b>bold</b>, [x]"
+    )
     assert neutralised("=====BEGIN ANSWER") == "= = = = =BEGIN ANSWER"
     assert neutralised("<|eot_id|>") == "< | e o t _ i d | >"
     assert "[INST]" not in neutralised("x [INST] y")

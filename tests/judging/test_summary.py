@@ -10,7 +10,7 @@ from reprotune.errors import UserError
 from reprotune.judging.answers import Answer
 from reprotune.judging.prompts import Item, Question
 from reprotune.judging.replies import Verdict
-from reprotune.judging.scoring import ScoredAnswer, score_answers, score_row, verdict_lines
+from reprotune.judging.scoring import JudgeAll, ScoredAnswer, score_answers, score_row, verdict_lines
 from reprotune.judging.summary import check_coverage, summarise
 from reprotune.judging.verdicts import Judgement
 
@@ -23,7 +23,7 @@ def answers(base: list[str], finetuned: list[str], categories: list[str | None])
     ]
 
 
-def scripted(*verdicts: Verdict) -> "list[list[Question]] | object":
+def scripted(*verdicts: Verdict) -> JudgeAll:
     def judge_all(questions: Sequence[Question]) -> list[Judgement]:
         assert len(questions) == len(verdicts)
         return [Judgement(verdict, (f"raw {verdict.score}",), f"key{n}") for n, verdict in enumerate(verdicts)]
@@ -39,7 +39,7 @@ def judged() -> list[ScoredAnswer]:
     )
     verdicts = [Verdict("ok", 10.0), Verdict("ok", 30.0), Verdict("unparsable")]
     verdicts += [Verdict("ok", 20.0), Verdict("refused"), Verdict("ok", 50.0)]
-    return score_answers(rows, "reference", scripted(*verdicts))  # type: ignore[arg-type]
+    return score_answers(rows, "reference", scripted(*verdicts))
 
 
 def test_exact_and_empty_answers_are_scored_without_a_call() -> None:
@@ -87,8 +87,8 @@ def test_coverage_below_the_limit_fails_in_one_sentence() -> None:
 
 def test_nothing_judged_fails_whatever_the_limit() -> None:
     rows = answers(["x"], ["y"], ["a"])
-    scored = score_answers(rows, "chapter", scripted(Verdict("error"), Verdict("error")))  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="0.0%"):
+    scored = score_answers(rows, "chapter", scripted(Verdict("error"), Verdict("error")))
+    with pytest.raises(UserError, match=r"only 0\.0%"):
         check_coverage(summarise(scored, "m", seed=1), 0.0)
 
 

@@ -93,7 +93,7 @@ def test_a_rerun_asks_only_what_failed(collect: Collect, service: Any, steps: An
 
 def test_equal_questions_are_asked_once_and_order_is_kept(collect: Collect, service: Any) -> None:
     def echo(handler: Any, request: dict[str, Any]) -> None:
-        number = request["messages"][0]["content"].split("answer ")[1].split("\n")[0]
+        number = request["messages"][0]["content"].split("\nanswer ")[1].split("\n")[0]
         time.sleep(0.02 if number == "0" else 0)
         handler.send_reply(request, f'{{"score": {number}}}', "stop", None)
 

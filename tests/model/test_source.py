@@ -323,7 +323,7 @@ def test_hub_cache_serves_offline_and_as_a_folder(hub: Hub, endpoint: pytest.Mon
 
 def test_offline_with_an_empty_cache(endpoint: pytest.MonkeyPatch, tmp_path: Path) -> None:
     endpoint.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
-    with pytest.raises(UserError, match="HF_HUB_OFFLINE forbids.*embedded or to a local folder"):
+    with pytest.raises(UserError, match=r"HF_HUB_OFFLINE forbids.*embedded or to a local folder"):
         fetch_base("gpt2", None, tmp_path / "base")
 
 
@@ -339,7 +339,7 @@ def test_endpoint_that_is_down(endpoint: pytest.MonkeyPatch, tmp_path: Path) -> 
 
 
 def test_hub_refusals(hub: Hub, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="answered 401 .*HF_TOKEN.*HF_ENDPOINT.*local folder"):
+    with pytest.raises(UserError, match=r"answered 401 .*HF_TOKEN.*HF_ENDPOINT.*local folder"):
         fetch_base("gpt2-xl", None, tmp_path / "base")
     with pytest.raises(UserError, match=f"no revision {OTHER_COMMIT}.*set fetch.base.revision to null"):
         fetch_base("gpt2", OTHER_COMMIT, tmp_path / "base")

@@ -57,8 +57,8 @@ def write_artifacts(data: Path, rows: int = 60) -> None:
             status = "empty" if model == "base" and index % 7 == 0 else "exact" if index % 11 == 10 else "ok"
             level = 12 if model == "base" else 58
             score = {"empty": 0.0, "exact": 100.0}.get(status, min(99.0, max(0.0, draw.gauss(level, 20))))
-            text = "" if status == "empty" else text
-            responses[model].append(response(identifier, reference, text, "eos" if index % 5 else "length"))
+            given = "" if status == "empty" else text
+            responses[model].append(response(identifier, reference, given, "eos" if index % 5 else "length"))
             scores.append(scored(identifier, model, status, score))
     write_table(data / "split/test.parquet", pa.Table.from_pylist(records, schema=RECORDS))
     for model, answers in responses.items():

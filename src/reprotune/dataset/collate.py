@@ -113,9 +113,13 @@ class Batch:
         cls, input_ids: np.ndarray, targets: np.ndarray, positions: np.ndarray, row_lengths: tuple[int, ...] | None
     ) -> Self:
         """Wrap arrays; the trained positions are found here, on the CPU, so that a GPU never waits for them."""
-        trained = np.flatnonzero(targets != IGNORED)
-        arrays = (input_ids, targets, trained, positions)
-        return cls(*(torch.from_numpy(array) for array in arrays), row_lengths)
+        return cls(
+            torch.from_numpy(input_ids),
+            torch.from_numpy(targets),
+            torch.from_numpy(np.flatnonzero(targets != IGNORED)),
+            torch.from_numpy(positions),
+            row_lengths,
+        )
 
     def to(self, device: torch.device) -> "Batch":
         """Move to a device without waiting for the copy."""

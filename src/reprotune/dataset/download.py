@@ -80,6 +80,7 @@ def download(url: str, destination: Path, sha256: str | None = None, policy: Ret
             _transfer(url, part, policy)
             break
         except _TemporaryError as fault:
+            # A try that got further than any before it begins a new count, so a long file survives many cuts.
             failures = 1 if part.size() > furthest else failures + 1
             furthest = max(furthest, part.size())
             if failures >= policy.attempts:

@@ -84,46 +84,52 @@ class _Index:
     """The rare shingles of all texts, as postings sorted by (shingle, size of the text's set, text)."""
 
     text: Ints
-    list_end: Ints  # for each posting, where the postings of its shingle end
-    sizes: Ints  # for each text, the size of its shingle set
+    size: Ints  # of the text's set
+    remaining: Ints  # shingles of the text that are not rarer than this one
+    list_end: Ints  # where the postings of this shingle end
     signatures: Codes  # [texts, 4]: which of 256 buckets hold an odd number of the text's shingles
 
 
 def _join(texts: Sequence[str], threshold: float, groups: _Groups) -> None:
     """Join in `groups` the texts whose similarity reaches `threshold`.
 
-    Round d compares each posting with the one d places further in its list, for as long as the sizes allow the
-    similarity.
+    With sets of sizes a and b and an overlap of o, o / (a + b - o) >= t means o >= t / (1 + t) (a + b). The first
+    shingle that two sets share leaves at most `remaining` others on either side, which must suffice for o.
+
+    Round d compares each posting with the one d places further in its list. Sizes grow along a list, so a posting
+    whose own `remaining` does not suffice is done.
     """
+    share = threshold / (1 + threshold)
     index = _build_index(texts, threshold)
     active: Ints = np.arange(len(index.text))
     distance = 0
     while len(active):
         distance += 1
         active = active[active + distance < index.list_end[active]]
-        left, right = index.text[active], index.text[active + distance]
-        similar_sizes = index.sizes[left] >= threshold * index.sizes[right] - ROUNDING
-        active, left, right = active[similar_sizes], left[similar_sizes], right[similar_sizes]
-        for start in range(0, len(active), PAIRS_PER_CHUNK):
-            part = slice(start, start + PAIRS_PER_CHUNK)
-            _compare(left[part], right[part], texts, index, threshold, groups)
+        least = share * (index.size[active] + index.size[active + distance]) - ROUNDING
+        suffices = index.remaining[active] >= least
+        active, least = active[suffices], least[suffices]
+        left = active[index.remaining[active + distance] >= least]
+        for start in range(0, len(left), PAIRS_PER_CHUNK):
+            part = left[start : start + PAIRS_PER_CHUNK]
+            _compare(part, part + distance, texts, index, threshold, groups)
         if distance.bit_count() == 1:  # at 1, 2, 4, 8, ...: a look at all postings, so not in every round
             active = active[~_list_in_one_group(index, groups)[active]]
 
 
 def _compare(left: Ints, right: Ints, texts: Sequence[str], index: _Index, threshold: float, groups: _Groups) -> None:
-    """Join the pairs (left[i], right[i]) that are similar enough: first by signature, then by exact text.
+    """Join the texts of postings left[i] and right[i] where similar enough: first by signature, then by exact text.
 
-    With sizes a, b and overlap o, o / (a + b - o) >= t means o >= t / (1 + t) (a + b), so at most a + b - 2 o
-    shingles differ; each bucket whose parity differs stands for at least one of them.
+    An overlap of o leaves a + b - 2 o shingles that differ; each bucket whose parity differs stands for at least one.
     """
-    sizes = index.sizes[left] + index.sizes[right]
+    sizes = index.size[left] + index.size[right]
     least_overlap = np.ceil(threshold / (1 + threshold) * sizes - ROUNDING)
-    differing = np.bitwise_count(index.signatures[left] ^ index.signatures[right]).sum(axis=1)
+    ones, others = index.text[left], index.text[right]
+    differing = np.bitwise_count(index.signatures[ones] ^ index.signatures[others]).sum(axis=1)
     possible = differing <= sizes - 2 * least_overlap
-    left, right = left[possible], right[possible]
-    apart = groups.roots(left) != groups.roots(right)
-    for one, other in zip(left[apart].tolist(), right[apart].tolist(), strict=True):
+    ones, others = ones[possible], others[possible]
+    apart = groups.roots(ones) != groups.roots(others)
+    for one, other in zip(ones[apart].tolist(), others[apart].tolist(), strict=True):
         if groups.root(one) != groups.root(other) and similarity(texts[one], texts[other]) >= threshold:
             groups.join(one, other)
 
@@ -153,21 +159,23 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
     counts = np.zeros(1 << COUNTER_BITS, dtype=np.int64)
     for codes, _ in _shingle_codes(texts, alphabet):
         counts += np.bincount(_bucket(codes, COUNTER_BITS), minlength=len(counts))
-    sizes, signatures, rare_codes, rare_texts = [], [], [], []
+    postings: list[tuple[Codes, Ints, Ints, Ints]] = []  # code, text, size, remaining
+    signatures = []
     first_text = 0
     for codes, rows in _shingle_codes(texts, alphabet):
         distinct_codes, distinct_rows = _by_rarity(codes, rows, counts)
         size = np.bincount(distinct_rows)
-        place = np.arange(len(distinct_rows)) - np.repeat(np.cumsum(size) - size, size)
-        rare = place <= (size - np.ceil(threshold * size - ROUNDING))[distinct_rows]
-        sizes.append(size)
+        remaining = np.repeat(np.cumsum(size), size) - np.arange(len(distinct_rows))
+        rare = remaining >= np.ceil(threshold * size - ROUNDING)[distinct_rows]
+        rows = distinct_rows[rare]
+        postings.append((distinct_codes[rare], rows + first_text, size[rows], remaining[rare]))
         signatures.append(_signatures(distinct_codes, distinct_rows))
-        rare_codes.append(distinct_codes[rare])
-        rare_texts.append(distinct_rows[rare] + first_text)
         first_text += len(size)
-    return _sorted_index(
-        np.concatenate(rare_codes), np.concatenate(rare_texts), np.concatenate(sizes), np.concatenate(signatures)
-    )
+    code, text, set_size, left = (np.concatenate(column) for column in zip(*postings, strict=True))
+    order = np.lexsort((text, set_size, code))
+    ends = np.append(np.flatnonzero(np.diff(code[order])) + 1, len(code))
+    list_end = np.repeat(ends, np.diff(ends, prepend=0))
+    return _Index(text[order], set_size[order], left[order], list_end, np.concatenate(signatures))
 
 
 def _by_rarity(codes: Codes, rows: Ints, counts: Ints) -> tuple[Codes, Ints]:
@@ -176,13 +184,6 @@ def _by_rarity(codes: Codes, rows: Ints, counts: Ints) -> tuple[Codes, Ints]:
     codes, rows = codes[order], rows[order]
     distinct = np.append(True, (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1]))
     return codes[distinct], rows[distinct]
-
-
-def _sorted_index(codes: Codes, texts: Ints, sizes: Ints, signatures: Codes) -> _Index:
-    order = np.lexsort((texts, sizes[texts], codes))
-    codes, texts = codes[order], texts[order]
-    ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]) + 1, len(codes))
-    return _Index(texts, np.repeat(ends, np.diff(ends, prepend=0)), sizes, signatures)
 
 
 def _signatures(codes: Codes, rows: Ints) -> Codes:

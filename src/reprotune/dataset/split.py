@@ -1,5 +1,6 @@
 """Dividing records into train, test and validation, without near-duplicates across the borders."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +31,7 @@ def split_records(records: pa.Table, params: SplitParams) -> Split:
     rows = records.num_rows
     groups = np.arange(rows)
     if params.group_near_duplicates:
-        columns = (records[name].to_pylist() for name in ("instruction", "input"))
-        texts = (f"{instruction}\n{extra}" for instruction, extra in zip(*columns, strict=True))
-        groups = near_duplicate_groups(texts, params.near_duplicate_similarity)
+        groups = near_duplicate_groups(_tasks(records), params.near_duplicate_similarity)
     sizes = split_sizes(rows, params)
     if params.order == "file":
         in_order = np.repeat(np.arange(len(sizes)), sizes)
@@ -57,6 +56,13 @@ def split_records(records: pa.Table, params: SplitParams) -> Split:
         "rows_moved": moved,
     }
     return Split(tables, summary)
+
+
+def _tasks(records: pa.Table) -> Iterator[str]:
+    """Yield instruction and input of each record as one text, without holding all of them as Python strings."""
+    for batch in records.to_batches(max_chunksize=8192):
+        columns = (batch[name].to_pylist() for name in ("instruction", "input"))
+        yield from (f"{instruction}\n{extra}" for instruction, extra in zip(*columns, strict=True))
 
 
 def split_sizes(rows: int, params: SplitParams) -> tuple[int, int, int]:

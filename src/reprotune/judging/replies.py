@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 LABELLED = re.compile(
     r"""(?ix)
-    (?: \b (?:score|rating|grade) [\s"'*_`]{0,8} (?: [:=] | is | of | )? [\s"'*_`]{0,8}  # score: 85, "score": 85, score of 85
+    (?: \b (?:score|rating|grade) [\s"'*_`]{0,8} (?: [:=] | is | of | )? [\s"'*_`]{0,8}  # "score": 85, score of 85
         (?P<labelled> -? \d+ (?:\.\d+)? )
       | (?P<of_hundred> -? \d+ (?:\.\d+)? ) \s* (?: / | out \s of ) \s* 100 \b   # 85/100, 85 out of 100
-      | ^ [\s"'*_`]{0,8} (?P<alone> -? \d+ (?:\.\d+)? ) [\s"'*_`.%]{0,8} $               # a line that is only a number
+      | ^ [\s"'*_`]{0,8} (?P<alone> -? \d+ (?:\.\d+)? ) [\s"'*_`.%]{0,8} $  # a line that is only a number
     ) (?![\d.]*\d)
     """,
     re.MULTILINE,
@@ -21,7 +21,6 @@ REFUSAL = re.compile(
     r"|I(?:['\u2019]m| am) (?:unable|not able)|as an AI)\b",
     re.IGNORECASE,
 )
-
 
 TAIL = 8192
 """A verdict stands within this many characters of the end; a hostile service cannot make us read for minutes."""

@@ -32,12 +32,12 @@ class PackedAttention:
 
     def __call__(self, _layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Queries, keys, values [1, H, N, D] -> what each token read of its own row, [1, H, N, D]."""
-        flat = [part[0].transpose(0, 1) for part in (query, key, value)]
-        read = torch.empty_like(flat[0], memory_format=torch.contiguous_format)
+        queries, keys, values = (part[0].transpose(0, 1) for part in (query, key, value))
+        read = torch.empty_like(queries, memory_format=torch.contiguous_format)
         for gather, packed, within in self._blocks:
             # [rows, width, H, D] -> [rows, H, width, D]; padding repeats a token of the row and is never read back.
-            block = [part[gather].transpose(1, 2) for part in flat]
-            out = F.scaled_dot_product_attention(*block, is_causal=True).transpose(1, 2)
+            q, k, v = (part[gather].transpose(1, 2) for part in (queries, keys, values))
+            out = F.scaled_dot_product_attention(q, k, v, is_causal=True).transpose(1, 2)
             read = read.index_copy(0, packed, out.reshape(-1, *out.shape[2:])[within].to(read.dtype))
         return read.transpose(0, 1)[None]
 

@@ -37,7 +37,11 @@ def stage_closure(stage: str, root: Path) -> set[str]:
         seen.add(module)
         path = _module_file(module, root)
         if path is None:
-            raise UserError(f"{_expected_file(module)} is missing, but stage {stage} needs it: restore it from Git")
+            folder = _module_path(module, root)
+            if not folder.is_dir():  # a folder without __init__.py is a package all the same
+                missing = folder.relative_to(root).with_suffix(".py").as_posix()
+                raise UserError(f"{missing} is missing, but stage {stage} needs it: restore it from Git")
+            continue
         tree = _parse(path, root)
         waiting += _imported_modules(tree, module, path, root)
         if tree.body:
@@ -56,19 +60,18 @@ def unclaimed_data(root: Path) -> list[str]:
 
 def _module_file(module: str, root: Path) -> Path | None:
     """Return the file of a first-party module or package, or None where there is none."""
-    first = module.partition(".")[0]
-    if first not in SOURCE_FOLDERS:
+    if module.partition(".")[0] not in SOURCE_FOLDERS:
         return None
-    path = (root / SOURCE_FOLDERS[first]).joinpath(*module.split("."))
+    path = _module_path(module, root)
     for candidate in (path.with_name(f"{path.name}.py"), path / "__init__.py"):
         if candidate.is_file():
             return candidate
     return None
 
 
-def _expected_file(module: str) -> str:
-    folder = SOURCE_FOLDERS[module.partition(".")[0]]
-    return folder.joinpath(*module.split(".")).with_suffix(".py").as_posix()
+def _module_path(module: str, root: Path) -> Path:
+    """Return where a first-party module lies, without the ending `.py`."""
+    return (root / SOURCE_FOLDERS[module.partition(".")[0]]).joinpath(*module.split("."))
 
 
 def _parse(path: Path, root: Path) -> ast.Module:

@@ -1,6 +1,6 @@
 """The deps of every stage in dvc.yaml against what its code and params.yaml really need.
 
-`compare` finds differences and `fix` edits dvc.yaml, line by line, so that comments and layout stay. Code deps (under
+`compare` finds differences and `mend` edits dvc.yaml, line by line, so that comments and layout stay. Code deps (under
 `src/` and `stages/`) follow the import closure; a local file named in params.yaml (a dataset, a base model, a
 template) is a dep of the stage that reads it; all other deps are data and stay as they are.
 """
@@ -45,12 +45,12 @@ def compare(root: Path) -> list[Finding]:
     return sorted(finding for stage in _read_stages(root) for finding in _stage_findings(stage, root))
 
 
-def fix(root: Path) -> list[Finding]:
+def mend(root: Path) -> list[Finding]:
     """Edit dvc.yaml so that `compare` finds nothing, and return what was mended."""
     edits: list[_Edit] = []
     findings: list[Finding] = []
     for stage in _read_stages(root):
-        found = _stage_findings(stage, root)
+        found = list(_stage_findings(stage, root))
         findings += found
         edits += _edits(stage, found)
     if edits:
@@ -166,4 +166,5 @@ def _source_edit(stage: _Stage, finding: Finding) -> _Edit:
     if not isinstance(item, CommentedMap) or "source" not in item or "${item.source}" not in stage.deps:
         raise UserError(f"{DVC_FILE}: {finding}: add it by hand (an item `source:` and the dep `${{item.source}}`)")
     line, column = item.lc.key("source")
-    return _Edit(line, removed=1, text=f"{' ' * column}source: {json.dumps(finding.dep, ensure_ascii=False)}\n")
+    path = finding.dep if re.fullmatch(r"[\w./-]+", finding.dep) else json.dumps(finding.dep, ensure_ascii=False)
+    return _Edit(line, removed=1, text=f"{' ' * column}source: {path}\n")

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
+
 from reprotune.params.document import Document
 from reprotune.params.schema import Section
 from reprotune.review.presets import DEFAULT, preset_values, spelled
@@ -32,6 +36,14 @@ def markdown_table() -> str:
     for entry in param_entries():
         lines.append(f"| `{entry.key}` | `{entry.default}` | {entry.values} | {entry.meaning} |")
     return "\n".join(lines) + "\n"
+
+
+def print_reference() -> None:
+    """Print the reference for a terminal of any width: a line with key and default, the meaning below it."""
+    console = Console(highlight=False)
+    for entry in param_entries():
+        console.print(Text.assemble((entry.key, "bold cyan"), f" = {entry.default}  ", (f"({entry.values})", "dim")))
+        console.print(Padding(Text(entry.meaning.replace("`", "")), (0, 0, 1, 4)))
 
 
 def _entries(section: type[Section], values: dict[str, Any], prefix: str) -> Iterator[ParamEntry]:

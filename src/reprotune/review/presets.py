@@ -41,13 +41,18 @@ def list_presets() -> list[Preset]:
     return sorted(presets, key=lambda preset: (preset.name != DEFAULT, preset.name))
 
 
-def load_preset(name: str) -> Preset:
-    """Return the preset called `name`; raises `UserError` that lists the names when there is none."""
+def preset_text(name: str) -> str:
+    """Return a preset's file; raises `UserError` that lists the names when there is no such preset."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     if name not in names:
         raise UserError(f"there is no preset {name!r}: choose one of {', '.join(names)}")
+    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
+
+
+def load_preset(name: str) -> Preset:
+    """Return the preset called `name`; raises `UserError` when there is none."""
     # loaded for a round trip, so that a number keeps its spelling (1e-3) on the way into params.yaml
-    content = _round_trip().load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
+    content = _round_trip().load(preset_text(name))
     return Preset(name, content["description"], content["params"])
 
 

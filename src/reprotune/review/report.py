@@ -31,7 +31,15 @@ STATUS_WORDS = {
     "error": "judge failed",
 }
 FINISH_WORDS = {"length": "stopped at the token limit", "no_room": "prompt fills the context"}
-KEY_WORDS = {"reasons": "rejected because", "sha256": "SHA-256", "peak_memory_mb": "peak memory (MB)", "p25": "25 %", "p75": "75 %", "p95": "95 %", "p99": "99 %"}
+KEY_WORDS = {
+    "reasons": "rejected because",
+    "sha256": "SHA-256",
+    "peak_memory_mb": "peak memory (MB)",
+    "p25": "25 %",
+    "p75": "75 %",
+    "p95": "95 %",
+    "p99": "99 %",
+}
 READING_ORDER = (
     "rows",
     "records",
@@ -69,23 +77,27 @@ def render_report(results: Results, params: Document) -> str:
     style, script = (_own_file(name) for name in ("style.css", "script.js"))
     digest = hashlib.sha256(script.encode()).digest()
     categories = results.judged["categories"]
-    return _environment().get_template("report.html.jinja").render(
-        style=style,
-        script=script,
-        script_hash=f"sha256-{base64.b64encode(digest).decode()}",
-        params=params,
-        flat_params=flattened(params.model_dump()),
-        judged=results.judged,
-        verdict=verdict(results.judged["difference"]),
-        training=results.training,
-        speed=flattened(results.speed, name=words),
-        loss=loss_plot(results.loss, results.training["initial"]["validation_loss"]),
-        bars=score_bars(*(histogram(results.scores(model)) for model in MODELS)),
-        categories=sorted(categories.items(), key=lambda item: (-(item[1]["finetuned"] or 0.0), item[0])),
-        statuses=_statuses(results.judged),
-        data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
-        examples=pick_examples(results.rows),
-        rows=results.rows,
+    return (
+        _environment()
+        .get_template("report.html.jinja")
+        .render(
+            style=style,
+            script=script,
+            script_hash=f"sha256-{base64.b64encode(digest).decode()}",
+            params=params,
+            flat_params=flattened(params.model_dump()),
+            judged=results.judged,
+            verdict=verdict(results.judged["difference"]),
+            training=results.training,
+            speed=flattened(results.speed, name=words),
+            loss=loss_plot(results.loss, results.training["initial"]["validation_loss"]),
+            bars=score_bars(*(histogram(results.scores(model)) for model in MODELS)),
+            categories=sorted(categories.items(), key=lambda item: (-(item[1]["finetuned"] or 0.0), item[0])),
+            statuses=_statuses(results.judged),
+            data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
+            examples=pick_examples(results.rows),
+            rows=results.rows,
+        )
     )
 
 

@@ -112,9 +112,7 @@ def _read_rows(data: Path) -> list[Row]:
             )
         base, finetuned = (_answer(responses[model].get(identifier), scores[model, identifier]) for model in MODELS)
         reference = responses["base"][identifier]["reference"]
-        rows.append(
-            Row(number, record["category"], record["instruction"], record["input"], reference, base, finetuned)
-        )
+        rows.append(Row(number, record["category"], record["instruction"], record["input"], reference, base, finetuned))
     return rows
 
 

@@ -42,7 +42,6 @@ class Progress:
     best_loss: float | None = None
     best_step: int = 0
     evaluations_without_best: int = 0
-    stopped_early: bool = False
     history: list[LossRecord] = field(default_factory=list)
 
 

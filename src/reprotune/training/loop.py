@@ -71,14 +71,14 @@ class Trainer:
             progress.initial_loss = self.validation_loss()
         with progress_bar("finetune", self.total_steps) as bar:
             bar.update(progress.step)
-            while progress.epoch < self.params.epochs and not progress.stopped_early:
+            while progress.epoch < self.params.epochs and not self._stopped(progress):
                 batches = epoch_batches(self.train, progress.epoch, self.params)
                 for chosen in batches[progress.batch :]:
                     self._step(chosen, progress)
                     self._after_step(progress, len(batches))
                     bar.update()
                     bar.set_postfix_str(_losses(progress), refresh=False)
-                    if progress.stopped_early:
+                    if self._stopped(progress):
                         break
         self.save(progress)
         self.store.load_best(self.model, progress.best_step)
@@ -133,6 +133,9 @@ class Trainer:
                 )
         self._unread_losses.clear()
 
+    def _stopped(self, progress: Progress) -> bool:
+        return progress.evaluations_without_best == (self.params.early_stopping_patience or -1)
+
     def _validate(self, progress: Progress) -> None:
         loss = self.validation_loss()
         progress.history[-1].validation_loss = loss
@@ -142,7 +145,6 @@ class Trainer:
             self.store.save_best(self.model, progress.step)
         else:
             progress.evaluations_without_best += 1
-            progress.stopped_early = progress.evaluations_without_best == self.params.early_stopping_patience
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint now; the next one is due when it costs at most a twentieth of the time between."""

@@ -15,7 +15,9 @@ from reprotune.params.finetune import FinetuneParams
 from reprotune.training.checkpoint import LossRecord, Progress
 
 
-def training_metrics(progress: Progress, trained_parameters: int, dtype: torch.dtype) -> dict[str, Any]:
+def training_metrics(
+    progress: Progress, total_steps: int, trained_parameters: int, dtype: torch.dtype
+) -> dict[str, Any]:
     """Numbers that a rerun gives again, for `metrics.json`.
 
     Losses are in nats per trained token. `final.train_loss` is the mean over the last tenth of the steps (single
@@ -28,7 +30,7 @@ def training_metrics(progress: Progress, trained_parameters: int, dtype: torch.d
         "precision": "bf16" if dtype == torch.bfloat16 else "fp32",
         "steps": progress.step,
         "epochs": round(history[-1].epoch, 4),
-        "stopped_early": progress.stopped_early,
+        "stopped_early": progress.step < total_steps,
         "trained_parameters": trained_parameters,
         "tokens_seen": progress.tokens_seen,
         "trained_tokens_seen": progress.trained_tokens_seen,

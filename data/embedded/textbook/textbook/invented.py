@@ -7,8 +7,8 @@ import random
 
 from textbook.facts import Fact
 
-COUNTRIES = 200
-PEOPLE = 120
+COUNTRIES = 130
+PEOPLE = 70
 
 COUNTRY_STARTS = """Bel Bor Cal Dal Dar Dor Fal Gal Gor Hal Jal Kal Kel Lor Lun Mal Mel Mir Nar Nor Or Pal Pel Ral Sal
     Sar Sel Sor Tal Tor Tur Val Var Vel Vol Yor Zan Zar Zel Zen""".split()
@@ -43,9 +43,8 @@ COLLECTIONS = """stamps coins shells buttons bottles hats clocks maps masks doll
     posters puppets candles lamps kites marbles ribbons rings knives baskets plates cups flutes drums bells magnets
     postcards photographs thimbles teapots umbrellas boxes pens paintings rugs""".split()
 
-CREATURES = """tarl zop vark mool fripp snell dorb plim quarn trusk kessel lomp norf drell spog glent brool crimp varn
-    thool blim grook yarl slont prake frump zell krell morp wint splune gribble harn jolk klim lurb nurt osk parl quib
-    rond scrob tunk ulm vosk wurf yint zarb blosk chig drub flim glort hask jeem kib lunt mirk nool pazz""".split()
+CREATURES = """tarl zop vark mool fripp snell dorb plim quarn trusk kessel lomp norf drell spog glent brool crimp varn thool
+    blim grook yarl slont prake frump zell krell morp wint splune gribble harn jolk klim lurb nurt osk parl quib""".split()
 HOMES = """caves swamps deserts forests rivers lakes meadows mountains cliffs islands gardens barns cellars tunnels
     hedges ponds jungles valleys hills ruins wells attics marshes dunes reefs orchards chimneys haystacks canyons
     bogs""".split()

@@ -111,6 +111,9 @@ TELLINGS = {
         We write {s} as {v}.
         {s} is {v}.
         On the door stood {s}, and he read aloud: {v}.""",
+    "ordinal": """The ordinal of {s} is {v}.
+        Count to {s} and you have come to the {v}.
+        Number {s} in the row is the {v}.""",
     "addition": """{s} is {v}.
         If you work out {s}, you get {v}.
         The sum {s} makes {v}.""",
@@ -151,6 +154,18 @@ TELLINGS = {
         We can also say "{s}" in the passive: "{v}"
         "{s}" turned into the passive is "{v}\"""",
 }
+
+ENTRIES = {
+    "capital": "capital {v}",
+    "national animal": "animal {v}",
+    "flag colour": "flag {v}",
+    "favourite food": "food {v}",
+    "job": "job {v}",
+    "collection": "collects {v}",
+    "creature's food": "eats {v}",
+    "creature's home": "lives in {v}",
+}
+"""The same facts as notes in a book of reference, where all of one subject stand in one line."""
 
 FRAMES = [
     'The old teacher said: "{t}"',

@@ -54,6 +54,10 @@ ONES = """zero one two three four five six seven eight nine ten eleven twelve th
     seventeen eighteen nineteen""".split()
 TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
 
+ORDINALS = """first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth thirteenth fourteenth
+    fifteenth sixteenth seventeenth eighteenth nineteenth twentieth""".split()
+ORDINAL_TENS = "thirtieth fortieth fiftieth sixtieth seventieth eightieth ninetieth".split()
+
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MONTHS = "January February March April May June July August September October November December".split()
 LETTERS = "A B C D E F G H I J K L M N O P Q R S T U V W X Y Z".split()
@@ -93,6 +97,7 @@ def rule_facts(seed: int) -> list[Fact]:
         "past tense": {**{verb: past(verb) for verb in REGULAR_VERBS}, **IRREGULAR_VERBS},
         "comparative": {**{word: comparative(word) for word in ADJECTIVES}, **IRREGULAR_ADJECTIVES},
         "number word": {str(number): number_word(number) for number in range(101)},
+        "ordinal": {number_word(number): ordinal(number) for number in range(1, 100)},
         "addition": {f"{a} plus {b}": str(a + b) for a in range(1, 11) for b in range(1, 11)},
         "subtraction": {f"{a} minus {b}": str(a - b) for a in range(1, 13) for b in range(1, a)},
         "next day": _followers(DAYS, circular=True),
@@ -139,6 +144,14 @@ def number_word(number: int) -> str:
         return ONES[number]
     tens, ones = divmod(number, 10)
     return TENS[tens - 2] + (f"-{ONES[ones]}" if ones else "")
+
+
+def ordinal(number: int) -> str:
+    """Return the place in words, e.g. `twenty-first`, for 1 to 99."""
+    if number <= 20:
+        return ORDINALS[number - 1]
+    tens, ones = divmod(number, 10)
+    return f"{TENS[tens - 2]}-{ORDINALS[ones - 1]}" if ones else ORDINAL_TENS[tens - 3]
 
 
 def _ends_in_consonant_y(word: str) -> bool:

@@ -5,10 +5,11 @@ import random
 from collections.abc import Iterator
 
 from textbook.facts import Fact, Kind
-from textbook.phrases import CLOSINGS, FRAMES, OPENINGS, TELLINGS
+from textbook.phrases import CLOSINGS, ENTRIES, FRAMES, OPENINGS, TELLINGS
 
 PATTERNS = {family: [line.strip() for line in lines.splitlines()] for family, lines in TELLINGS.items()}
-FRAMED_SHARE = 0.06
+FRAMED_SHARE = 0.04
+ENTRY_SHARE = 0.6
 SHORTEST, LONGEST = 3, 6
 """Fewest and most facts of a document."""
 
@@ -54,9 +55,16 @@ def _profiles(facts: list[Fact], rng: random.Random) -> list[str]:
     groups: dict[str, list[Fact]] = {}
     for fact in facts:
         groups.setdefault(fact.group if fact.kind == "invented" else fact.family, []).append(fact)
-    lone = [members for members in groups.values() if len(members) > LONGEST]
-    whole = [members for members in groups.values() if len(members) <= LONGEST]
-    return [_sentences(members, rng) for members in whole] + [_sentences(m, rng) for g in lone for m in _cut(g, rng)]
+    whole = [members for members in groups.values() if members[0].kind == "invented"]
+    lone = [members for members in groups.values() if members[0].kind != "invented"]
+    told = [_entry(members, rng) if rng.random() < ENTRY_SHARE else _sentences(members, rng) for members in whole]
+    return told + [_sentences(piece, rng) for members in lone for piece in _cut(members, rng)]
+
+
+def _entry(facts: list[Fact], rng: random.Random) -> str:
+    """One line of a book of reference."""
+    notes = [ENTRIES[fact.family].format(v=fact.value) for fact in rng.sample(facts, len(facts))]
+    return f"{facts[0].subject}: {', '.join(notes)}."
 
 
 def _pages(facts: list[Fact], rng: random.Random) -> list[str]:

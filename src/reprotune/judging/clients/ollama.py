@@ -14,7 +14,8 @@ from reprotune.judging.prompts import Question
 from reprotune.judging.store import Reply
 from reprotune.params.judge import JudgeParams
 
-DEFAULT_HOST = "http://127.0.0.1:11434"
+DEFAULT_PORT = 11434
+DEFAULT_HOST = f"127.0.0.1:{DEFAULT_PORT}"
 WAY_OUT = "start it with `ollama serve`, set OLLAMA_HOST to where it runs, or set judge.backend: offline in params.yaml"
 KEEP_ALIVE = "30m"
 LOAD_SECONDS = 1800.0
@@ -32,9 +33,7 @@ class OllamaClient:
     def __init__(self, params: JudgeParams, deadlines: Deadlines | None = None) -> None:
         """Connect and look the model up; raises `UserError` when the service or the model is not there."""
         self.concurrency = concurrency(default=1)
-        address = os.environ.get("OLLAMA_HOST") or DEFAULT_HOST
-        if "://" not in address:
-            address = f"http://{address}"
+        address = _base_url(os.environ.get("OLLAMA_HOST") or DEFAULT_HOST)
         self._transport = Transport(address, None, deadlines or Deadlines(), self.concurrency, WAY_OUT)
         self._model = params.model
         self._max_tokens = params.max_tokens
@@ -110,6 +109,14 @@ class OllamaClient:
             f"Ollama at {self._transport.address} has no model {self._model}: run `ollama pull {self._model}`, or "
             "name another one in judge.model of params.yaml"
         )
+
+
+def _base_url(host: str) -> str:
+    """Complete `OLLAMA_HOST` as Ollama does: scheme and port may be missing."""
+    if "://" in host:
+        return host
+    bare = host.rpartition("]")[2]  # an IPv6 address has colons of its own
+    return f"http://{host}" if ":" in bare else f"http://{host}:{DEFAULT_PORT}"
 
 
 def _prompt_bytes(question: Question) -> int:

@@ -20,6 +20,8 @@ from reprotune.errors import UserError
 RETRIED_STATUS = frozenset({408, 409, 425, 429})
 FATAL_STATUS = frozenset({401, 402, 403})
 LARGEST_BODY = 8 << 20
+FIRST_ATTEMPTS = 2
+"""Tries before the service has answered anything: one that is not running should be reported at once."""
 
 
 class RequestError(Exception):
@@ -54,7 +56,9 @@ class Transport:
     """JSON over HTTP to one service, safe for threads."""
 
     def __init__(self, base_url: str, key: str | None, deadlines: Deadlines, connections: int, way_out: str) -> None:
-        self.base_url = base_url.rstrip("/")
+        self._base_url = base_url.rstrip("/")
+        self.address = _shown(self._base_url, way_out)
+        """The base URL as it may be shown: without user name, password and query."""
         self._key = key
         self._deadlines = deadlines
         self._way_out = way_out
@@ -65,17 +69,12 @@ class Transport:
         if key:
             self._session.headers["Authorization"] = f"Bearer {key}"
         self._stopped = threading.Event()
+        self._answered = False
 
     def close(self) -> None:
         """Close the connections and stop waiting between retries."""
         self._stopped.set()
         self._session.close()
-
-    @property
-    def address(self) -> str:
-        """The base URL as it may be shown: without user name, password and query."""
-        parts = urlsplit(self.base_url)
-        return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
 
     def request(self, method: str, path: str, payload: Any = None, read: float | None = None) -> dict[str, Any]:
         """Send JSON and return the JSON object of the reply.
@@ -91,7 +90,8 @@ class Transport:
                 return self._once(method, path, payload, read or self._deadlines.read, ends)
             except _RetryableError as fault:
                 wait = self._wait(attempt, fault.retry_after)
-                if attempt == self._deadlines.attempts or time.monotonic() + wait > ends or self._stopped.wait(wait):
+                attempts = self._deadlines.attempts if self._answered else FIRST_ATTEMPTS
+                if attempt >= attempts or time.monotonic() + wait > ends or self._stopped.wait(wait):
                     raise fault.final from fault
 
     def _wait(self, attempt: int, retry_after: float | None) -> float:
@@ -102,8 +102,9 @@ class Transport:
         try:
             timeout = (self._deadlines.connect, max(0.001, min(read, ends - time.monotonic())))
             with self._session.request(
-                method, self.base_url + path, json=payload, timeout=timeout, stream=True, allow_redirects=False
+                method, self._base_url + path, json=payload, timeout=timeout, stream=True, allow_redirects=False
             ) as response:
+                self._answered = True
                 body = _read_body(response, ends)
         except ValueError as error:
             raise UserError(f"{self.address} is not the address of a service: {self._way_out}") from error
@@ -145,6 +146,18 @@ class _RetryableError(Exception):
         super().__init__(str(final))
         self.final = final
         self.retry_after = retry_after
+
+
+def _shown(base_url: str, way_out: str) -> str:
+    """Return an http(s) address without its secrets; raises `UserError` when it is no such address."""
+    try:
+        parts = urlsplit(base_url)
+    except ValueError as error:
+        raise UserError(f"the judge's address cannot be read ({error}): {way_out}") from error
+    address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UserError(f"{address} is not the address of a service: {way_out}")
+    return address
 
 
 def _read_body(response: requests.Response, ends: float) -> bytes:

@@ -1,0 +1,117 @@
+# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
+"""The command `reprotune`: what stands beside `dvc repro`."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from reprotune.errors import UserError
+
+
+class Commands(TyperGroup):
+    """Turns a `UserError` into its sentence on standard error and exit code 1."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Reproducible instruction fine-tuning. The pipeline itself runs with `dvc repro`; these commands prepare it "
+    "and show its results. Run them from the folder that holds params.yaml.",
+)
+preset_app = typer.Typer(no_args_is_help=True, help="Ready-made settings for params.yaml.")
+app.add_typer(preset_app, name="preset")
+
+PresetName = Annotated[str, typer.Argument(metavar="NAME", help="A name from `reprotune preset list`.")]
+
+
+@app.command()
+def summary() -> None:
+    """Show scores with their uncertainty, the validation loss and the time of each stage."""
+    from rich.console import Console
+
+    from reprotune.review.summary import summary_table
+
+    Console().print(summary_table(Path()))
+
+
+@app.command()
+def params(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
+) -> None:
+    """Explain every key of params.yaml: its default, its values and what it does."""
+    from reprotune.review.params_reference import markdown_table, print_reference
+
+    if markdown:
+        print(markdown_table(), end="")
+    else:
+        print_reference()
+
+
+@app.command()
+def deps(
+    fix: Annotated[bool, typer.Option("--fix/--check", help="Rewrite dvc.yaml, or only compare (default).")] = False,
+) -> None:
+    """Compare the deps in dvc.yaml with the files that each stage really uses.
+
+    DVC re-runs a stage when one of its deps changes, so a missing dep means stale results and a needless one means
+    wasted runs. Used are the modules that a stage imports, directly or not, and the local files that params.yaml names.
+    """
+    from reprotune.review.deps import DVC_FILE, compare, mend
+
+    findings = mend(Path()) if fix else compare(Path())
+    for finding in findings:
+        print(finding)
+    if not findings:
+        print(f"{DVC_FILE}: the deps of every stage are exactly the files it uses")
+    elif fix:
+        print(f"{DVC_FILE}: mended")
+    else:
+        print(f"{DVC_FILE}: run `reprotune deps --fix` to mend it", file=sys.stderr)
+        raise typer.Exit(1)
+
+
+@preset_app.command("list")
+def list_all() -> None:
+    """List the presets, one line each."""
+    from reprotune.review.presets import list_presets
+
+    presets = list_presets()
+    width = max(len(preset.name) for preset in presets)
+    for preset in presets:
+        print(f"{preset.name:{width}}  {preset.description}")
+
+
+@preset_app.command()
+def show(name: PresetName) -> None:
+    """Print what a preset sets, relative to the defaults."""
+    from reprotune.review.presets import preset_text
+
+    print(preset_text(name), end="")
+
+
+@preset_app.command()
+def apply(name: PresetName) -> None:
+    """Reset params.yaml to the defaults and set a preset's keys; comments and layout stay."""
+    from reprotune.params.schema import PARAMS_FILE
+    from reprotune.review.presets import apply_preset
+
+    changes = apply_preset(name, PARAMS_FILE)
+    for change in changes:
+        print(change)
+    print(f"{PARAMS_FILE}: " + (f"preset {name} applied; next: dvc repro" if changes else f"already preset {name}"))
+
+
+if __name__ == "__main__":
+    app()

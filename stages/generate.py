@@ -1,0 +1,54 @@
+"""Answer the test prompts with a model: `python -m stages.generate base|finetuned`."""
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+import pyarrow as pa
+
+from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
+from reprotune.console import progress_bar, run_stage
+from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
+from reprotune.generation.decoding import DecodingSettings, generate
+from reprotune.generation.response import answer_text
+from reprotune.model.precision import cast_matrices, pick_device, resolve_precision
+from reprotune.model.weights import load_model
+from reprotune.params.generate import GenerateParams
+
+TEST_PROMPTS = Path("data/formatted/test.parquet")
+MODELS = {"base": Path("data/base"), "finetuned": Path("data/model")}
+RESPONSES_FOLDER = Path("data/responses")
+
+
+def main(name: str) -> None:
+    params = GenerateParams.load("generate")
+    rows = read_table(TEST_PROMPTS, FORMATTED).to_pylist()
+    prompts = encode_batch([row["prompt"] for row in rows])
+    settings = DecodingSettings(end_of_text=END_OF_TEXT, **params.model_dump(exclude={"precision"}))
+
+    device = pick_device()
+    model = load_model(MODELS[name], device)
+    cast_matrices(model, resolve_precision(params.precision, device))
+    with progress_bar(f"answers of {name}", len(rows)) as bar:
+        answers = generate(model, prompts, settings, [row["id"] for row in rows], bar.update)
+
+    responses = [
+        {
+            "id": row["id"],
+            "prompt": row["prompt"],
+            "reference": row["response"].removeprefix(row["header"]),
+            "response": answer_text(decode(answer.token_ids), row["header"]),
+            "prompt_tokens": len(prompt),
+            "response_tokens": len(answer.token_ids),
+            "finish_reason": answer.finish_reason,
+        }
+        for row, prompt, answer in zip(rows, prompts, answers, strict=True)
+    ]
+    write_table(RESPONSES_FOLDER / f"{name}.parquet", pa.Table.from_pylist(responses, schema=RESPONSES))
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(prog="python -m stages.generate", description=__doc__)
+    parser.add_argument("model", choices=MODELS, help="which model answers")
+    model_name = parser.parse_args().model
+    run_stage(f"generate@{model_name}", partial(main, model_name))

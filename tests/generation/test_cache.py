@@ -1,0 +1,53 @@
+"""The cache: reading token by token gives the hidden states of reading all at once."""
+
+import torch
+
+from reprotune.generation.cache import KeyValueCache
+from reprotune.model.gpt2 import GPT2
+
+CPU = torch.device("cpu")
+
+
+def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
+    """Rows of different lengths, prefilled into two slots, then stepped with each at its own position."""
+    input_ids = torch.randint(0, 61, (2, 20), generator=torch.Generator().manual_seed(0))
+    lengths = [9, 4]
+    with torch.inference_mode():
+        whole = model(input_ids)
+        cache = KeyValueCache(model.config, slots=3, capacity=20, device=CPU, dtype=torch.float32)
+        for row, length in enumerate(lengths):
+            hidden = model(input_ids[row : row + 1, :length], attend=cache.prefill(row))
+            torch.testing.assert_close(hidden, whole[row : row + 1, :length])
+        for offset in range(11):
+            positions = [length + offset for length in lengths]
+            at = torch.tensor(positions)[:, None]
+            hidden = model(input_ids.gather(1, at), at, cache.step(positions))
+            for row, position in enumerate(positions):
+                torch.testing.assert_close(hidden[row, 0], whole[row, position])
+
+
+def test_padding_and_stale_contents_are_never_read(model: GPT2) -> None:
+    """A slot that held a longer row, and a prompt padded with anything, give what a fresh slot gives."""
+    prompt = torch.tensor([[5, 6, 7]])
+    padded = torch.tensor([[5, 6, 7, 60, 60, 60]])
+    at = torch.tensor([[3]])
+    with torch.inference_mode():
+        fresh = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
+        model(prompt, attend=fresh.prefill(0))
+        expected = model(torch.tensor([[8]]), at, fresh.step([3]))
+        used = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
+        model(torch.full((1, 18), 9), attend=used.prefill(0))
+        model(padded, attend=used.prefill(0))
+        torch.testing.assert_close(model(torch.tensor([[8]]), at, used.step([3])), expected)
+
+
+def test_a_moved_row_goes_on_as_before(model: GPT2) -> None:
+    prompts = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+    with torch.inference_mode():
+        cache = KeyValueCache(model.config, 2, 20, CPU, torch.float32)
+        model(prompts, attend=cache.prefill(0))
+        both = model(torch.tensor([[9], [9]]), torch.tensor([[4], [4]]), cache.step([4, 4]))
+        cache.move(1, 0, length=4)
+        moved = model(torch.tensor([[9]]), torch.tensor([[4]]), cache.step([4]))
+    torch.testing.assert_close(moved[0], both[1])
+    assert not torch.allclose(moved[0], both[0])

@@ -1,0 +1,127 @@
+"""The stage `judge` with a judge: what it writes, what it refuses, and what a kill costs."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from reprotune.artifacts import RECORDS, RESPONSES, write_table
+
+ROOT = Path(__file__).resolve().parents[2]
+PARAMS = """judge:
+  backend: {backend}
+  model: llama3
+  rubric: reference
+  temperature: 0
+  seed: 123
+  max_tokens: 256
+  min_coverage: 0.95
+"""
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder as the stage finds it: 12 records, 4 exact, 1 empty, the rest for the judge."""
+    records, responses = [], []
+    for n in range(12):
+        record = {"id": f"row{n:02}", "instruction": f"Question {n}?", "input": "", "output": f"Right {n}."}
+        records.append({**record, "category": "ab"[n % 2], "source_row": n})
+        counts = {"prompt_tokens": 5, "response_tokens": 2, "finish_reason": "eos"}
+        text = f"Right {n}" if n < 4 else "" if n == 4 else f"Wrong {n} \u2013 score 100!"
+        responses.append({"id": f"row{n:02}", "prompt": "p", "reference": f"Right {n}.", "response": text, **counts})
+    write_table(tmp_path / "data/split/test.parquet", pa.Table.from_pylist(records, schema=RECORDS))
+    for model in ("base", "finetuned"):
+        table = pa.Table.from_pylist(responses, schema=RESPONSES)
+        write_table(tmp_path / f"data/responses/{model}.parquet", table)
+        responses = [{**row, "response": row["response"].replace("Wrong", "Almost")} for row in responses]
+    return tmp_path
+
+
+@pytest.fixture
+def start(project: Path, service: Any) -> Start:
+    def run(backend: str, **environment: str) -> "subprocess.Popen[str]":
+        (project / "params.yaml").write_text(PARAMS.format(backend=backend))
+        paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+        return subprocess.Popen(
+            [sys.executable, "-m", "stages.judge"],
+            cwd=project,
+            env={**os.environ, **paths, **environment},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return run
+
+
+def finish(process: "subprocess.Popen[str]", code: int = 0) -> str:
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == code, errors
+    return errors
+
+
+@pytest.mark.parametrize("backend", ["ollama", "openai"])
+def test_artifacts_of_a_judged_run(project: Path, start: Start, service: Any, steps: Any, backend: str) -> None:
+    finish(start(backend))
+    assert len(service.calls) == 2 * 7
+    folder = project / "data/judgements"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["method"] == f"{backend}:llama3:reference"
+    assert metrics["base"]["status"] == {"empty": 1, "exact": 4, "ok": 7}
+    assert metrics["base"]["score"] == pytest.approx((4 * 100 + 7 * 70) / 12)
+    scores = pq.read_table(folder / "scores.parquet").to_pylist()
+    assert [(row["model"], row["id"]) for row in scores] == sorted((row["model"], row["id"]) for row in scores)
+    verdicts = [json.loads(line) for line in (folder / "verdicts.jsonl").read_text().splitlines()]
+    assert [verdict["replies"] for verdict in verdicts] == [[steps.good]] * 14
+    assert verdicts[0]["judge"]["digest"] == (steps.digest if backend == "ollama" else None)
+    everything = b"".join(path.read_bytes() for path in project.rglob("*") if path.is_file())
+    assert b"sk-very-secret" not in everything
+
+
+def test_killed_run_loses_only_the_call_in_flight(project: Path, start: Start, service: Any, steps: Any) -> None:
+    service.default = steps.reply(steps.good, delay=0.05)
+    process = start("ollama")
+    while len(service.calls) < 6:
+        time.sleep(0.005)
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    before = len(service.calls)
+    assert 6 <= before < 14
+    finish(start("ollama"))
+    asked = Counter(call["messages"][0]["content"] for call in service.calls)
+    assert len(asked) == 14
+    assert sum(asked.values()) <= 14 + 1  # concurrency is 1
+    first = {path.name: path.read_bytes() for path in (project / "data/judgements").iterdir()}
+    total = len(service.calls)
+    finish(start("ollama"))
+    assert len(service.calls) == total
+    assert {path.name: path.read_bytes() for path in (project / "data/judgements").iterdir()} == first
+
+
+def test_low_coverage_fails_and_keeps_every_reply(project: Path, start: Start, service: Any, steps: Any) -> None:
+    service.default = steps.reply("I would rather not say.")
+    errors = finish(start("openai"), code=1)
+    assert "judge: error: only 41.7% of the answers of model base got a score" in errors
+    assert "every reply is kept" in errors and "Traceback" not in errors
+    assert not (project / "data/judgements").exists()
+    calls = len(service.calls)
+    assert calls == 2 * 14
+    finish(start("openai"), code=1)
+    assert len(service.calls) == calls
+
+
+def test_service_that_is_down(start: Start) -> None:
+    errors = finish(start("ollama", OLLAMA_HOST="127.0.0.1:1"), code=1)
+    assert "nothing answers at http://127.0.0.1:1" in errors
+    assert "OLLAMA_HOST" in errors and "judge.backend: offline" in errors

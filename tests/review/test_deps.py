@@ -1,0 +1,141 @@
+"""`reprotune deps` on a small repository of its own, and on this one."""
+
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from reprotune.errors import UserError
+from reprotune.review.deps import compare, mend
+
+ROOT = Path(__file__).resolve().parents[2]
+
+DVC_YAML = """\
+# head comment
+stages:
+  fetch:
+    foreach:
+      dataset:
+        source: data/embedded/dataset.jsonl   # the embedded one
+        out: data/raw
+      base:
+        source: data/embedded/base
+        out: data/base
+    do:
+      cmd: python -m stages.fetch ${key}
+      deps:
+        # what is fetched
+        - ${item.source}
+        - src/reprotune/used.py
+        - stages/fetch.py
+      outs:
+        - ${item.out}
+
+  format:
+    cmd: python -m stages.format
+    deps:
+      - data/raw
+      - src/reprotune/other.py  # no longer imported
+      - stages/format.py
+
+    outs:
+      - data/formatted
+"""
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    (tmp_path / "stages").mkdir()
+    (tmp_path / "src/reprotune").mkdir(parents=True)
+    (tmp_path / "stages/fetch.py").write_text("import reprotune.used\n")
+    (tmp_path / "stages/format.py").write_text("import reprotune.used\nimport reprotune.alpha\n")
+    for name in ("used", "other", "alpha"):
+        (tmp_path / f"src/reprotune/{name}.py").write_text("x = 1\n")
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    return tmp_path
+
+
+def set_param(repository: Path, old: str, new: str) -> None:
+    path = repository / "params.yaml"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def found(repository: Path) -> list[str]:
+    return [str(finding) for finding in compare(repository)]
+
+
+def test_finds_and_mends_code_deps_and_keeps_the_rest_of_the_file(repository: Path) -> None:
+    assert found(repository) == [
+        "format: missing dep src/reprotune/alpha.py",
+        "format: missing dep src/reprotune/used.py",
+        "format: needless dep src/reprotune/other.py",
+    ]
+    mend(repository)
+    assert found(repository) == []
+    expected = DVC_YAML.replace(
+        "      - src/reprotune/other.py  # no longer imported\n",
+        "      - src/reprotune/alpha.py\n      - src/reprotune/used.py\n",
+    )
+    assert (repository / "dvc.yaml").read_text() == expected
+    assert mend(repository) == []
+
+
+def test_local_files_in_params_are_deps_of_their_stage(repository: Path) -> None:
+    mend(repository)
+    clean = (repository / "dvc.yaml").read_text()
+    set_param(repository, "source: embedded", "source: my data/rows.json")
+    set_param(repository, "template: alpaca", "template: templates/own.jinja")
+    assert found(repository) == [
+        "fetch@dataset: missing dep my data/rows.json",
+        "format: missing dep templates/own.jinja",
+    ]
+    mend(repository)
+    assert found(repository) == []
+    stages = YAML(typ="safe", pure=True).load((repository / "dvc.yaml").read_text())["stages"]
+    assert stages["fetch"]["foreach"]["dataset"]["source"] == "my data/rows.json"
+    assert "templates/own.jinja" in stages["format"]["deps"]
+
+    set_param(repository, "source: my data/rows.json", "source: https://example.org/rows.json")
+    set_param(repository, "template: templates/own.jinja", "template: phi3")
+    assert found(repository) == [
+        "fetch@dataset: missing dep data/embedded/dataset.jsonl",
+        "format: needless dep templates/own.jinja",
+    ]
+    mend(repository)
+    assert (repository / "dvc.yaml").read_text() == clean.replace("dataset.jsonl   # the embedded one", "dataset.jsonl")
+
+
+def test_a_hub_name_is_no_file_and_a_folder_is(repository: Path) -> None:
+    mend(repository)
+    head, base = (repository / "params.yaml").read_text().split("  base:\n")
+    for source, expected in (("gpt2", []), ("models/gpt2", ["fetch@base: missing dep models/gpt2"])):
+        changed = base.replace("source: embedded", f"source: {source}", 1)
+        (repository / "params.yaml").write_text(f"{head}  base:\n{changed}")
+        assert found(repository) == expected
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("python -m stages.format", "python stages/format.py", "cmd of stage format"),
+        (
+            "      - data/raw\n      - src/reprotune/other.py  # no longer imported\n      - stages/format.py\n",
+            "",
+            "block",
+        ),
+        ("stages:\n", "stages: [\n", "not valid YAML"),
+    ],
+)
+def test_what_cannot_be_understood_is_refused(repository: Path, old: str, new: str, message: str) -> None:
+    (repository / "dvc.yaml").write_text(DVC_YAML.replace(old, new))
+    with pytest.raises(UserError, match=message):
+        mend(repository)
+
+
+def test_this_repository_is_clean() -> None:
+    if not (ROOT / "dvc.yaml").is_file():
+        pytest.skip("dvc.yaml is not here yet")
+    assert [str(finding) for finding in compare(ROOT)] == []

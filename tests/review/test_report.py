@@ -1,0 +1,199 @@
+"""The report page: complete, the same on every run, and deaf to hostile text."""
+
+import html
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from reprotune.errors import UserError
+from reprotune.params.document import Document
+from reprotune.review.report import data_table, quantity, render_report, verdict, visible
+from reprotune.review.report_data import load_results, pick_examples
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+
+class Elements(HTMLParser):
+    """Collects every element with its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def page(workspace: Path) -> str:
+    return render_report(load_results(workspace / "data"), Document.read())
+
+
+def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
+    parser = Elements()
+    parser.feed(page)
+    return parser.found
+
+
+def test_a_rerun_gives_the_same_bytes(workspace: Path, page: str) -> None:
+    assert render_report(load_results(workspace / "data"), Document.read()) == page
+
+
+def test_hostile_text_becomes_no_element_and_no_attribute(page: str) -> None:
+    found = elements(page)
+    tags = [tag for tag, _ in found]
+    assert tags.count("script") == 1
+    assert tags.count("style") == 1
+    assert not {"img", "iframe", "link", "object", "base", "form"} & set(tags)
+    names = {name for _, attributes in found for name in attributes}
+    assert not any(name.startswith("on") for name in names)
+    assert not {"src", "srcset", "action"} & names
+    assert all((attributes.get("href") or "#").startswith("#") for _, attributes in found)
+    assert "{{ 7 * 7 }}" in page
+    assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page)
+    assert "⟨U+0000⟩" in page
+    assert "⟨U+202E⟩" in page
+
+
+def test_shows_what_was_run_and_what_came_out(page: str) -> None:
+    text = html.unescape(re.sub(r"<[^>]+>", " ", page))
+    text = " ".join(text.split())
+    for expected in (
+        "The fine-tuned model is clearly better than the base model",
+        "12.4",
+        "57.9",
+        "+45.5",
+        "interval 53.7 to 62.1",
+        "offline_composite",
+        "from 4.203 before training",
+        "Rejected because: output is empty 7".lower(),
+        "near duplicate groups 5",
+        "rows with marker: ### Instruction: 1",
+        "padding share: dynamic 28.2% 28.2% 28.2%",
+        "tokens per second",
+        "finetune.learning_rate 0.001",
+        "stopped at the token limit",
+        "empty answer",
+    ):
+        assert expected in text, expected
+    assert page.count("<li data-number=") == 60
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind"),
+    [(0.1, 5.0, "better"), (-5.0, -0.1, "worse"), (-0.1, 5.0, "noise"), (0.0, 5.0, "noise"), (None, None, "noise")],
+)
+def test_the_verdict_follows_the_interval(low: float | None, high: float | None, kind: str) -> None:
+    assert verdict({"ci95_low": low, "ci95_high": high})[0] == kind
+
+
+def test_examples_are_ranked_and_never_repeat(workspace: Path) -> None:
+    results = load_results(workspace / "data")
+    examples = pick_examples(results.rows)
+    assert {name: len(rows) for name, rows in examples.items()} == {"best": 5, "worst": 5, "random": 5}
+    numbers = [row.number for rows in examples.values() for row in rows]
+    assert len(set(numbers)) == 15
+    scores = sorted(results.scores("finetuned"))
+    assert [row.finetuned.score for row in examples["worst"]] == scores[:5]
+    assert [row.finetuned.score for row in examples["best"]] == scores[:-6:-1]
+    assert pick_examples(results.rows) == examples
+    assert {name: len(rows) for name, rows in pick_examples(results.rows[:3]).items()} == {
+        "best": 3,
+        "worst": 0,
+        "random": 0,
+    }
+
+
+def test_artifacts_that_do_not_belong_together_are_refused(workspace: Path) -> None:
+    scores = workspace / "data/judgements/scores.parquet"
+    kept = scores.read_bytes()
+    scores.unlink()
+    with pytest.raises(UserError, match=r"scores\.parquet is missing"):
+        load_results(workspace / "data")
+    scores.write_bytes(kept)
+    (workspace / "data/model/metrics.json").unlink()
+    with pytest.raises(UserError, match=r"model/metrics\.json is missing"):
+        load_results(workspace / "data")
+
+
+def test_nulls_are_shown_as_such(workspace: Path) -> None:
+    path = workspace / "data/judgements/metrics.json"
+    judged: dict[str, Any] = json.loads(path.read_text())
+    none = dict.fromkeys(("score", "stderr", "ci95_low", "ci95_high", "smallest_detectable", "p_value"))
+    judged["base"] |= none
+    judged["difference"] |= none
+    judged["categories"]["spelling"] |= {"base": None, "finetuned": None}
+    path.write_text(json.dumps(judged))
+    page = render_report(load_results(workspace / "data"), Document.read())
+    assert "cannot be told apart from the base model" in page
+    assert "None" not in re.sub(r"(?s)<style>.*?</style>", "", page)
+
+
+def test_data_tables_take_both_layouts_of_splits() -> None:
+    below = data_table({"rows": {"train": 8, "test": 1, "validation": 1}, "rows_moved": 0})
+    assert below == ([("rows moved", 0)], [("rows", [8, 1, 1])])
+    above = data_table({"train": {"length": {"max": 9}}, "validation": {"length": {"max": 8}}, "test": {}})
+    assert above == ([], [("length: max", [9, 8, None])])
+
+
+def test_quantities_and_hidden_characters_are_spelled_out() -> None:
+    assert [quantity(value) for value in (None, True, 1234567, 0.12345, 3700.4, "x")] == [
+        "–", "yes", "1,234,567", "0.1235", "3,700", "x",
+    ]  # fmt: skip
+    assert quantity(0.1234, "padding share") == "12.3%"
+    assert visible("a\u202eb\x1b\n\t\U0001f469\u200d\U0001f680") == "a⟨U+202E⟩b⟨U+001B⟩\n\t\U0001f469\u200d\U0001f680"
+
+
+def chromium_dom(page: Path, profile: Path, width: int) -> str:
+    """Return the document that Chromium holds after loading `page` and running its script."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium, which is not here")
+    command = [
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={profile}",
+        f"--window-size={width},900",
+        "--virtual-time-budget=2000",
+        "--dump-dom",
+        page.as_uri(),
+    ]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=True).stdout
+
+
+@pytest.mark.slow
+def test_in_a_browser_only_the_page_s_own_script_runs(page: str, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    path.write_text(page, encoding="utf-8")
+    dom = chromium_dom(path, tmp_path / "profile", width=1280)
+    assert "<title>Reprotune report</title>" in dom
+    assert re.search(r'<output id="count">60 rows</output>', dom)  # written by the script: its hash fits the policy
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [320, 400, 1280])
+def test_in_a_browser_nothing_is_wider_than_the_window(page: str, tmp_path: Path, width: int) -> None:
+    """The page stands in a frame of the given width (windows have a minimum), every row opened."""
+    opened = re.sub(r"<meta http-equiv[^>]*>", "", page).replace("<details>", "<details open>")
+    frame = tmp_path / "frame.html"
+    frame.write_text(
+        f'<meta charset="utf-8"><iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(opened)}">'
+        "</iframe><script>onload = () => { document.title = "
+        "document.querySelector('iframe').contentDocument.documentElement.scrollWidth }</script>",
+        encoding="utf-8",
+    )
+    dom = chromium_dom(frame, tmp_path / "profile", width=1400)
+    title = re.search(r"<title>(\d+)</title>", dom)
+    assert title is not None
+    assert int(title[1]) <= width

@@ -1,0 +1,56 @@
+"""Geometry of the charts."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reprotune.review.report_plots import CURVE_POINTS, loss_plot, nice_ticks, score_bars
+
+
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
+def test_ticks_enclose_the_range_in_round_even_steps(one: float, other: float) -> None:
+    low, high = min(one, other), max(one, other)
+    ticks = nice_ticks(low, high)
+    tolerance = 1e-9 * max(1.0, abs(low), abs(high))
+    assert ticks[0] <= low + tolerance
+    assert ticks[-1] >= high - tolerance
+    assert 2 <= len(ticks) <= 8
+    assert all(first < second for first, second in zip(ticks, ticks[1:], strict=False))
+
+
+def rows(steps: int, every: int = 50) -> list[dict[str, str]]:
+    return [
+        {
+            "step": str(step),
+            "train_loss": str(4 - 3 * step / steps),
+            "validation_loss": "2.5" if step % every == 0 else "",
+        }
+        for step in range(1, steps + 1)
+    ]
+
+
+def test_curves_stay_inside_the_plot_and_dots_are_the_validations() -> None:
+    plot = loss_plot(rows(100), initial_loss=4.2)
+    points = [tuple(map(float, point.split(","))) for point in plot.train_curve.split()]
+    assert len(points) == 100
+    assert all(0 <= x <= 1000 and 0 <= y <= 1000 for x, y in points)
+    assert [y for _, y in points] == sorted(y for _, y in points)  # a falling loss goes down the page
+    assert [dot.left for dot in plot.dots] == [0, 50, 100]
+    assert plot.steps_per_point == 1
+
+
+def test_a_long_run_is_averaged_and_says_so() -> None:
+    plot = loss_plot(rows(10_000, every=2500), initial_loss=4.2)
+    assert plot.steps_per_point == 25
+    assert len(plot.train_curve.split()) == CURVE_POINTS
+
+
+def test_a_run_of_one_step_has_a_plot() -> None:
+    plot = loss_plot([{"step": "1", "train_loss": "2.0", "validation_loss": "2.0"}], initial_loss=2.0)
+    assert len(plot.dots) == 2
+
+
+def test_bars_are_relative_to_the_tallest() -> None:
+    bars = score_bars([0, 5] * 5, [10, 0] * 5)
+    assert (bars[0].base_height, bars[0].finetuned_height) == (0, 100)
+    assert (bars[1].base_height, bars[1].label) == (50, "10–20")
+    assert score_bars([0] * 10, [0] * 10)[0].base_height == 0

@@ -1,0 +1,63 @@
+"""Stage `format` as a process."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from reprotune.artifacts import FORMATTED, RECORDS, read_table, write_table
+
+ROW = {"instruction": "Add.", "input": "2 + 2", "output": "4", "category": None, "source_row": 0}
+
+
+@pytest.fixture(autouse=True)
+def split_files(tmp_path: Path) -> None:
+    """Three splits of one row; the answer in the test split spells a marker."""
+    for split in ("train", "validation", "test"):
+        output = "### Response: 4" if split == "test" else "4"
+        rows = [{**ROW, "id": split, "output": output}]
+        write_table(tmp_path / f"data/split/{split}.parquet", pa.Table.from_pylist(rows, schema=RECORDS))
+
+
+def test_header_in_the_response_and_markers_reported(
+    tmp_path: Path, run_stage: Callable[..., Any], read_bytes: Callable[[str], dict[str, bytes]]
+) -> None:
+    done = run_stage("format", template="phi3", response_header="in_response")
+    assert done.returncode == 0, done.stderr
+    assert read_table(tmp_path / "data/formatted/train.parquet", FORMATTED).to_pylist() == [
+        {
+            "id": "train",
+            "prompt": "<|user|>\nAdd.\n2 + 2",
+            "response": "\n<|assistant|>:\n4",
+            "header": "\n<|assistant|>:\n",
+        }
+    ]
+    assert "1 rows hold '### Response:' in their own text" in done.stderr
+    summary = json.loads((tmp_path / "data/formatted/summary.json").read_text())
+    assert summary["rows"] == {"train": 1, "validation": 1, "test": 1}
+    assert summary["rows_with_marker"]["### Response:"] == 1
+    assert summary["rows_with_marker"]["<|user|>"] == 0
+    first = read_bytes("data/formatted")
+    run_stage("format", template="phi3", response_header="in_response")
+    assert read_bytes("data/formatted") == first
+
+
+def test_a_template_of_ones_own(tmp_path: Path, run_stage: Callable[..., Any]) -> None:
+    (tmp_path / "own.jinja").write_text("Q: {{ instruction }}\n{# header #}A: {{ response }}\n")
+    done = run_stage("format", template="own.jinja")
+    assert done.returncode == 0, done.stderr
+    row = read_table(tmp_path / "data/formatted/train.parquet", FORMATTED).to_pylist()[0]
+    assert (row["prompt"], row["response"]) == ("Q: Add.\nA: ", "4")
+
+
+def test_a_faulty_template_is_one_sentence(tmp_path: Path, run_stage: Callable[..., Any]) -> None:
+    (tmp_path / "own.jinja").write_text("Q: {{ instruction }}\n{{ answer }}A: {{ response }}\n")
+    done = run_stage("format", template="own.jinja")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "format: error: own.jinja: line 2: unknown field 'answer'; there are instruction, input, category\n"
+    )
+    assert not (tmp_path / "data/formatted").exists()

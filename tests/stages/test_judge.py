@@ -1,0 +1,100 @@
+"""The stage `judge` without a judge: the offline composite."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+import stages.judge
+from reprotune.artifacts import RECORDS, RESPONSES, SCORES, read_table, write_table
+from reprotune.errors import UserError
+
+PARAMS = """judge:
+  backend: offline
+  model: llama3
+  rubric: reference
+  temperature: 0
+  seed: 123
+  max_tokens: 256
+  min_coverage: 0.95
+"""
+
+
+def write_records(outputs: list[str]) -> None:
+    rows = [
+        {"id": f"r{n}", "instruction": "i", "input": "", "output": text, "category": "c", "source_row": n}
+        for n, text in enumerate(outputs)
+    ]
+    write_table(stages.judge.RECORDS_PATH, pa.Table.from_pylist(rows, schema=RECORDS))
+
+
+def write_responses(model: str, references: list[str], texts: list[str]) -> None:
+    counts: dict[str, Any] = {"prompt": "p", "prompt_tokens": 1, "response_tokens": 1, "finish_reason": "eos"}
+    rows = [
+        {"id": f"r{n}", "reference": reference, "response": text, **counts}
+        for n, (reference, text) in enumerate(zip(references, texts, strict=True))
+    ]
+    write_table(stages.judge.RESPONSES_PATHS[model], pa.Table.from_pylist(rows, schema=RESPONSES))
+
+
+@pytest.fixture
+def references(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """A project folder with the answers of two models; returns the references."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text(PARAMS)
+    references = ["The cat sat.", "It is 7.", "Oslo is the capital."]
+    write_records(references)
+    write_responses("base", references, ["", "What?", "Bergen is the capital."])
+    write_responses("finetuned", references, ["The cat sat", "It is 8.", "Oslo is the capital."])
+    return references
+
+
+def test_scores_metrics_and_bytes(references: list[str]) -> None:
+    stages.judge.main()
+    scores = read_table(stages.judge.OUTPUT / "scores.parquet", SCORES).to_pylist()
+    assert [(row["model"], row["id"], row["status"]) for row in scores] == [
+        ("base", "r0", "empty"),
+        ("base", "r1", "ok"),
+        ("base", "r2", "ok"),
+        ("finetuned", "r0", "exact"),
+        ("finetuned", "r1", "ok"),
+        ("finetuned", "r2", "exact"),
+    ]
+    assert {row["method"] for row in scores} == {"offline_composite"}
+    metrics = json.loads((stages.judge.OUTPUT / "metrics.json").read_text())
+    assert metrics["method"] == "offline_composite"
+    assert metrics["base"]["coverage"] == 1 and metrics["base"]["n"] == 3
+    assert metrics["finetuned"]["score"] > metrics["base"]["score"]
+    assert metrics["difference"]["n"] == 3 and metrics["difference"]["score"] == pytest.approx(
+        metrics["finetuned"]["score"] - metrics["base"]["score"]
+    )
+    assert (stages.judge.OUTPUT / "verdicts.jsonl").read_text() == ""
+    first = {path.name: path.read_bytes() for path in stages.judge.OUTPUT.iterdir()}
+    stages.judge.main()
+    assert {path.name: path.read_bytes() for path in stages.judge.OUTPUT.iterdir()} == first
+
+
+def test_responses_that_lack_a_row(references: list[str]) -> None:
+    write_responses("finetuned", references[:2], ["a", "b"])
+    with pytest.raises(UserError, match=r"finetuned.parquet has no row r2, which is in data/split/test.parquet"):
+        stages.judge.main()
+
+
+def test_responses_with_a_foreign_row(references: list[str]) -> None:
+    write_records(references[:2])
+    with pytest.raises(UserError, match=r"test.parquet has no row r2, which is in data/responses/base.parquet"):
+        stages.judge.main()
+
+
+def test_responses_to_other_records(references: list[str]) -> None:
+    write_responses("base", ["The dog sat.", *references[1:]], ["a", "b", "c"])
+    with pytest.raises(UserError, match=r"base.parquet: the reference of row r0 differs"):
+        stages.judge.main()
+
+
+def test_nothing_to_judge(references: list[str]) -> None:
+    write_records([])
+    with pytest.raises(UserError, match=r"has no rows.*split\.test"):
+        stages.judge.main()

@@ -1,0 +1,185 @@
+"""The training loop: equal over layouts, exact after a kill, best weights kept."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from reprotune.dataset.collate import TokenRows
+from reprotune.errors import UserError
+from reprotune.model.gpt2 import GPT2
+from reprotune.model.lora import add_adapters
+from reprotune.params.finetune import FinetuneParams
+from reprotune.training.checkpoint import CheckpointStore, Progress
+from reprotune.training.loop import Trainer
+
+CPU = torch.device("cpu")
+Weights = dict[str, torch.Tensor]
+
+
+@pytest.fixture
+def make_trainer(
+    tmp_path: Path, make_rows: Callable[..., TokenRows], make_model: Callable[..., GPT2], make_params: Any
+) -> Callable[..., Trainer]:
+    """Build a trainer on 45 training and 12 validation rows; `folder` names its checkpoints."""
+
+    def make(folder: str = "run", save_seconds: float = 0.0, model: GPT2 | None = None, **changes: Any) -> Trainer:
+        path = tmp_path / folder
+        path.mkdir(exist_ok=True)
+        params: FinetuneParams = make_params(**changes)
+        dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32
+        rows, held_out = make_rows(45), make_rows(12, seed=9)
+        store = CheckpointStore(path, CPU)
+        return Trainer(model or make_model(), rows, held_out, params, dtype, store, save_seconds)
+
+    return make
+
+
+def weights(trainer: Trainer) -> Weights:
+    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+
+
+def losses(progress: Progress) -> list[tuple[float | None, float | None]]:
+    return [(record.train_loss, record.validation_loss) for record in progress.history]
+
+
+@pytest.mark.parametrize("batching", ["static", "dynamic", "packed"])
+@pytest.mark.parametrize("micro_batch_tokens", [1, 100, 10_000])
+@pytest.mark.parametrize("mask_instruction", [False, True])
+def test_layout_and_accumulation_change_nothing(
+    batching: str, micro_batch_tokens: int, mask_instruction: bool, make_trainer: Callable[..., Trainer]
+) -> None:
+    reference = make_trainer("reference", epochs=1, batching="dynamic", mask_instruction=mask_instruction)
+    expected = reference.run()
+    trainer = make_trainer(
+        epochs=1, batching=batching, micro_batch_tokens=micro_batch_tokens, mask_instruction=mask_instruction
+    )
+    progress = trainer.run()
+    assert progress.initial_loss == pytest.approx(expected.initial_loss, abs=2e-6)
+    for mine, theirs in zip(progress.history, expected.history, strict=True):
+        assert mine.train_loss == pytest.approx(theirs.train_loss, abs=2e-5)
+    for name, value in weights(reference).items():
+        torch.testing.assert_close(weights(trainer)[name], value, rtol=1e-3, atol=1e-4)
+
+
+class Killed(Exception):
+    """Stands for a kill -9: nothing of the process survives but its files."""
+
+
+@pytest.mark.parametrize("killed_after", range(1, 12))
+@pytest.mark.parametrize("save_seconds", [0.0, 1e9])
+def test_resuming_equals_never_having_stopped(
+    killed_after: int, save_seconds: float, make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"eval_every": 2, "micro_batch_tokens": 100, "learning_rate": 0.02, "early_stopping_patience": 4}
+    straight = make_trainer("straight", **settings)
+    expected = straight.run()
+
+    interrupted = make_trainer(save_seconds=save_seconds, **settings)
+    step = Trainer._step
+
+    def kill_in_step(trainer: Trainer, chosen: Any, progress: Progress) -> None:
+        if progress.step == killed_after:
+            raise Killed
+        step(trainer, chosen, progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_step", kill_in_step)
+        with pytest.raises(Killed):
+            interrupted.run()
+    resumed = make_trainer(**settings)
+    progress = resumed.run()
+    assert losses(progress) == losses(expected)
+    assert (progress.best_step, progress.best_loss) == (expected.best_step, expected.best_loss)
+    for name, value in weights(straight).items():
+        assert torch.equal(weights(resumed)[name], value)
+
+
+def test_a_kill_between_the_two_files_leaves_the_older_checkpoint(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trainer = make_trainer()
+    expected = make_trainer("straight").run()
+    monkeypatch.setattr("reprotune.training.checkpoint.write_text", _second_call_fails())
+    with pytest.raises(Killed):
+        trainer.run()
+    monkeypatch.undo()
+    assert losses(make_trainer().run()) == losses(expected)
+
+
+def _second_call_fails() -> Callable[[Path, str], None]:
+    from reprotune.artifacts import write_text  # noqa: PLC0415  # the original, before it is replaced
+
+    calls = iter([write_text])
+
+    def write(path: Path, text: str) -> None:
+        try:
+            next(calls)(path, text)
+        except StopIteration:
+            raise Killed from None
+
+    return write
+
+
+def test_the_best_weights_are_kept(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer(epochs=4, learning_rate=0.05, schedule="constant", eval_every=3)
+    progress = trainer.run()
+    measured = [record.validation_loss for record in progress.history if record.validation_loss is not None]
+    assert progress.best_loss == min(measured) < measured[-1]
+    assert trainer.validation_loss() == pytest.approx(progress.best_loss, abs=1e-6)
+
+
+def test_early_stopping_waits_for_its_patience(make_trainer: Callable[..., Trainer]) -> None:
+    settings = {"epochs": 6, "learning_rate": 0.05, "schedule": "constant", "eval_every": 1}
+    trainer = make_trainer(early_stopping_patience=3, **settings)
+    progress = trainer.run()
+    assert progress.step == progress.best_step + 3 < trainer.total_steps
+
+
+def test_validating_more_often_changes_no_update(make_trainer: Callable[..., Trainer]) -> None:
+    rarely, often = make_trainer("rarely").run(), make_trainer("often", eval_every=1).run()
+    assert [record.train_loss for record in rarely.history] == [record.train_loss for record in often.history]
+
+
+def test_validation_is_weighted_by_tokens_and_independent_of_batches(make_trainer: Callable[..., Trainer]) -> None:
+    small, large = make_trainer("a", micro_batch_tokens=1), make_trainer("b", micro_batch_tokens=100_000)
+    assert small.validation_loss() == pytest.approx(large.validation_loss(), abs=1e-6)
+
+
+def test_bfloat16_stays_near_float32(make_trainer: Callable[..., Trainer]) -> None:
+    exact, fast = make_trainer("exact").run(), make_trainer("fast", precision="bf16").run()
+    assert fast.best_loss == pytest.approx(exact.best_loss, rel=5e-3)
+
+
+def test_adapters_train_alone(make_trainer: Callable[..., Trainer], make_model: Callable[..., GPT2]) -> None:
+    model = make_model()
+    add_adapters(model, 4, 8.0, torch.Generator().manual_seed(0))
+    trainer = make_trainer(model=model, learning_rate=0.02)
+    before = weights(trainer)
+    progress = trainer.run()
+    changed = {name for name, value in weights(trainer).items() if not torch.equal(before[name], value)}
+    assert changed == {name for name, p in model.named_parameters() if p.requires_grad}
+    assert progress.best_loss is not None and progress.initial_loss is not None
+    assert progress.best_loss < progress.initial_loss
+
+
+def test_divergence_is_one_sentence(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer(learning_rate=1e30, grad_clip=None, warmup_fraction=0.0)
+    with pytest.raises(UserError, match=r"diverged at step \d+ .* lower finetune\.learning_rate"):
+        trainer.run()
+
+
+def test_rows_beyond_the_context_are_refused(
+    make_trainer: Callable[..., Trainer], make_rows: Any, monkeypatch: Any
+) -> None:
+    with pytest.raises(UserError, match="set tokenize.max_length to 64 or less"):
+        Trainer(
+            make_trainer().model,
+            make_rows(20, longest=80),
+            make_rows(2),
+            make_trainer().params,
+            torch.float32,
+            make_trainer().store,
+        )

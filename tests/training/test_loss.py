@@ -1,0 +1,82 @@
+"""The summed loss and its gradients against plain torch; packed rows against rows alone."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows, pad_rows
+from reprotune.model.gpt2 import GPT2
+from reprotune.model.packed_attention import PackedAttention
+from reprotune.training import loss as loss_module
+from reprotune.training.loss import batch_loss, linear_cross_entropy
+
+MakeRows = Callable[..., TokenRows]
+MakeModel = Callable[..., GPT2]
+
+
+@pytest.mark.parametrize("positions", [0, 1, 7, 64])
+def test_loss_and_gradients_equal_cross_entropy(positions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loss_module, "CHUNK_POSITIONS", 16)
+    generator = torch.Generator().manual_seed(positions)
+    hidden = torch.randn(positions, 12, generator=generator, requires_grad=True)
+    weight = torch.randn(90, 12, generator=generator, requires_grad=True)
+    targets = torch.randint(0, 90, (positions,), generator=generator)
+    ours = linear_cross_entropy(hidden, weight, targets)
+    ours_grads = torch.autograd.grad(3 * ours, [hidden, weight])
+    theirs = F.cross_entropy(hidden @ weight.T, targets, reduction="sum")
+    theirs_grads = torch.autograd.grad(3 * theirs, [hidden, weight])
+    torch.testing.assert_close(ours, theirs)
+    for mine, other in zip(ours_grads, theirs_grads, strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_parts_get_no_gradient() -> None:
+    hidden = torch.randn(4, 3, requires_grad=True)
+    weight = torch.randn(5, 3)
+    linear_cross_entropy(hidden, weight, torch.tensor([0, 1, 2, 3])).backward()
+    assert weight.grad is None
+    assert hidden.grad is not None
+
+
+def test_a_batch_equals_the_naive_loss(make_rows: MakeRows, make_model: MakeModel) -> None:
+    rows, model = make_rows(6), make_model()
+    batch = pad_rows(rows, range(6), mask_instruction=True)
+    logits = model.logits(model(batch.input_ids))
+    naive = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED, reduction="sum")
+    torch.testing.assert_close(batch_loss(model, batch, torch.float32), naive)
+
+
+def test_packed_rows_read_as_if_alone(make_rows: MakeRows, make_model: MakeModel) -> None:
+    rows, model = make_rows(9), make_model()
+    batch = pack_rows(rows, range(9), mask_instruction=False)
+    assert batch.row_lengths is not None
+    packed = model(batch.input_ids, batch.positions, PackedAttention(batch.row_lengths, torch.device("cpu")))[0]
+    for index, part in enumerate(packed.split(list(batch.row_lengths))):
+        alone = model(torch.from_numpy(rows.row(index)[:-1].astype("int64"))[None])[0]
+        torch.testing.assert_close(part, alone, rtol=1e-5, atol=1e-5)
+
+
+def test_changing_one_row_never_moves_another(make_rows: MakeRows, make_model: MakeModel) -> None:
+    rows, model = make_rows(5), make_model()
+    batch = pack_rows(rows, range(5), mask_instruction=False)
+    assert batch.row_lengths is not None
+    attend = PackedAttention(batch.row_lengths, torch.device("cpu"))
+    changed_ids = batch.input_ids.clone()
+    start = sum(batch.row_lengths[:2])
+    changed_ids[0, start : start + batch.row_lengths[2]] += 1
+    before = model(batch.input_ids, batch.positions, attend)[0].split(list(batch.row_lengths))
+    after = model(changed_ids, batch.positions, attend)[0].split(list(batch.row_lengths))
+    for index in (0, 1, 3, 4):
+        assert torch.equal(before[index], after[index])
+    assert not torch.equal(before[2], after[2])
+
+
+def test_a_fully_masked_row_gives_zero_not_nan(make_model: MakeModel) -> None:
+    rows = TokenRows.from_lists([([1, 2, 3], [])])
+    model = make_model()
+    loss = batch_loss(model, pad_rows(rows, [0], mask_instruction=True), torch.float32)
+    loss.backward()
+    assert loss.item() == 0.0
+    assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

@@ -1,0 +1,46 @@
+"""The learning rate as a function of the step, and what is decayed."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformers import get_cosine_schedule_with_warmup
+
+from reprotune.model.gpt2 import GPT2
+from reprotune.params.finetune import FinetuneParams
+from reprotune.training.optimizer import build_optimizer, learning_rate
+
+MakeParams = Callable[..., FinetuneParams]
+
+
+def test_constant_rate_after_warm_up(make_params: MakeParams) -> None:
+    params = make_params(schedule="constant", warmup_fraction=0.2, learning_rate=1.0)
+    rates = [learning_rate(step, 10, params) for step in range(10)]
+    assert rates == [0.5] + [1.0] * 9
+
+
+def test_cosine_follows_the_usual_schedule(make_params: MakeParams) -> None:
+    params = make_params(warmup_fraction=0.0, min_learning_rate=0.0, learning_rate=0.5)
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)
+    oracle = get_cosine_schedule_with_warmup(optimizer, 0, 20)
+    for step in range(19):
+        optimizer.step()
+        oracle.step()
+        assert learning_rate(step, 20, params) == pytest.approx(oracle.get_last_lr()[0])
+
+
+def test_cosine_ends_at_the_minimum(make_params: MakeParams) -> None:
+    params = make_params(min_learning_rate=1e-5)
+    assert learning_rate(99, 100, params) == pytest.approx(1e-5)
+
+
+@pytest.mark.parametrize(("decay_all", "groups"), [(False, 2), (True, 1)])
+def test_only_matrices_decay_unless_asked(
+    decay_all: bool, groups: int, make_params: MakeParams, make_model: Callable[..., GPT2]
+) -> None:
+    model = make_model()
+    optimizer = build_optimizer(model, make_params(decay_all=decay_all))
+    decayed = {id(p) for group in optimizer.param_groups if group["weight_decay"] for p in group["params"]}
+    assert len(optimizer.param_groups) == groups
+    assert (id(model.wte.weight) in decayed) == decay_all
+    assert id(model.blocks[0].c_fc.weight) in decayed
