@@ -94,8 +94,11 @@ def score_bars(base: Sequence[int], finetuned: Sequence[int]) -> list[Bars]:
 
 
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Return about `count` round values (steps of 1, 2 or 5 times a power of ten) that enclose low..high."""
-    span = (high - low) or abs(high) or 1.0
+    """Return about `count` round values (steps of 1, 2 or 5 times a power of ten) that enclose low..high.
+
+    The steps are wide enough that six digits tell the values apart.
+    """
+    span = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-6)
     rough = span / count
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough)

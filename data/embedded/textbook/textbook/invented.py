@@ -13,7 +13,22 @@ PEOPLE = 70
 COUNTRY_STARTS = """Bel Bor Cal Dal Dar Dor Fal Gal Gor Hal Jal Kal Kel Lor Lun Mal Mel Mir Nar Nor Or Pal Pel Ral Sal
     Sar Sel Sor Tal Tor Tur Val Var Vel Vol Yor Zan Zar Zel Zen""".split()
 COUNTRY_ENDS = "ia ora una aria ara ania ova oria ura ina istan avia".split()
-TAKEN_NAMES = {"Malaria", "Malina", "Kalina", "Maldina", "Toria", "Oria", "Norova", "Zania", "Selina", "Melina", "Tania", "Orina", "Marina", "Zara"}
+TAKEN_NAMES = {
+    "Malaria",
+    "Malina",
+    "Kalina",
+    "Maldina",
+    "Toria",
+    "Oria",
+    "Norova",
+    "Zania",
+    "Selina",
+    "Melina",
+    "Tania",
+    "Orina",
+    "Marina",
+    "Zara",
+}
 
 CAPITAL_STARTS = """Bran Cor Dan Del Fen Gar Har Hel Kar Kor Lan Lar Lem Mar Mer Mor Nav Nel Ol Per Pol Ram Ran Rom Ros
     Sam San Sol Syl Tan Tar Tel Ul Van Ven Ver Vir Wal Wel Wil""".split()

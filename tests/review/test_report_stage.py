@@ -1,0 +1,44 @@
+"""The stage report, as `python -m stages.report` runs it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WRITTEN = (
+    "metrics/scores.json",
+    "metrics/training.json",
+    "metrics/data.json",
+    "metrics/speed.json",
+    "metrics/plots/loss.csv",
+    "metrics/plots/scores.csv",
+    "data/report/index.html",
+)
+
+
+def run_stage(workspace: Path) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "stages.report"]
+    return subprocess.run(command, cwd=workspace, env=environment, capture_output=True, text=True, check=False)
+
+
+def test_writes_everything_and_the_same_again(workspace: Path) -> None:
+    first = run_stage(workspace)
+    assert first.returncode == 0, first.stderr
+    written = {name: (workspace / name).read_bytes() for name in WRITTEN}
+    assert json.loads(written["metrics/scores.json"])["finetuned"]["score"] == 57.9
+    assert json.loads(written["metrics/data.json"])["raw"]["rejected"] == 7
+    assert b"fine-tuned model is clearly better" in written["data/report/index.html"]
+    assert run_stage(workspace).returncode == 0
+    assert {name: (workspace / name).read_bytes() for name in WRITTEN} == written
+
+
+def test_a_missing_artifact_is_one_sentence(workspace: Path) -> None:
+    (workspace / "data/tokens/summary.json").unlink()
+    run = run_stage(workspace)
+    assert run.returncode == 1
+    assert run.stderr.splitlines() == [
+        "report: error: data/tokens/summary.json is missing: run `dvc repro` (or `dvc pull`) to make it"
+    ]
