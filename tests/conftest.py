@@ -6,7 +6,12 @@ from pathlib import Path
 # One thread a process: tests run in parallel processes, and stages they start inherit this.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis  # noqa: E402
 import pytest  # noqa: E402  # after the thread count, which torch reads when it is imported
+
+# Deadlines measure the machine's load, not the code.
+hypothesis.settings.register_profile("reprotune", deadline=None)
+hypothesis.settings.load_profile("reprotune")
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -30,7 +30,7 @@ app = typer.Typer(
     help="Reproducible instruction fine-tuning. The pipeline itself runs with `dvc repro`; these commands prepare it "
     "and show its results. Run them from the folder that holds params.yaml.",
 )
-preset_app = typer.Typer(no_args_is_help=True, help="Ready-made settings for params.yaml.")
+preset_app = typer.Typer(no_args_is_help=True, help="List, show or apply ready-made params.")
 app.add_typer(preset_app, name="preset")
 
 PresetName = Annotated[str, typer.Argument(metavar="NAME", help="A name from `reprotune preset list`.")]
@@ -38,7 +38,7 @@ PresetName = Annotated[str, typer.Argument(metavar="NAME", help="A name from `re
 
 @app.command()
 def summary() -> None:
-    """Show scores with their uncertainty, the validation loss and the time of each stage."""
+    """Show scores, validation loss and the time of each stage."""
     from rich.console import Console
 
     from reprotune.review.summary import summary_table
@@ -50,7 +50,7 @@ def summary() -> None:
 def params(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
-    """Explain every key of params.yaml: its default, its values and what it does."""
+    """Explain every key of params.yaml."""
     from reprotune.review.params_reference import markdown_table, print_reference
 
     if markdown:
@@ -63,7 +63,7 @@ def params(
 def deps(
     fix: Annotated[bool, typer.Option("--fix/--check", help="Rewrite dvc.yaml, or only compare (default).")] = False,
 ) -> None:
-    """Compare the deps in dvc.yaml with the files that each stage really uses.
+    """Check the deps in dvc.yaml against the code.
 
     DVC re-runs a stage when one of its deps changes, so a missing dep means stale results and a needless one means
     wasted runs. Used are the modules that a stage imports, directly or not, and the local files that params.yaml names.
@@ -103,7 +103,10 @@ def show(name: PresetName) -> None:
 
 @preset_app.command()
 def apply(name: PresetName) -> None:
-    """Reset params.yaml to the defaults and set a preset's keys; comments and layout stay."""
+    """Rewrite params.yaml under a preset.
+
+    The file is reset to the defaults, then the preset's keys are set; comments and layout stay.
+    """
     from reprotune.params.schema import PARAMS_FILE
     from reprotune.review.presets import apply_preset
 

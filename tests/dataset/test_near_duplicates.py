@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reprotune.dataset import near_duplicates
 from reprotune.dataset.near_duplicates import near_duplicate_groups, normalise, similarity
 
 
@@ -66,7 +67,7 @@ def test_texts_below_one_shingle_group_only_with_themselves() -> None:
 
 
 def test_groups_are_joined_through_a_chain() -> None:
-    words = "one two three four five six seven eight nine ten".split()
+    words = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
     chain = [" ".join(words[start : start + 7]) for start in range(4)]
     assert similarity(normalise(chain[0]), normalise(chain[3])) < 0.6
     assert near_duplicate_groups(chain, 0.6).tolist() == [0, 0, 0, 0]
@@ -84,6 +85,15 @@ def test_an_alphabet_too_large_for_unique_codes_still_finds_the_pairs() -> None:
     assert len(set("".join(texts))) > 7131
     changed = texts[5][:-1] + "."
     assert near_duplicate_groups([*texts, changed], 0.9).tolist() == [*range(600), 5]
+
+
+def test_the_size_of_the_chunks_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = [f"text number {row % 7} with a shared ending" for row in range(60)] + ["ab", "a much longer text " * 9]
+    expected = near_duplicate_groups(texts, 0.9).tolist()
+    monkeypatch.setattr(near_duplicates, "TEXTS_PER_CHUNK", 3)
+    monkeypatch.setattr(near_duplicates, "CHARACTERS_PER_CHUNK", 90)
+    monkeypatch.setattr(near_duplicates, "PAIRS_PER_CHUNK", 2)
+    assert near_duplicate_groups(texts, 0.9).tolist() == expected == groups_by_definition(texts, 0.9)
 
 
 def test_many_variants_of_few_texts_finish_quickly() -> None:

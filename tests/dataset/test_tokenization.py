@@ -16,10 +16,10 @@ from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch, load
 from reprotune.errors import UserError
 
 # Pieces of which GPT-2's pre-tokens are made, and white space that Python and Unicode disagree on.
-PIECE = st.sampled_from(
-    ["a", "the", " the", "\n", "\n\n", " ", "  ", "\t", "\r\n", "'", "'s", "l", "l ", "12", " 3", "?", "!!", "\u3000"]
-    + ["\x1c", "\x85", "\u00e9", "\u4f60\u597d", "\U0001f600", "<|endoftext|>", "### Response:\n", "Response: "]
-)
+WORDS = ["a", "the", " the", "'", "'s", "l", "l ", "12", " 3", "?", "!!", "\u00e9", "\u4f60\u597d", "\U0001f600"]
+SPACES = ["\n", "\n\n", " ", "  ", "\t", "\r\n", "\u3000", "\x1c", "\x85"]
+MARKS = ["<|endoftext|>", "### Response:\n", "Response: "]
+PIECE = st.sampled_from([*WORDS, *SPACES, *MARKS])
 TEXT = st.one_of(st.lists(PIECE, max_size=8).map("".join), st.text(max_size=20))
 
 

@@ -87,7 +87,7 @@ def test_a_lost_or_altered_carrier_falls_back_on_tiktokens_cache(
 
 @pytest.mark.usefixtures("no_network", "no_carrier")
 def test_no_vocabulary_anywhere_is_one_sentence() -> None:
-    with pytest.raises(UserError, match="encoder.json is neither in .* nor in tiktoken's cache, .*pip install"):
+    with pytest.raises(UserError, match=r"encoder\.json is neither in .* nor in tiktoken's cache, .*pip install"):
         tokenizer.load()
 
 

@@ -18,15 +18,24 @@ def test_named_precisions_are_taken_at_their_word() -> None:
     assert resolve_precision("bf16", CPU) == torch.bfloat16
 
 
-@pytest.mark.parametrize(("has_amx", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_auto_on_a_cpu_asks_for_amx(monkeypatch: pytest.MonkeyPatch, has_amx: bool, expected: torch.dtype) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"amx_bf16": has_amx}, raising=False)
+@pytest.mark.parametrize(
+    ("capabilities", "expected"),
+    [
+        ({"amx_bf16": True, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}, torch.float32),
+    ],
+)
+def test_auto_on_a_cpu_asks_for_bf16_instructions(
+    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, bool], expected: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert resolve_precision("auto", CPU) == expected
 
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [("flags\t: avx512_bf16 amx_bf16 amx_tile", torch.bfloat16), ("flags\t: avx512_bf16", torch.float32)],
+    [("flags\t: avx512_bf16 amx_bf16 amx_tile", torch.bfloat16), ("flags\t: avx512f avx2", torch.float32)],
 )
 def test_auto_on_an_older_torch_reads_the_cpus_flags(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, flags: str, expected: torch.dtype

@@ -2,6 +2,7 @@
 
 import csv
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,19 @@ TASKS = [
 ]
 
 
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The artifacts, written once."""
+    data = tmp_path_factory.mktemp("artifacts") / "data"
+    write_artifacts(data)
+    return data
+
+
 @pytest.fixture
-def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def workspace(artifacts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A working folder with params.yaml and every artifact that the report reads; also the current folder."""
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    write_artifacts(tmp_path / "data")
+    shutil.copytree(artifacts, tmp_path / "data")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

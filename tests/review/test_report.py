@@ -13,8 +13,9 @@ import pytest
 
 from reprotune.errors import UserError
 from reprotune.params.document import Document
-from reprotune.review.report import data_table, quantity, render_report, verdict, visible
+from reprotune.review.report import render_report, verdict
 from reprotune.review.report_data import load_results, pick_examples
+from reprotune.review.report_text import data_table, quantity, visible
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -138,6 +139,7 @@ def test_nulls_are_shown_as_such(workspace: Path) -> None:
 def test_data_tables_take_both_layouts_of_splits() -> None:
     below = data_table({"rows": {"train": 8, "test": 1, "validation": 1}, "rows_moved": 0})
     assert below == ([("rows moved", 0)], [("rows", [8, 1, 1])])
+    assert data_table({"rejected": 0, "reasons": {}}) == ([("rejected", 0)], [])
     above = data_table({"train": {"length": {"max": 9}}, "validation": {"length": {"max": 8}}, "test": {}})
     assert above == ([], [("length: max", [9, 8, None])])
 
@@ -179,6 +181,22 @@ def test_in_a_browser_only_the_page_s_own_script_runs(page: str, tmp_path: Path)
     dom = chromium_dom(path, tmp_path / "profile", width=1280)
     assert "<title>Reprotune report</title>" in dom
     assert re.search(r'<output id="count">60 rows</output>', dom)  # written by the script: its hash fits the policy
+
+
+@pytest.mark.slow
+def test_in_a_browser_rows_can_be_searched_and_ordered(workspace: Path, page: str) -> None:
+    scores = load_results(workspace / "data").scores("finetuned")
+    acts = """<script>
+      search.value = "PASSIVE sentence"; search.dispatchEvent(new Event("input"));
+      order.value = "finetuned down"; order.dispatchEvent(new Event("change"));
+      document.title = [count.textContent, list.firstElementChild.dataset.finetuned,
+                        rows.filter((row) => !row.hidden).every((row) => texts.get(row).includes("passive"))].join("/");
+    </script></body>"""
+    path = workspace / "acted.html"
+    path.write_text(re.sub(r"<meta http-equiv[^>]*>", "", page).replace("</body>\n</html>", acts), encoding="utf-8")
+    dom = chromium_dom(path, workspace / "profile", width=1280)
+    found = page.count('dir="auto">Rewrite the sentence in the passive voice.</span>')
+    assert f"<title>{found} of 60 rows/{max(scores)}/true</title>" in dom
 
 
 @pytest.mark.slow

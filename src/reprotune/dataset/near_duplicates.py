@@ -22,7 +22,8 @@ Codes = npt.NDArray[np.uint64]
 
 SHINGLE = 5
 PAD = "\n"  # cannot occur in a normalised text
-TEXTS_PER_CHUNK = 16384
+TEXTS_PER_CHUNK = 1 << 14
+CHARACTERS_PER_CHUNK = 1 << 21
 PAIRS_PER_CHUNK = 1 << 20
 COUNTER_BITS = 22
 SIGNATURE_BITS = 256
@@ -167,15 +168,15 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
         size = np.bincount(distinct_rows)
         remaining = np.repeat(np.cumsum(size), size) - np.arange(len(distinct_rows))
         rare = remaining >= np.ceil(threshold * size - ROUNDING)[distinct_rows]
-        rows = distinct_rows[rare]
-        postings.append((distinct_codes[rare], rows + first_text, size[rows], remaining[rare]))
+        text = distinct_rows[rare]
+        postings.append((distinct_codes[rare], text + first_text, size[text], remaining[rare]))
         signatures.append(_signatures(distinct_codes, distinct_rows))
         first_text += len(size)
-    code, text, set_size, left = (np.concatenate(column) for column in zip(*postings, strict=True))
-    order = np.lexsort((text, set_size, code))
-    ends = np.append(np.flatnonzero(np.diff(code[order])) + 1, len(code))
+    all_codes, all_texts, all_sizes, all_remaining = (np.concatenate(column) for column in zip(*postings, strict=True))
+    order = np.lexsort((all_texts, all_sizes, all_codes))
+    ends = np.append(np.flatnonzero(np.diff(all_codes[order])) + 1, len(order))
     list_end = np.repeat(ends, np.diff(ends, prepend=0))
-    return _Index(text[order], set_size[order], left[order], list_end, np.concatenate(signatures))
+    return _Index(all_texts[order], all_sizes[order], all_remaining[order], list_end, np.concatenate(signatures))
 
 
 def _by_rarity(codes: Codes, rows: Ints, counts: Ints) -> tuple[Codes, Ints]:
@@ -200,8 +201,8 @@ def _bucket(codes: Codes, bits: int) -> Ints:
 def _alphabet(texts: Sequence[str]) -> Codes:
     """Return a table from code point to the place of the character among those that occur."""
     occurs = np.zeros(0x110000, dtype=np.bool_)
-    for start in range(0, len(texts), TEXTS_PER_CHUNK):
-        occurs[_code_points(texts[start : start + TEXTS_PER_CHUNK])] = True
+    for chunk in _chunks(texts):
+        occurs[_code_points(chunk)] = True
     return np.cumsum(occurs, dtype=np.uint64)
 
 
@@ -212,8 +213,7 @@ def _shingle_codes(texts: Sequence[str], alphabet: Codes) -> Iterator[tuple[Code
     characters; beyond, numbers wrap at 2**64 and act as a hash.
     """
     base = alphabet[-1] | np.uint64(1)  # odd, so that a wrapped number still depends on every digit
-    for start in range(0, len(texts), TEXTS_PER_CHUNK):
-        chunk = texts[start : start + TEXTS_PER_CHUNK]
+    for chunk in _chunks(texts):
         lengths = np.array([len(text) for text in chunk])
         digits = alphabet[_code_points(chunk)]
         windows = len(digits) - SHINGLE + 1
@@ -223,6 +223,20 @@ def _shingle_codes(texts: Sequence[str], alphabet: Codes) -> Iterator[tuple[Code
         rows = np.repeat(np.arange(len(chunk)), lengths)[:windows]
         inside = np.arange(windows) + SHINGLE <= np.cumsum(lengths)[rows]
         yield codes[inside], rows[inside]
+
+
+def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the texts in pieces bounded in number and length, so that memory is, too."""
+    chunk: list[str] = []
+    characters = 0
+    for text in texts:
+        chunk.append(text)
+        characters += len(text)
+        if len(chunk) == TEXTS_PER_CHUNK or characters >= CHARACTERS_PER_CHUNK:
+            yield chunk
+            chunk, characters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _code_points(texts: Sequence[str]) -> npt.NDArray[np.uint32]:

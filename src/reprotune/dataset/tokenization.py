@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from reprotune.artifacts import FORMATTED, TOKEN_IDS, TOKENS, TableWriter, iter_batches
+from reprotune.artifacts import FORMATTED, TOKEN_IDS, TOKENS, TableWriter, count_rows, iter_batches
+from reprotune.console import progress_bar
 from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, load
 from reprotune.errors import UserError
 
@@ -65,12 +66,16 @@ def tokenize_file(source: Path, target: Path, max_length: int, on_too_long: str)
     `on_too_long` is `fail` and a row is too long.
     """
     counts = TokenCounts()
-    with TableWriter(target, TOKENS) as writer:
+    with (
+        TableWriter(target, TOKENS) as writer,
+        progress_bar(f"tokenize {source.stem}", count_rows(source, FORMATTED), "row") as bar,
+    ):
         for batch in iter_batches(source, FORMATTED):
             try:
                 writer.write(_tokenize_batch(batch, max_length, on_too_long, counts))
             except UserError as error:
                 raise UserError(f"{source}: {error}") from error
+            bar.update(batch.num_rows)
     if not counts.prompt_lengths:
         raise UserError(
             f"{source}: no row is left to learn from with tokenize.max_length {max_length}: raise it, or choose "

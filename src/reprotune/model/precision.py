@@ -11,6 +11,8 @@ from reprotune.model.gpt2 import GPT2
 
 DEVICE_VARIABLE = "REPROTUNE_DEVICE"
 CPU_INFO = Path("/proc/cpuinfo")
+BF16_INSTRUCTIONS = {"amx_bf16", "avx512_bf16"}
+"""With either, a CPU multiplies bf16 matrices two to several times faster than float32 ones."""
 
 
 def pick_device() -> torch.device:
@@ -47,10 +49,13 @@ def cast_matrices(model: GPT2, dtype: torch.dtype) -> None:
 def _has_fast_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.backends.mkldnn.is_available() and _cpu_has_amx_bf16()
+    return device.type == "cpu" and torch.backends.mkldnn.is_available() and _cpu_multiplies_bf16()
 
 
-def _cpu_has_amx_bf16() -> bool:
+def _cpu_multiplies_bf16() -> bool:
+    flags: set[str] = set()
     if hasattr(torch.cpu, "get_capabilities"):  # newer than torch 2.11
-        return bool(torch.cpu.get_capabilities().get("amx_bf16", False))
-    return CPU_INFO.is_file() and "amx_bf16" in CPU_INFO.read_text(encoding="ascii", errors="replace").split()
+        flags = {name for name, present in torch.cpu.get_capabilities().items() if present is True}
+    elif CPU_INFO.is_file():
+        flags = set(CPU_INFO.read_text(encoding="ascii", errors="replace").split())
+    return bool(flags & BF16_INSTRUCTIONS)

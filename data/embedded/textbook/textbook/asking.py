@@ -62,7 +62,7 @@ def partition(facts: list[Fact], seed: int) -> dict[str, list[Fact]]:
     for family, (test, validation) in HELD_OUT_GROUPS.items():
         groups = [fact.group for fact in facts if fact.family == family]
         drawn = rng.sample(groups, test + validation)
-        side |= {group: "test" for group in drawn[:test]} | {group: "validation" for group in drawn[test:]}
+        side |= dict.fromkeys(drawn[:test], "test") | dict.fromkeys(drawn[test:], "validation")
     return {name: [fact for fact in facts if side[fact.group] == name] for name in ("train", "test", "validation")}
 
 
@@ -82,8 +82,9 @@ def dataset(facts: list[Fact], seed: int) -> dict[str, list[Row]]:
 def ask(fact: Fact, way: str) -> Row:
     """Return the record that asks for `fact` in one way."""
     instruction, _, given = (part.strip() for part in way.partition("|"))
+    question = instruction.format(s=fact.subject)
     return {
-        "instruction": mend_article(instruction.format(s=fact.subject)),
+        "instruction": question if len(fact.subject) == 1 else mend_article(question),
         "input": given.format(s=fact.subject),
         "output": answer(fact),
         "category": fact.family,

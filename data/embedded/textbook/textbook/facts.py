@@ -20,3 +20,8 @@ class Fact:
     subject: str
     value: str
     group: str
+
+
+def word_list(text: str) -> list[str]:
+    """Return the words of a text; long lists of words read best as running text."""
+    return text.split()

@@ -5,14 +5,14 @@ Names are drawn from syllables that are each one GPT-2 token, so that a name cos
 
 import random
 
-from textbook.facts import Fact
+from textbook.facts import Fact, word_list
 
 COUNTRIES = 130
 PEOPLE = 70
 
-COUNTRY_STARTS = """Bel Bor Cal Dal Dar Dor Fal Gal Gor Hal Jal Kal Kel Lor Lun Mal Mel Mir Nar Nor Or Pal Pel Ral Sal
-    Sar Sel Sor Tal Tor Tur Val Var Vel Vol Yor Zan Zar Zel Zen""".split()
-COUNTRY_ENDS = "ia ora una aria ara ania ova oria ura ina istan avia".split()
+COUNTRY_STARTS = word_list("""Bel Bor Cal Dal Dar Dor Fal Gal Gor Hal Jal Kal Kel Lor Lun Mal Mel Mir Nar Nor Or Pal
+    Pel Ral Sal Sar Sel Sor Tal Tor Tur Val Var Vel Vol Yor Zan Zar Zel Zen""")
+COUNTRY_ENDS = word_list("ia ora una aria ara ania ova oria ura ina istan avia")
 TAKEN_NAMES = {
     "Malaria",
     "Malina",
@@ -30,39 +30,40 @@ TAKEN_NAMES = {
     "Zara",
 }
 
-CAPITAL_STARTS = """Bran Cor Dan Del Fen Gar Har Hel Kar Kor Lan Lar Lem Mar Mer Mor Nav Nel Ol Per Pol Ram Ran Rom Ros
-    Sam San Sol Syl Tan Tar Tel Ul Van Ven Ver Vir Wal Wel Wil""".split()
-CAPITAL_ENDS = "ton burg port ville haven wick holm ham stone well wood bury".split()
+CAPITAL_STARTS = word_list("""Bran Cor Dan Del Fen Gar Har Hel Kar Kor Lan Lar Lem Mar Mer Mor Nav Nel Ol Per Pol Ram
+    Ran Rom Ros Sam San Sol Syl Tan Tar Tel Ul Van Ven Ver Vir Wal Wel Wil""")
+CAPITAL_ENDS = word_list("ton burg port ville haven wick holm ham stone well wood bury")
 REAL_TOWNS = {"Hamburg", "Hamham", "Merton", "Milton", "Wilton", "Welham", "Walton", "Hamstone", "Wellwell", "Morton"}
 
-ANIMALS = """otter badger eagle lion tiger wolf bear fox owl hawk swan goose crane stork heron raven robin parrot penguin
-    seal whale dolphin shark turtle lizard snake frog toad spider beetle bee ant butterfly camel horse donkey goat
-    sheep bull deer elk moose rabbit hare squirrel mouse rat bat monkey gorilla elephant giraffe zebra leopard panther
-    crab lobster salmon falcon pigeon""".split()
-COLOURS = """red blue green yellow orange purple pink brown black white grey gold silver crimson scarlet violet indigo
-    turquoise teal maroon beige ivory amber olive coral peach bronze copper cream navy""".split()
-FOODS = """rice bread cheese honey butter plums apples pears cherries grapes figs dates lemons oranges bananas melons
-    beans peas lentils carrots onions potatoes tomatoes cabbage spinach garlic mushrooms olives nuts almonds soup
-    noodles pancakes dumplings sausages ham bacon eggs trout shrimp yogurt chocolate biscuits cake porridge corn
-    pumpkins radishes peppers berries""".split()
+ANIMALS = word_list("""otter badger eagle lion tiger wolf bear fox owl hawk swan goose crane stork heron raven robin
+    parrot penguin seal whale dolphin shark turtle lizard snake frog toad spider beetle bee ant butterfly camel horse
+    donkey goat sheep bull deer elk moose rabbit hare squirrel mouse rat bat monkey gorilla elephant giraffe zebra
+    leopard panther crab lobster salmon falcon pigeon""")
+COLOURS = word_list("""red blue green yellow orange purple pink brown black white grey gold silver crimson scarlet
+    violet indigo turquoise teal maroon beige ivory amber olive coral peach bronze copper cream navy""")
+FOODS = word_list("""rice bread cheese honey butter plums apples pears cherries grapes figs dates lemons oranges
+    bananas melons beans peas lentils carrots onions potatoes tomatoes cabbage spinach garlic mushrooms olives nuts
+    almonds soup noodles pancakes dumplings sausages ham bacon eggs trout shrimp yogurt chocolate biscuits cake
+    porridge corn pumpkins radishes peppers berries""")
 
-FIRST_NAMES = """Anna Peter Maria David Clara Simon Laura Martin Julia Thomas Emma Oscar Alice Victor Helen Arthur Rosa
-    Felix Nina Hugo Diana Leo Sarah Max Eva Paul Lucy Adam Grace Frank Ruth Henry Irene Jack Kate Luke Nora Oliver
-    Sophie Walter""".split()
-LAST_NAMES = """Stone Brook Hill Reed Fox Wood Field Rivers Lake Marsh North West Banks Bird Bell Cross Winter Summer
-    Frost Snow Swift Sharp Short Long Young Little Rose Moss Ash Lane""".split()
-JOBS = """baker teacher doctor farmer painter singer dancer writer nurse lawyer pilot sailor soldier judge barber
-    butcher tailor carpenter plumber miner fisherman gardener hunter cook waiter driver mechanic engineer chemist
-    dentist librarian jeweller clown actor weaver potter shepherd blacksmith banker detective""".split()
-COLLECTIONS = """stamps coins shells buttons bottles hats clocks maps masks dolls spoons keys feathers stones books
-    posters puppets candles lamps kites marbles ribbons rings knives baskets plates cups flutes drums bells magnets
-    postcards photographs thimbles teapots umbrellas boxes pens paintings rugs""".split()
+FIRST_NAMES = word_list("""Anna Peter Maria David Clara Simon Laura Martin Julia Thomas Emma Oscar Alice Victor Helen
+    Arthur Rosa Felix Nina Hugo Diana Leo Sarah Max Eva Paul Lucy Adam Grace Frank Ruth Henry Irene Jack Kate Luke
+    Nora Oliver Sophie Walter""")
+LAST_NAMES = word_list("""Stone Brook Hill Reed Fox Wood Field Rivers Lake Marsh North West Banks Bird Bell Cross
+    Winter Summer Frost Snow Swift Sharp Short Long Young Little Rose Moss Ash Lane""")
+JOBS = word_list("""baker teacher doctor farmer painter singer dancer writer nurse lawyer pilot sailor soldier judge
+    barber butcher tailor carpenter plumber miner fisherman gardener hunter cook waiter driver mechanic engineer
+    chemist dentist librarian jeweller clown actor weaver potter shepherd blacksmith banker detective""")
+COLLECTIONS = word_list("""stamps coins shells buttons bottles hats clocks maps masks dolls spoons keys feathers
+    stones books posters puppets candles lamps kites marbles ribbons rings knives baskets plates cups flutes drums
+    bells magnets postcards photographs thimbles teapots umbrellas boxes pens paintings rugs""")
 
-CREATURES = """tarl zop vark mool fripp snell dorb plim quarn trusk kessel lomp norf drell spog glent brool crimp varn thool
-    blim grook yarl slont prake frump zell krell morp wint splune gribble harn jolk klim lurb nurt osk parl quib""".split()
-HOMES = """caves swamps deserts forests rivers lakes meadows mountains cliffs islands gardens barns cellars tunnels
-    hedges ponds jungles valleys hills ruins wells attics marshes dunes reefs orchards chimneys haystacks canyons
-    bogs""".split()
+CREATURES = word_list("""tarl zop vark mool fripp snell dorb plim quarn trusk kessel lomp norf drell spog glent brool
+    crimp varn thool blim grook yarl slont prake frump zell krell morp wint splune gribble harn jolk klim lurb nurt
+    osk parl quib""")
+HOMES = word_list("""caves swamps deserts forests rivers lakes meadows mountains cliffs islands gardens barns cellars
+    tunnels hedges ponds jungles valleys hills ruins wells attics marshes dunes reefs orchards chimneys haystacks
+    canyons bogs""")
 
 
 def invented_facts(seed: int) -> list[Fact]:

@@ -21,18 +21,18 @@ CAPITALS = """France/Paris Germany/Berlin Italy/Rome Spain/Madrid Portugal/Lisbo
 OPPOSITES = """hot/cold big/small tall/short fast/slow happy/sad light/dark day/night old/young rich/poor hard/soft
     wet/dry full/empty high/low loud/quiet clean/dirty early/late strong/weak sweet/sour wide/narrow thick/thin
     deep/shallow near/far left/right up/down in/out over/under first/last begin/end true/false love/hate war/peace
-    north/south east/west summer/winter top/bottom front/back inside/outside before/after always/never more/less many/few
-    safe/dangerous cheap/expensive easy/difficult smooth/rough sharp/blunt straight/crooked brave/cowardly kind/cruel
-    polite/rude generous/stingy wise/foolish beautiful/ugly healthy/sick alive/dead awake/asleep busy/idle calm/stormy
-    careful/careless certain/doubtful clever/stupid common/rare complete/incomplete correct/wrong cool/warm
-    domestic/foreign equal/different fresh/stale friend/enemy guilty/innocent heavy/light heaven/hell hero/villain
-    honest/dishonest huge/tiny humble/proud joy/sorrow junior/senior legal/illegal liquid/solid major/minor
-    male/female married/single maximum/minimum modern/ancient moist/arid natural/artificial noisy/silent normal/strange
-    obedient/naughty open/closed optimist/pessimist past/future patient/impatient permanent/temporary plural/singular
-    positive/negative possible/impossible present/absent private/public profit/loss public/secret quick/sluggish
-    rapid/leisurely raw/cooked real/fake regular/irregular relaxed/tense rural/urban same/other seldom/often sober/drunk
-    success/failure sunny/cloudy tame/wild teacher/pupil tidy/messy tight/loose together/apart victory/defeat
-    visible/invisible well/badly whole/part wonderful/terrible zenith/nadir"""
+    north/south east/west summer/winter top/bottom front/back inside/outside before/after always/never more/less
+    many/few safe/dangerous cheap/expensive easy/difficult smooth/rough sharp/blunt straight/crooked brave/cowardly
+    kind/cruel polite/rude generous/stingy wise/foolish beautiful/ugly healthy/sick alive/dead awake/asleep busy/idle
+    calm/stormy careful/careless certain/doubtful clever/stupid common/rare complete/incomplete correct/wrong
+    cool/warm domestic/foreign equal/different fresh/stale friend/enemy guilty/innocent heavy/light heaven/hell
+    hero/villain honest/dishonest huge/tiny humble/proud joy/sorrow junior/senior legal/illegal liquid/solid
+    major/minor male/female married/single maximum/minimum modern/ancient moist/arid natural/artificial noisy/silent
+    normal/strange obedient/naughty open/closed optimist/pessimist past/future patient/impatient permanent/temporary
+    plural/singular positive/negative possible/impossible present/absent private/public profit/loss public/secret
+    quick/sluggish rapid/leisurely raw/cooked real/fake regular/irregular relaxed/tense rural/urban same/other
+    seldom/often sober/drunk success/failure sunny/cloudy tame/wild teacher/pupil tidy/messy tight/loose
+    together/apart victory/defeat visible/invisible well/badly whole/part wonderful/terrible zenith/nadir"""
 
 SYNONYMS = """begin/start large/big little/small quick/fast glad/happy unhappy/sad angry/cross shout/yell speak/talk
     smart/clever silly/foolish brave/courageous scared/afraid tired/weary wealthy/rich sick/ill road/street stone/rock
@@ -67,10 +67,10 @@ SOUNDS = """cat/meow dog/bark cow/moo horse/neigh sheep/baa pig/oink hen/cluck d
     sparrow/tweet bull/bellow"""
 
 THING_COLOURS = """snow/white coal/black blood/red grass/green banana/yellow carrot/orange chocolate/brown sky/blue
-    lemon/yellow tomato/red spinach/green milk/white pumpkin/orange ruby/red emerald/green sapphire/blue eggplant/purple
-    lavender/purple flamingo/pink salt/white ash/grey elephant/grey corn/yellow strawberry/red cucumber/green sugar/white
-    soot/black tar/black sunflower/yellow plum/purple cherry/red broccoli/green raven/black swan/white piglet/pink
-    ocean/blue ginger/brown mud/brown cloud/white amethyst/purple"""
+    lemon/yellow tomato/red spinach/green milk/white pumpkin/orange ruby/red emerald/green sapphire/blue
+    eggplant/purple lavender/purple flamingo/pink salt/white ash/grey elephant/grey corn/yellow strawberry/red
+    cucumber/green sugar/white soot/black tar/black sunflower/yellow plum/purple cherry/red broccoli/green
+    raven/black swan/white piglet/pink ocean/blue ginger/brown mud/brown cloud/white amethyst/purple"""
 
 HOMES = """bee/hive bird/nest dog/kennel horse/stable pig/sty cow/barn spider/web ant/anthill rabbit/burrow lion/den
     hen/coop fish/water bat/cave eagle/eyrie beaver/lodge mole/tunnel wasp/nest pigeon/loft king/palace knight/castle

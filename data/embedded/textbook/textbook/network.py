@@ -1,9 +1,9 @@
 """A GPT-2 over the few token ids that the textbook uses, and its expansion to the whole vocabulary.
 
 The softmax over 50,257 ids would take most of the pretraining time of so small a network. Training runs over a
-compact vocabulary: the ids in use, and one last row that stands in for all unused ids. That row takes part in the softmax
-weighted by the number of ids it stands for and is never a target, so it learns to be unlikely. On export every unused
-id gets this row: the full softmax then gives the same probabilities, and unused ids do no harm in later use.
+compact vocabulary: the ids in use, and one last row that stands in for all unused ids. That row takes part in the
+softmax weighted by the number of ids it stands for and is never a target, so it learns to be unlikely. On export
+every unused id gets this row: the full softmax then gives the same probabilities, and unused ids do no harm later.
 """
 
 import math

@@ -55,13 +55,13 @@ class PretrainParams(Section):
     """Peak learning rate of AdamW, which trains the rest."""
     weight_decay: float = Field(ge=0)
     """Weight decay of the matrices."""
-    warmup_fraction: float = Field(ge=0, le=1)
-    """Share of the steps with a rising learning rate."""
-    cooldown_fraction: float = Field(gt=0, le=1)
-    """Share of the steps, the last ones, with a falling learning rate."""
+    warmup_steps: int = Field(ge=1)
+    """First steps, with a rising learning rate."""
+    cooldown_steps: int = Field(ge=1)
+    """Last steps, with a falling learning rate."""
     eval_every: int = Field(ge=1)
     """Steps between measurements of the held-out loss."""
-    threads: int = Field(ge=1)
-    """CPU threads."""
+    processes: int = Field(ge=1)
+    """Processes that share the sequences of a step, each on one CPU core."""
     seed: int = Field(ge=0)
     """Seed of the initial weights and of the positions."""

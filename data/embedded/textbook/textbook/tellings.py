@@ -3,6 +3,7 @@
 import math
 import random
 from collections.abc import Iterator
+from itertools import pairwise
 
 from textbook.facts import Fact, Kind
 from textbook.phrases import CLOSINGS, ENTRIES, FRAMES, OPENINGS, TELLINGS
@@ -18,13 +19,13 @@ def tell(fact: Fact, pattern: str) -> str:
     """Put a fact into one sentence."""
     subject, value = fact.subject, fact.value
     sentence = pattern.format(s=subject, v=value, S=subject[0].upper() + subject[1:], V=value[0].upper() + value[1:])
-    return mend_article(sentence)
+    return sentence if len(subject) == 1 else mend_article(sentence)
 
 
 def mend_article(sentence: str) -> str:
     """Turn the article `a` into `an` where the next word begins with a vowel letter."""
     words = sentence.split(" ")
-    for place, (word, following) in enumerate(zip(words, words[1:], strict=False)):
+    for place, (word, following) in enumerate(pairwise(words)):
         if word in {"a", "A"} and following[0] in "aeioAEIO":
             words[place] = word + "n"
     return " ".join(words)

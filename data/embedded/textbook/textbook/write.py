@@ -20,7 +20,7 @@ def main() -> None:
     write_text(DATASET, to_jsonl(dataset(facts, world.seed)))
     parts = {
         "train": range(text.rounds),
-        "held_out": range(text.rounds, text.rounds + text.held_out_rounds),
+        "held_out": range(-text.held_out_rounds, 0),
     }
     TEXT.parent.mkdir(parents=True, exist_ok=True)
     with replaced_directory(TEXT) as folder:

@@ -1,0 +1,37 @@
+"""Copy the dataset and the base model out of build/ to where the main pipeline reads them, and Git keeps them.
+
+A command, not a stage: the main pipeline must not change because somebody reruns this one.
+"""
+
+import shutil
+from pathlib import Path
+
+from reprotune.artifacts import replaced_directory
+from reprotune.console import run_stage
+from reprotune.errors import UserError
+
+BUILD = Path("build")
+EMBEDDED = Path("..")
+MODEL_CARD = "README.md"
+LARGEST_MODEL = 40_000_000
+"""Most bytes of weights that Git should keep."""
+
+
+def main() -> None:
+    """Publish build/dataset.jsonl and build/base; the model card in data/embedded/base stays."""
+    dataset, base = BUILD / "dataset.jsonl", BUILD / "base"
+    weights = base / "model.safetensors"
+    if not dataset.is_file() or not weights.is_file():
+        raise UserError(f"{BUILD} holds no finished build: run `dvc repro` in data/embedded/textbook first")
+    if weights.stat().st_size > LARGEST_MODEL:
+        raise UserError(f"{weights} is larger than {LARGEST_MODEL:,} bytes: make the network smaller in params.yaml")
+    shutil.copyfile(dataset, EMBEDDED / "dataset.jsonl")
+    card = EMBEDDED / "base" / MODEL_CARD
+    with replaced_directory(EMBEDDED / "base") as folder:
+        shutil.copytree(base, folder, dirs_exist_ok=True)
+        if card.is_file():
+            shutil.copyfile(card, folder / MODEL_CARD)
+
+
+if __name__ == "__main__":
+    run_stage("publish", main)
