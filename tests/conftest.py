@@ -3,11 +3,11 @@
 import os
 from pathlib import Path
 
-# One thread a process: tests run in parallel processes, and stages they start inherit this.
+# One thread a process (torch reads this when it is imported): tests run side by side, and stages they start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import hypothesis  # noqa: E402
-import pytest  # noqa: E402  # after the thread count, which torch reads when it is imported
+import hypothesis
+import pytest
 
 # Deadlines measure the machine's load, not the code.
 hypothesis.settings.register_profile("reprotune", deadline=None)

@@ -58,7 +58,7 @@ def test_micro_batches_keep_the_budget_and_the_order(lengths: list[int], budget:
     params = FinetuneParams.model_construct(batching=batching, micro_batch_tokens=budget, mask_instruction=False)
     parts = micro_batches(rows, np.arange(len(rows)), params)
     for part in parts:
-        single_row = part.row_lengths is None and len(part.input_ids) == 1 or len(part.row_lengths or ()) == 1
+        single_row = len(part.row_lengths or part.input_ids) == 1
         assert part.input_ids.numel() <= budget or single_row
     firsts = [part.input_ids[part.positions.expand_as(part.input_ids) == 0].tolist() for part in parts]
-    assert sum(firsts, []) == list(range(len(rows)))
+    assert np.concatenate(firsts).tolist() == list(range(len(rows)))

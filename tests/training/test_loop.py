@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from reprotune.artifacts import write_text
 from reprotune.dataset.collate import TokenRows
 from reprotune.errors import UserError
 from reprotune.model.gpt2 import GPT2
@@ -64,7 +65,7 @@ def test_layout_and_accumulation_change_nothing(
         torch.testing.assert_close(weights(trainer)[name], value, rtol=1e-3, atol=1e-4)
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """Stands for a kill -9: nothing of the process survives but its files."""
 
 
@@ -82,12 +83,12 @@ def test_resuming_equals_never_having_stopped(
 
     def kill_in_step(trainer: Trainer, chosen: Any, progress: Progress) -> None:
         if progress.step == killed_after:
-            raise Killed
+            raise KilledError
         step(trainer, chosen, progress)
 
     with monkeypatch.context() as patch:
         patch.setattr(Trainer, "_step", kill_in_step)
-        with pytest.raises(Killed):
+        with pytest.raises(KilledError):
             interrupted.run()
     resumed = make_trainer(**settings)
     progress = resumed.run()
@@ -103,22 +104,20 @@ def test_a_kill_between_the_two_files_leaves_the_older_checkpoint(
     trainer = make_trainer()
     expected = make_trainer("straight").run()
     monkeypatch.setattr("reprotune.training.checkpoint.write_text", _second_call_fails())
-    with pytest.raises(Killed):
+    with pytest.raises(KilledError):
         trainer.run()
     monkeypatch.undo()
     assert losses(make_trainer().run()) == losses(expected)
 
 
 def _second_call_fails() -> Callable[[Path, str], None]:
-    from reprotune.artifacts import write_text  # noqa: PLC0415  # the original, before it is replaced
-
     calls = iter([write_text])
 
     def write(path: Path, text: str) -> None:
         try:
             next(calls)(path, text)
         except StopIteration:
-            raise Killed from None
+            raise KilledError from None
 
     return write
 
@@ -174,7 +173,7 @@ def test_divergence_is_one_sentence(make_trainer: Callable[..., Trainer]) -> Non
 def test_rows_beyond_the_context_are_refused(
     make_trainer: Callable[..., Trainer], make_rows: Any, monkeypatch: Any
 ) -> None:
-    with pytest.raises(UserError, match="set tokenize.max_length to 64 or less"):
+    with pytest.raises(UserError, match=r"set tokenize\.max_length to 64 or less"):
         Trainer(
             make_trainer().model,
             make_rows(20, longest=80),

@@ -72,8 +72,10 @@ def dataset(facts: list[Fact], seed: int) -> dict[str, list[Row]]:
     rng = random.Random(f"dataset {seed}")
     rows = {"train": list(_training_rows(sides["train"], rng))}
     for name in ("test", "validation"):
-        before = [row for part in rows.values() for row in part]
-        rows[name] = [_ask_unlike(fact, before, rng) for fact in sides[name]]
+        before: dict[str, list[frozenset[str]]] = {}
+        for row in [row for part in rows.values() for row in part]:
+            before.setdefault(row["category"], []).append(shingles(row))
+        rows[name] = [_ask_unlike(fact, before[fact.family], rng) for fact in sides[name]]
     for part in rows.values():
         rng.shuffle(part)
     return rows
@@ -116,9 +118,8 @@ def similarity(a: frozenset[str], b: frozenset[str]) -> float:
     return common / (len(a) + len(b) - common)
 
 
-def _ask_unlike(fact: Fact, before: list[Row], rng: random.Random) -> Row:
-    """Ask in a way that is no near-duplicate of an earlier row of the family."""
-    others = [shingles(row) for row in before if row["category"] == fact.family]
+def _ask_unlike(fact: Fact, others: list[frozenset[str]], rng: random.Random) -> Row:
+    """Ask in a way that is no near-duplicate of an earlier row of the family, given their shingles."""
     for way in _ways(fact, len(WAYS[fact.family]), rng):
         row = ask(fact, way)
         if all(similarity(shingles(row), other) < MOST_ALIKE for other in others):
