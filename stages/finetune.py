@@ -13,7 +13,7 @@ from reprotune.model.lora import add_adapters, merge_adapters
 from reprotune.model.precision import pick_device, resolve_precision
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.finetune import FinetuneParams
-from reprotune.scratch import fingerprint, scratch_directory
+from reprotune.scratch import exclusive, fingerprint, scratch_directory
 from reprotune.training import results
 from reprotune.training.checkpoint import CheckpointStore
 from reprotune.training.loop import Trainer
@@ -35,11 +35,13 @@ def main() -> None:
     model = starting_model(params, device)
     trained_parameters = results.count_trained(model)
     key = fingerprint([params.model_dump(), str(dtype), device.type], [TRAIN, VALIDATION, *BASE.glob("*.safetensors")])
-    store = CheckpointStore(scratch_directory("finetune", key), device)
+    scratch = scratch_directory("finetune", key)
+    store = CheckpointStore(scratch, device)
     note(f"finetune: {results.params_of_interest(params)}; {dtype} on {device}")
     trainer = Trainer(model, train, validation, params, dtype, store)
     print_masked_row(train, 0, params.mask_instruction)
-    progress = trainer.run()
+    with exclusive(scratch):
+        progress = trainer.run()
     if params.method == "lora":
         merge_adapters(model)
     with replaced_directory(OUTPUT) as folder:

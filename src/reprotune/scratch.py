@@ -4,12 +4,16 @@ DVC deletes a stage's outs before each try, so progress worth keeping (training 
 half-made downloads) lives outside the outs, in `.reprotune/`, which Git and DVC ignore.
 """
 
+import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from reprotune.errors import UserError
 
 
 def scratch_root() -> Path:
@@ -36,3 +40,20 @@ def scratch_directory(purpose: str, key: str) -> Path:
     path = scratch_root() / purpose / key
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+@contextmanager
+def exclusive(folder: Path) -> Iterator[None]:
+    """Hold a scratch folder alone; the lock goes with the process, however it ends.
+
+    A killed `dvc repro` can leave its stage running; without the lock a second one would write the same checkpoints.
+    Raises `UserError` when another process holds it.
+    """
+    with (folder / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another process is working in {folder}: wait for it, or end it (`fuser {folder / 'lock'}` names it)"
+            ) from error
+        yield

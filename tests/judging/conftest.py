@@ -178,7 +178,12 @@ def judge_params() -> Callable[..., JudgeParams]:
             "temperature": 0.0,
             "seed": 123,
             "max_tokens": 256,
+            "repeats": 1,
+            "expected_score": False,
+            "pairwise": False,
+            "canaries": 0,
             "min_coverage": 0.95,
+            "min_canary_pass": 0.5,
         }
         return JudgeParams.model_validate(values | changes)
 

@@ -24,14 +24,19 @@ def test_replies_survive_reopening(tmp_path: Path) -> None:
         assert store.get("k") == REPLY
 
 
-def test_a_reply_is_on_the_disk_before_put_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_reply_is_in_the_file_at_once_and_on_the_disk_after_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     synced = []
     monkeypatch.setattr("os.fsync", synced.append)
     path = tmp_path / "replies.jsonl"
     with ReplyStore(path) as store:
         store.put("k", REPLY, JUDGE)
-        assert len(synced) == 1
         assert json.loads(path.read_text())["key"] == "k"
+        assert synced == []
+        store.sync()
+        store.sync()
+        assert len(synced) == 1
 
 
 def test_the_first_reply_to_a_question_stays(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What the judge is asked: rubrics (Jinja files in `rubrics/`) filled with one answer.
+"""What the judge is asked: rubrics (Jinja files in `rubrics/`) filled with one answer, or with two to compare.
 
-The rubric `reference` treats the four texts as untrusted: each stands between marker lines with a key that the
-text cannot know, and whatever in it looks like such a marker or like a control token of a chat template is
+The rubrics `reference` and `pairwise` treat the texts as untrusted: each stands between marker lines with a key that
+the text cannot know, and whatever in it looks like such a marker or like a control token of a chat template is
 broken up. The rubric `chapter` is the book chapter's prompt, published without any such guard, and stays so.
 """
 
@@ -10,7 +10,7 @@ import json
 import re
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import jinja2
 
@@ -26,6 +26,14 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "additionalProperties": False,
 }
 """JSON schema of a verdict; servers keep the order of the properties, so the reasoning comes before the score."""
+
+WINNER_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"reasoning": {"type": "string"}, "winner": {"type": "string", "enum": ["A", "B", "tie"]}},
+    "required": ["reasoning", "winner"],
+    "additionalProperties": False,
+}
+"""JSON schema of a verdict on two answers."""
 
 STRUCTURE = re.compile(
     r"={3,}(?=\s*(?:BEGIN|END)\b)"  # our own marker lines
@@ -46,14 +54,26 @@ class Item(NamedTuple):
     response: str
 
 
+class Pair(NamedTuple):
+    """Two answers to one instruction, in the order in which the judge is to see them."""
+
+    instruction: str
+    input: str
+    reference: str
+    first: str
+    second: str
+
+
 class Question(NamedTuple):
-    """What is sent to the judge for one answer."""
+    """What is sent to the judge for one answer or one pair."""
 
     messages: tuple[Message, ...]
     schema: dict[str, Any] | None
     """JSON schema of the reply, for servers that can enforce it; null: free text."""
     repair: str
     """What the judge is told, once, when its reply cannot be read."""
+    asks_for: Literal["score", "winner"] = "score"
+    """The field of the reply that holds the verdict."""
 
     def after(self, reply: str) -> "Question":
         """Return the question to ask when `reply` could not be read: the whole exchange and the repair request."""
@@ -78,7 +98,15 @@ def question(rubric: str, item: Item) -> Question:
     return Question(_user(text), VERDICT_SCHEMA, repair)
 
 
-def fence(item: Item) -> str:
+def pair_question(pair: Pair) -> Question:
+    """Render the prompt that asks which of two answers is better, whatever the rubric for single answers."""
+    guarded = {name: neutralised(value) for name, value in pair._asdict().items()}
+    text = _template("pairwise").render(guarded, fence=fence(pair))
+    repair = 'That reply could not be read. Reply again with only the JSON object {"reasoning": "...", "winner": ...}.'
+    return Question(_user(text), WINNER_SCHEMA, repair, "winner")
+
+
+def fence(item: Item | Pair) -> str:
     """Return the key of the marker lines: a hash of the item, so no text can hold it, yet equal items share it."""
     return hashlib.sha256(json.dumps(item).encode()).hexdigest()[:16]
 

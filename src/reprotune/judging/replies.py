@@ -16,6 +16,20 @@ LABELLED = re.compile(
 )
 """Numbers that are meant as a score. A bare number inside prose is not: reasoning is full of them."""
 
+CHOSEN = re.compile(
+    r"""(?ix)
+    (?: \b (?:winner|verdict|better|best) (?:\s is)? [\s"'*_`:=]{1,8} (?: answer \s)? (?P<named> A | B | tie )
+      | \[\[ (?P<bracketed> A | B | tie ) \]\]
+      | ^ [\s"'*_`]{0,8} (?: answer \s)? (?P<alone> A | B | tie ) [\s"'*_`.]{0,8} $  # a line of its own
+    ) (?!\w)
+    """,
+    re.MULTILINE,
+)
+"""Names that are meant as a verdict on two answers."""
+
+POINTS = {"a": 100.0, "b": 0.0, "tie": 50.0}
+"""What the answer shown first earns by each verdict on two answers."""
+
 REFUSAL = re.compile(
     r"\b(?:I['\u2019]m sorry|I am sorry|I apologi[sz]e|I (?:can(?:no|['\u2019])t|can not|won['\u2019]t|will not)"
     r"|I(?:['\u2019]m| am) (?:unable|not able)|as an AI)\b",
@@ -32,35 +46,39 @@ class Verdict(NamedTuple):
     status: str
     """`ok`, `refused`, `unparsable`, `truncated`, or `error` when the service gave no reply."""
     score: float | None = None
-    """0..100; null unless the status is `ok`."""
+    """0..100; null unless the status is `ok`. For two answers: 100 the first is better, 0 the second, 50 a tie."""
     reasoning: str | None = None
 
 
-def read_verdict(text: str, finish: str) -> Verdict:
+def read_verdict(text: str, finish: str, asks_for: str = "score") -> Verdict:
     """Read one reply; never raises.
 
-    `finish` is `stop`, `length` (the reply was cut off: its number may be half a number) or `refused`. The
-    `score` field of the JSON object that ends the reply decides; without such an object the last number that is
-    marked as a score does. A score outside 0..100 makes the reply unparsable: it is not clamped.
+    `finish` is `stop`, `length` (the reply was cut off: its number may be half a number) or `refused`. The field
+    `asks_for` (`score`, or `winner` of two answers) of the JSON object that ends the reply decides; without such an
+    object the last number or name that is marked as a verdict does. A score outside 0..100 or a winner that was not
+    on offer makes the reply unparsable: it is neither clamped nor guessed.
     """
     if finish == "refused":
         return Verdict("refused")
     if finish == "length":
         return Verdict("truncated")
     text = text[-TAIL:]
-    found = _final_object(text)
+    found = _final_object(text, asks_for)
+    value: Any = None
     if found is not None:
-        score, reasoning = _number(found["score"]), found.get("reasoning")
+        value = found[asks_for]
     else:
-        numbers = [match[match.lastgroup or 0] for match in LABELLED.finditer(text)]
-        score, reasoning = _number(numbers[-1]) if numbers else None, None
+        for match in (LABELLED if asks_for == "score" else CHOSEN).finditer(text):
+            value = match[match.lastgroup or 0]
+    score = _number(value) if asks_for == "score" else _points(value)
+    reasoning = found.get("reasoning") if found else None
     if score is not None:
         return Verdict("ok", score, reasoning if isinstance(reasoning, str) else None)
     return Verdict("refused" if found is None and REFUSAL.search(text) else "unparsable")
 
 
-def _final_object(text: str) -> dict[str, Any] | None:
-    """Return the JSON object with a `score` that ends the reply (after prose, in a code fence).
+def _final_object(text: str, field: str) -> dict[str, Any] | None:
+    """Return the JSON object with `field` that ends the reply (after prose, in a code fence).
 
     Only one that ends it: a judge that quotes an answer's own `{"score": 100}` inside its reasoning, with the
     quotes not escaped, must not be taken at the answer's word.
@@ -74,7 +92,7 @@ def _final_object(text: str) -> dict[str, Any] | None:
         except (ValueError, RecursionError):
             end = start + 1
         else:
-            if "score" in value and not text[end:].strip("` \n"):
+            if field in value and not text[end:].strip("` \n"):
                 return dict(value)
         start = text.find("{", end)
     return None
@@ -89,3 +107,8 @@ def _number(value: Any) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number <= 100 else None
+
+
+def _points(value: Any) -> float | None:
+    """Return what the first answer earns by a named winner; null for any other name."""
+    return POINTS.get(value.strip().casefold()) if isinstance(value, str) else None

@@ -1,7 +1,11 @@
-"""Scores for answers: what needs no judge is scored at once, the rest by the offline composite or by a judge."""
+"""Scores for answers: what needs no judge is scored at once, the rest by the offline composite or by a judge.
 
-import json
-from collections.abc import Callable, Sequence
+A judged run puts all its questions in one batch (answers, canaries, pairs): the service sees one context size and one
+queue. So scoring has two halves: first every answer is scored by statistics, then `with_judgements` takes what the
+judge said about the answers that `needs_judge` names, in the same order.
+"""
+
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from reprotune.judging.answers import Answer
@@ -9,9 +13,6 @@ from reprotune.judging.prompts import Question, question
 from reprotune.judging.scorers import Statistics, measure, offline_composite
 from reprotune.judging.verdicts import Judgement
 from reprotune.params.judge import JudgeParams
-
-JudgeAll = Callable[[Sequence[Question]], list[Judgement]]
-"""Returns one judgement per question, in order."""
 
 
 class ScoredAnswer(NamedTuple):
@@ -32,31 +33,44 @@ def method_name(params: JudgeParams) -> str:
     return f"{params.backend}:{params.model}:{params.rubric}"
 
 
-def score_answers(answers: Sequence[Answer], rubric: str, judge_all: JudgeAll | None) -> list[ScoredAnswer]:
-    """Score every answer, in order.
-
-    Empty answers get 0 (status `empty`) and exact matches 100 (`exact`), without a call. The others get the
-    offline composite when `judge_all` is null, else the judge's score, or null where it gave none: a missing
-    score is never replaced by a number.
-    """
-    scored: list[ScoredAnswer] = []
-    open_places: list[int] = []
-    for place, answer in enumerate(answers):
+def score_offline(answers: Sequence[Answer]) -> list[ScoredAnswer]:
+    """Score every answer by statistics, in order: empty ones 0 (`empty`), exact matches 100 (`exact`), others `ok`."""
+    scored = []
+    for answer in answers:
         statistics = measure(answer.item.reference, answer.item.response)
+        score = offline_composite(statistics, answer.item.response)
+        status = "ok"
         if not answer.item.response.strip():
-            scored.append(ScoredAnswer(answer, statistics, "empty", 0.0))
+            status = "empty"
         elif statistics.exact_match:
-            scored.append(ScoredAnswer(answer, statistics, "exact", 100.0))
-        else:
-            scored.append(ScoredAnswer(answer, statistics, "ok", offline_composite(statistics, answer.item.response)))
-            open_places.append(place)
-    if judge_all is None or not open_places:
-        return scored
-    judgements = judge_all([question(rubric, answers[place].item) for place in open_places])
-    for place, judgement in zip(open_places, judgements, strict=True):
-        verdict = judgement.verdict
-        scored[place] = scored[place]._replace(status=verdict.status, score=verdict.score, judgement=judgement)
+            status = "exact"
+        scored.append(ScoredAnswer(answer, statistics, status, score))
     return scored
+
+
+def needs_judge(row: ScoredAnswer) -> bool:
+    """Say whether a judge has to see an answer: not an empty one, nor an exact match."""
+    return row.status == "ok"
+
+
+def answer_questions(scored: Sequence[ScoredAnswer], rubric: str) -> list[Question]:
+    """Return the questions about the answers that a judge has to see."""
+    return [question(rubric, row.answer.item) for row in scored if needs_judge(row)]
+
+
+def with_judgements(scored: Sequence[ScoredAnswer], judgements: Iterator[Judgement]) -> list[ScoredAnswer]:
+    """Put the judge's scores in the place of the composite, taking one judgement per question from the iterator.
+
+    A score that the judge did not give is null: it is never replaced by a number.
+    """
+    result = []
+    for row in scored:
+        if needs_judge(row):
+            judgement = next(judgements)
+            verdict = judgement.verdict
+            row = row._replace(status=verdict.status, score=verdict.score, judgement=judgement)  # noqa: PLW2901 - a value
+        result.append(row)
+    return result
 
 
 def score_row(scored: ScoredAnswer, method: str) -> dict[str, Any]:
@@ -71,27 +85,3 @@ def score_row(scored: ScoredAnswer, method: str) -> dict[str, Any]:
         "raw": replies[-1] if replies else None,
         **scored.statistics._asdict(),
     }
-
-
-def verdict_lines(scored: Sequence[ScoredAnswer], judge: dict[str, Any] | None) -> str:
-    """Return JSON lines with every raw reply of the judge, one line per answer that was asked about.
-
-    `judge` (backend, model, digest, options) stands in every line, so that a line speaks for itself.
-    """
-    lines = []
-    for row in scored:
-        if row.judgement is None:
-            continue
-        value = {
-            "id": row.answer.id,
-            "model": row.answer.model,
-            "status": row.status,
-            "score": row.score,
-            "reasoning": row.judgement.verdict.reasoning,
-            "replies": row.judgement.replies,
-            "error": row.judgement.error,
-            "key": row.judgement.key,
-            "judge": judge,
-        }
-        lines.append(json.dumps(value, sort_keys=True) + "\n")
-    return "".join(lines)

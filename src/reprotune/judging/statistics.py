@@ -74,8 +74,8 @@ def sign_flip_p(differences: Sequence[float], seed: int, resamples: int = 10_000
     return (extreme + 1) / (resamples + 1)
 
 
-def wilson_interval(successes: int, n: int) -> tuple[float, float] | None:
-    """Return the 95 % Wilson score interval of a rate; null for no trials."""
+def wilson_interval(successes: float, n: int) -> tuple[float, float] | None:
+    """Return the 95 % Wilson score interval of a rate; null for no trials. Half a success is a tie."""
     if n == 0:
         return None
     z = float(ndtri((1 + CONFIDENCE) / 2))
@@ -83,6 +83,20 @@ def wilson_interval(successes: int, n: int) -> tuple[float, float] | None:
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * float(np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n)))
     return max(0.0, centre - half), min(1.0, centre + half)
+
+
+def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Return Spearman's rank correlation; null where either list has fewer than two different values."""
+    if len(set(first)) < 2 or len(set(second)) < 2:
+        return None
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
+
+
+def _ranks(values: Sequence[float]) -> np.ndarray:
+    """Return the rank of each value; equal values share the mean of their ranks."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[place]
 
 
 def _chunks(resamples: int, n: int) -> list[int]:

@@ -1,6 +1,7 @@
 """Every reply a judge ever gave, kept by the content of the question, so that nothing is asked twice.
 
-One JSON object a line in an append-only file, forced to the disk before the next question: a killed run loses the
+One JSON object a line in an append-only file. A reply is handed to the system before the judge is asked anything in
+its place, and forced to the disk before its verdict is used: a killed run, or a machine that loses power, loses the
 calls in flight and nothing else. Copying the file to another machine (or concatenating two) hands the replies over.
 """
 
@@ -13,6 +14,7 @@ from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from reprotune.console import note
+from reprotune.judging.probabilities import TokenTail
 from reprotune.judging.prompts import Question
 
 SCHEMA_VERSION = 1
@@ -26,6 +28,8 @@ class Reply(NamedTuple):
     """`stop`, `length` (cut off at the token limit) or `refused` (the service's own filter)."""
     prompt_tokens: int | None = None
     reply_tokens: int | None = None
+    tail: TokenTail | None = None
+    """The last tokens with their likeliest alternatives, where they were asked for and told."""
 
 
 def question_key(judge: dict[str, Any], question: Question, repeat: int = 0) -> str:
@@ -51,11 +55,14 @@ class ReplyStore:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.Lock()
+        self._disk_lock = threading.Lock()
+        self._written = 0
+        self._on_disk = 0
         self._replies: dict[str, Reply] = {}
 
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("a+b")
+        self._file = self._path.open("a+b", buffering=0)
         self._load()
         return self
 
@@ -69,25 +76,38 @@ class ReplyStore:
         return self._replies.get(key)
 
     def put(self, key: str, reply: Reply, judge: dict[str, Any]) -> None:
-        """Keep a reply; when this returns it is on the disk. `judge` is written beside it for a reader."""
+        """Keep a reply; when this returns it outlives this process. `judge` is written beside it for a reader."""
         line = json.dumps({"key": key, "judge": judge, "reply": reply._asdict()}, sort_keys=True) + "\n"
         with self._lock:
             if self._replies.setdefault(key, reply) is reply:
-                self._file.write(line.encode())
-                self._file.flush()
-                os.fsync(self._file.fileno())
+                self._write(line.encode())
+                self._written += 1
+
+    def sync(self) -> None:
+        """Return when everything that was put so far is on the disk; threads that wait share one write."""
+        wanted = self._written
+        with self._disk_lock:
+            if self._on_disk >= wanted:
+                return
+            reached = self._written
+            os.fsync(self._file.fileno())
+            self._on_disk = reached
+
+    def _write(self, content: bytes) -> None:
+        while content:  # a write without a buffer may take a part only
+            content = content[self._file.write(content) :]
 
     def _load(self) -> None:
         """Read the file; a line that a kill cut in half is passed over, and what follows starts a new line."""
-        self._file.seek(0)
         line, unreadable = b"\n", 0
-        for line in self._file:
-            try:
-                entry = json.loads(line)
-                self._replies.setdefault(entry["key"], Reply(**entry["reply"]))
-            except (ValueError, TypeError, KeyError):
-                unreadable += bool(line.strip())
+        with self._path.open("rb") as file:
+            for line in file:
+                try:
+                    entry = json.loads(line)
+                    self._replies.setdefault(entry["key"], Reply(**entry["reply"]))
+                except (ValueError, TypeError, KeyError):
+                    unreadable += bool(line.strip())
         if not line.endswith(b"\n"):
-            self._file.write(b"\n")
+            self._write(b"\n")
         if unreadable:
             note(f"judge: {unreadable} unreadable line(s) in {self._path} passed over; their questions are asked again")

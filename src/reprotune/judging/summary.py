@@ -40,6 +40,13 @@ def check_coverage(metrics: dict[str, Any], min_coverage: float) -> None:
             "answers with status error are asked again by `dvc repro`; for unparsable, truncated or refused ones "
             "change judge.max_tokens, judge.rubric or judge.model in params.yaml, or lower judge.min_coverage"
         )
+    pairs = metrics["pairwise"]
+    if pairs is not None and pairs["coverage"] < min_coverage:
+        raise UserError(
+            f"the judge gave a verdict on only {pairs['coverage']:.1%} of the pairs, but judge.min_coverage asks for "
+            f"{min_coverage:.1%}; every reply is kept: run `dvc repro` again where the service failed, choose another "
+            "judge.model, or set judge.pairwise: false in params.yaml"
+        )
 
 
 def _model_metrics(rows: Sequence[ScoredAnswer]) -> dict[str, Any]:

@@ -1,13 +1,16 @@
 """Asking a judge for many verdicts at once, each question at most once ever."""
 
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from statistics import fmean
 from typing import NamedTuple
 
 from reprotune.console import note, progress
 from reprotune.errors import UserError
 from reprotune.judging.clients.protocol import Client
 from reprotune.judging.clients.transport import RequestError
+from reprotune.judging.probabilities import expected_score
 from reprotune.judging.prompts import Question
 from reprotune.judging.replies import Verdict, read_verdict
 from reprotune.judging.store import Reply, ReplyStore, question_key
@@ -21,44 +24,101 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     replies: tuple[str, ...]
-    """Every raw reply, in order; two when the first could not be read."""
+    """Every raw reply, in order; where one could not be read, the reply to the repair request follows it."""
     key: str
     """The store's key of the first question."""
     error: str | None = None
     """What went wrong, for status `error`."""
+    scores: tuple[float, ...] = ()
+    """The score of each repeat that gave one; the verdict's is their mean."""
+    masses: tuple[float, ...] = ()
+    """Probability of the legal scores, for each repeat whose score is weighted by probabilities."""
 
 
-def collect_verdicts(client: Client, questions: Sequence[Question], store: ReplyStore) -> list[Judgement]:
+class _Turn(NamedTuple):
+    """One repeat of one question."""
+
+    question: Question
+    repeat: int
+
+
+def collect_verdicts(
+    client: Client, questions: Sequence[Question], store: ReplyStore, repeats: int = 1
+) -> list[Judgement]:
     """Return one judgement per question, in order: from the store where it has the replies, else from the judge.
 
-    Raises `UserError` when the service is gone or fails again and again; the replies that came are in the store.
+    Each question is asked `repeats` times. Raises `UserError` when the service is gone or fails again and again; the
+    replies that came are in the store.
     """
-    unique = {question_key(client.judge, question): question for question in questions}
+    keys = [[question_key(client.judge, question, repeat) for repeat in range(repeats)] for question in questions]
+    turns = {
+        key: _Turn(question, repeat)
+        for question, own in zip(questions, keys, strict=True)
+        for repeat, key in enumerate(own)
+    }
     judgements: dict[str, Judgement] = {}
-    missing: dict[str, Question] = {}
-    for key, question in unique.items():
+    missing: dict[str, _Turn] = {}
+    for key, turn in turns.items():
         try:
-            judgements[key] = _judge(key, question, lambda asked: _kept_reply(client, store, asked))
+            judgements[key] = _judge(key, turn, lambda asked: _kept_reply(client, store, asked))
         except _NotKeptError:
-            missing[key] = question
+            missing[key] = turn
     if missing:
-        note(f"judge: {len(unique) - len(missing)} of {len(unique)} verdicts are kept, {len(missing)} to ask for")
-        client.prepare(list(missing.values()))
+        note(f"judge: {len(turns) - len(missing)} of {len(turns)} verdicts are kept, {len(missing)} to ask for")
+        client.prepare([turn.question for turn in missing.values()])
         judgements |= _ask_all(client, missing, store)
-    return [judgements[question_key(client.judge, question)] for question in questions]
+    return [_combined([judgements[key] for key in own]) for own in keys]
 
 
-def _ask_all(client: Client, questions: dict[str, Question], store: ReplyStore) -> dict[str, Judgement]:
-    """Ask with bounded concurrency; a question that fails gets status `error` and is not kept."""
+def _combined(repeats: Sequence[Judgement]) -> Judgement:
+    """Return the repeats of one question as one judgement.
 
-    def judge(key: str, question: Question) -> Judgement:
-        try:
-            return _judge(key, question, lambda asked: _reply(client, store, asked))
-        except RequestError as fault:
-            return Judgement(Verdict("error"), (), key, str(fault))
+    The score is the mean over the repeats that gave one, if more than half did; else there is none, and the status is
+    that of the first that failed.
+    """
+    if len(repeats) == 1:
+        return repeats[0]
+    scores = [score for judgement in repeats for score in judgement.scores]
+    failed = [judgement for judgement in repeats if not judgement.scores]
+    if 2 * len(scores) > len(repeats):
+        verdict = Verdict("ok", fmean(scores), next(part.verdict.reasoning for part in repeats if part.scores))
+    else:
+        verdict = failed[0].verdict
+    return Judgement(
+        verdict,
+        tuple(reply for judgement in repeats for reply in judgement.replies),
+        repeats[0].key,
+        next((judgement.error for judgement in failed if judgement.error), None),
+        tuple(scores),
+        tuple(mass for judgement in repeats for mass in judgement.masses),
+    )
 
-    with ThreadPoolExecutor(client.concurrency) as pool:
-        futures = [pool.submit(judge, key, question) for key, question in questions.items()]
+
+def _ask_all(client: Client, turns: dict[str, _Turn], store: ReplyStore) -> dict[str, Judgement]:
+    """Ask with bounded concurrency; a question that fails gets status `error` and is not kept.
+
+    Twice as many threads as the service gets questions at a time: while some wait for the disk, the others ask. A
+    reply that is not yet on the disk counts as under way, for its thread asks nothing else.
+    """
+    slots = threading.Semaphore(client.concurrency)
+    fatal: list[UserError] = []
+
+    def judge(key: str, turn: _Turn) -> Judgement:
+        with slots:
+            if fatal:
+                raise fatal[0]
+            try:
+                judgement = _judge(key, turn, lambda asked: _reply(client, store, asked))
+            except RequestError as fault:
+                return Judgement(Verdict("error"), (), key, str(fault))
+            except UserError as error:
+                fatal.append(error)
+                raise
+        store.sync()
+        return judgement
+
+    with ThreadPoolExecutor(2 * client.concurrency) as pool:
+        futures = [pool.submit(judge, key, turn) for key, turn in turns.items()]
         try:
             return _gathered(futures)
         except BaseException:
@@ -82,32 +142,40 @@ def _gathered(futures: list[Future[Judgement]]) -> dict[str, Judgement]:
     return judgements
 
 
-def _judge(key: str, question: Question, reply_to: Callable[[Question], Reply]) -> Judgement:
+def _judge(key: str, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> Judgement:
     """Read the reply to a question; one that cannot be read is sent back for repair, once."""
-    reply = reply_to(question)
-    verdict = read_verdict(reply.text, reply.finish)
-    if verdict.status != "unparsable":
-        return Judgement(verdict, (reply.text,), key)
-    repaired = reply_to(question.after(reply.text))
-    return Judgement(read_verdict(repaired.text, repaired.finish), (reply.text, repaired.text), key)
+    reply = reply_to(turn)
+    replies: tuple[str, ...] = (reply.text,)
+    verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
+    if verdict.status == "unparsable":
+        reply = reply_to(turn._replace(question=turn.question.after(reply.text)))
+        replies += (reply.text,)
+        verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
+    if verdict.score is None:
+        return Judgement(verdict, replies, key)
+    weighted = expected_score(verdict.score, reply.tail) if turn.question.asks_for == "score" else None
+    if weighted is None:
+        return Judgement(verdict, replies, key, scores=(verdict.score,))
+    verdict = verdict._replace(score=weighted.score)
+    return Judgement(verdict, replies, key, scores=(weighted.score,), masses=(weighted.mass,))
 
 
 class _NotKeptError(Exception):
     """The store has no reply to a question."""
 
 
-def _kept_reply(client: Client, store: ReplyStore, question: Question) -> Reply:
-    reply = store.get(question_key(client.judge, question))
+def _kept_reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
+    reply = store.get(question_key(client.judge, turn.question, turn.repeat))
     if reply is None:
         raise _NotKeptError
     return reply
 
 
-def _reply(client: Client, store: ReplyStore, question: Question) -> Reply:
-    """Return the kept reply or ask; what was asked is on the disk before the verdict is read."""
+def _reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
+    """Return the kept reply, or ask and keep it."""
     try:
-        return _kept_reply(client, store, question)
+        return _kept_reply(client, store, turn)
     except _NotKeptError:
-        reply = client.ask(question)
-        store.put(question_key(client.judge, question), reply, client.judge)
+        reply = client.ask(turn.question, turn.repeat)
+        store.put(question_key(client.judge, turn.question, turn.repeat), reply, client.judge)
         return reply

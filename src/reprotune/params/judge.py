@@ -23,5 +23,18 @@ class JudgeParams(Section):
     """Seed sent to the judge and used by resampling statistics."""
     max_tokens: int = Field(ge=1)
     """Longest reply of the judge, in tokens."""
+    repeats: int = Field(ge=1)
+    """How often each question is asked, every time with another seed; the score is the mean of the replies' scores
+    and their spread is reported. No effect with `offline`."""
+    expected_score: bool
+    """Weight the possible scores by the judge's own token probabilities, where the service tells them and a score is
+    one token; elsewhere the written score counts. No effect with `offline`."""
+    pairwise: bool
+    """Also compare the base and the fine-tuned answer side by side; a judge sees both orders, two calls more a row."""
+    canaries: int = Field(ge=0)
+    """Test rows whose known good and bad answers are scored too, to show what the scores are worth; 0: none."""
     min_coverage: float = Field(ge=0, le=1)
-    """Fail (keeping every reply) when a smaller share of the answers got a score."""
+    """Fail (keeping every reply) when a smaller share of the answers, or of the pairs, got a score."""
+    min_canary_pass: float = Field(ge=0, le=1)
+    """Fail (keeping every reply) when a smaller share of any kind of canary was scored as it should be. No effect
+    with `offline`, whose limits are known and shown."""

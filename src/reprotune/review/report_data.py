@@ -30,6 +30,7 @@ class Answer:
 class Row:
     """One test row with both answers; `number` counts from 1 in the order of the test set."""
 
+    id: str
     number: int
     category: str | None
     instruction: str
@@ -112,7 +113,8 @@ def _read_rows(data: Path) -> list[Row]:
             )
         base, finetuned = (_answer(responses[model].get(identifier), scores[model, identifier]) for model in MODELS)
         reference = responses["base"][identifier]["reference"]
-        rows.append(Row(number, record["category"], record["instruction"], record["input"], reference, base, finetuned))
+        texts = (record["category"], record["instruction"], record["input"], reference)
+        rows.append(Row(identifier, number, *texts, base, finetuned))
     return rows
 
 

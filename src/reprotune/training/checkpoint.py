@@ -5,6 +5,7 @@ The JSON file names its tensor file and is renamed into place last, so a kill in
 """
 
 import json
+import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -92,9 +93,7 @@ class CheckpointStore:
 
     def clear(self) -> None:
         """Delete the run's checkpoints, once its result is safe."""
-        for path in self.folder.iterdir():
-            path.unlink()
-        self.folder.rmdir()
+        shutil.rmtree(self.folder)
 
     def _best(self, step: int) -> Path:
         return self.folder / f"best-{step}.safetensors"

@@ -57,14 +57,14 @@ class _LinearCrossEntropy(torch.autograd.Function):
         weight_grad = torch.zeros_like(weight) if with_gradients and ctx.needs_input_grad[1] else None
         for start in range(0, len(hidden), CHUNK_POSITIONS):
             chunk = slice(start, start + CHUNK_POSITIONS)
-            logits = F.linear(hidden[chunk], compute_weight).float()
+            logits = F.linear(hidden[chunk], compute_weight)
             wanted = targets[chunk, None]
-            log_norm = logits.logsumexp(dim=1, keepdim=True)
-            total += (log_norm - logits.gather(1, wanted)).sum()
+            log_probabilities = logits.log_softmax(dim=1, dtype=torch.float32)
+            total -= log_probabilities.gather(1, wanted).sum()
             if hidden_grad is None and weight_grad is None:
                 continue
-            logit_grad = logits.sub_(log_norm).exp_()
-            logit_grad.scatter_add_(1, wanted, torch.full_like(log_norm, -1.0))
+            logit_grad = log_probabilities.exp_()
+            logit_grad.scatter_add_(1, wanted, logit_grad.new_full(wanted.shape, -1.0))
             logit_grad = logit_grad.to(hidden.dtype)
             if hidden_grad is not None:
                 hidden_grad[chunk] = logit_grad @ compute_weight

@@ -13,27 +13,18 @@ PEOPLE = 70
 COUNTRY_STARTS = word_list("""Bel Bor Cal Dal Dar Dor Fal Gal Gor Hal Jal Kal Kel Lor Lun Mal Mel Mir Nar Nor Or Pal
     Pel Ral Sal Sar Sel Sor Tal Tor Tur Val Var Vel Vol Yor Zan Zar Zel Zen""")
 COUNTRY_ENDS = word_list("ia ora una aria ara ania ova oria ura ina istan avia")
-TAKEN_NAMES = {
-    "Malaria",
-    "Malina",
-    "Kalina",
-    "Maldina",
-    "Toria",
-    "Oria",
-    "Norova",
-    "Zania",
-    "Selina",
-    "Melina",
-    "Tania",
-    "Orina",
-    "Marina",
-    "Zara",
-}
+TAKEN_NAMES = set(
+    word_list(
+        """Dalia Daria Doria Galia Kalina Malaria Maldina Malia Malina Marina Melania Melia Melina Norova Oria Orina
+        Selina Talia Tania Toria Zania Zara Zaria"""
+    )
+)
+"""What a country must not be called: people, places and things that have these names."""
 
 CAPITAL_STARTS = word_list("""Bran Cor Dan Del Fen Gar Har Hel Kar Kor Lan Lar Lem Mar Mer Mor Nav Nel Ol Per Pol Ram
     Ran Rom Ros Sam San Sol Syl Tan Tar Tel Ul Van Ven Ver Vir Wal Wel Wil""")
 CAPITAL_ENDS = word_list("ton burg port ville haven wick holm ham stone well wood bury")
-REAL_TOWNS = {"Hamburg", "Hamham", "Merton", "Milton", "Wilton", "Welham", "Walton", "Hamstone", "Wellwell", "Morton"}
+REAL_TOWNS = set(word_list("Danton Hamburg Harburg Merburg Merton Milton Morton Roswell Walton Welham Wilton Selwood"))
 
 ANIMALS = word_list("""otter badger eagle lion tiger wolf bear fox owl hawk swan goose crane stork heron raven robin
     parrot penguin seal whale dolphin shark turtle lizard snake frog toad spider beetle bee ant butterfly camel horse
@@ -49,6 +40,7 @@ FOODS = word_list("""rice bread cheese honey butter plums apples pears cherries 
 FIRST_NAMES = word_list("""Anna Peter Maria David Clara Simon Laura Martin Julia Thomas Emma Oscar Alice Victor Helen
     Arthur Rosa Felix Nina Hugo Diana Leo Sarah Max Eva Paul Lucy Adam Grace Frank Ruth Henry Irene Jack Kate Luke
     Nora Oliver Sophie Walter""")
+FAMOUS_PEOPLE = {"Adam West", "Emma Stone", "Oliver Stone"}
 LAST_NAMES = word_list("""Stone Brook Hill Reed Fox Wood Field Rivers Lake Marsh North West Banks Bird Bell Cross
     Winter Summer Frost Snow Swift Sharp Short Long Young Little Rose Moss Ash Lane""")
 JOBS = word_list("""baker teacher doctor farmer painter singer dancer writer nurse lawyer pilot sailor soldier judge
@@ -72,8 +64,8 @@ def invented_facts(seed: int) -> list[Fact]:
     return [*_countries(rng), *_people(rng), *_creatures(rng)]
 
 
-def _names(rng: random.Random, starts: list[str], ends: list[str], real: set[str], count: int) -> list[str]:
-    names = [start + end for start in starts for end in ends if start + end not in real]
+def _names(rng: random.Random, starts: list[str], ends: list[str], taken: set[str], count: int) -> list[str]:
+    names = [start + end for start in starts for end in ends if start + end not in taken]
     return rng.sample(names, count)
 
 
@@ -101,7 +93,7 @@ def _countries(rng: random.Random) -> list[Fact]:
 
 
 def _people(rng: random.Random) -> list[Fact]:
-    names = rng.sample([f"{first} {last}" for first in FIRST_NAMES for last in LAST_NAMES], PEOPLE)
+    names = rng.sample(sorted({f"{a} {b}" for a in FIRST_NAMES for b in LAST_NAMES} - FAMOUS_PEOPLE), PEOPLE)
     values = {"job": _values(rng, JOBS, PEOPLE), "collection": _values(rng, COLLECTIONS, PEOPLE)}
     return [
         Fact(family, "invented", name, value, group=name)

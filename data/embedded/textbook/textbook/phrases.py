@@ -85,8 +85,8 @@ TELLINGS = {
         You will find the {s} in its {v}.
         The {v} is where the {s} lives.
         At night the {s} goes back to the {v}.""",
-    "amount": """There are {v} in {s}.
-        {S} has {v}.
+    "amount": """{S} has {v}.
+        There are {v} in {s}.
         Count the {v} in {s}.
         It takes {v} to make {s}.
         We know that {s} comes to {v}.""",
@@ -106,7 +106,7 @@ TELLINGS = {
     "comparative": """The comparative of {s} is {v}.
         This one is {s}, but that one is {v}.
         I am {s}, and you are {v} than I am.
-        What is more {s} than the rest is {v}.""",
+        It was {s} before, and now it is {v}.""",
     "number word": """The number {s} in words is {v}.
         We write {s} as {v}.
         {s} is {v}.

@@ -37,7 +37,7 @@ IRREGULAR_VERBS = dict(
         bind/bound grind/ground fight/fought think/thought bring/brought buy/bought catch/caught teach/taught
         seek/sought keep/kept sleep/slept weep/wept sweep/swept creep/crept feel/felt kneel/knelt leave/left meet/met
         lead/led feed/fed bleed/bled read/read hold/held stand/stood understand/understood lose/lost shoot/shot
-        sell/sold tell/told say/said pay/paid lay/laid hear/heard have/had do/did be/was know/knew grow/grew
+        sell/sold tell/told say/said pay/paid lay/laid hear/heard have/had do/did know/knew grow/grew
         blow/blew throw/threw fly/flew draw/drew fall/fell hide/hid bite/bit light/lit slide/slid build/built
         send/sent spend/spent bend/bent lend/lent cut/cut put/put hit/hit hurt/hurt let/let shut/shut cost/cost
         set/set become/became shake/shook""")

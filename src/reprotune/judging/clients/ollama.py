@@ -10,6 +10,7 @@ from typing import Any
 from reprotune.console import note
 from reprotune.errors import UserError
 from reprotune.judging.clients.transport import Deadlines, RequestError, Transport, concurrency
+from reprotune.judging.probabilities import ALTERNATIVES, token_tail
 from reprotune.judging.prompts import Question
 from reprotune.judging.store import Reply
 from reprotune.params.judge import JudgeParams
@@ -39,8 +40,11 @@ class OllamaClient:
         self._max_tokens = params.max_tokens
         self._options = {"seed": params.seed, "temperature": params.temperature, "num_predict": params.max_tokens}
         self._num_ctx = 0
+        # Since Ollama 0.12.11; older ones pass over both keys.
+        self._probabilities = {"logprobs": True, "top_logprobs": ALTERNATIVES} if params.expected_score else {}
         # num_ctx is left out: a prompt either fits, and then it has no effect, or is refused.
-        self.judge = {"backend": "ollama", "model": params.model, "digest": self._digest(), "options": self._options}
+        options = {**self._options, **self._probabilities}
+        self.judge = {"backend": "ollama", "model": params.model, "digest": self._digest(), "options": options}
 
     def close(self) -> None:
         """Release the connections."""
@@ -61,9 +65,9 @@ class OllamaClient:
                 "another model in judge.model of params.yaml"
             ) from error
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: Question, repeat: int = 0) -> Reply:
         """Ask once; raises `RequestError`, also when the prompt was cut to fit the context."""
-        payload = self._payload(list(question.messages))
+        payload = {**self._payload(list(question.messages), repeat), **self._probabilities}
         if question.schema is not None:
             payload["format"] = question.schema
         value = self._transport.request("POST", "/api/chat", payload)
@@ -74,9 +78,10 @@ class OllamaClient:
         if prompt_tokens is not None:
             self._check_whole(prompt_tokens, _prompt_bytes(question))
         finish = "length" if value.get("done_reason") == "length" else "stop"
-        return Reply(message["content"], finish, prompt_tokens, _count(value.get("eval_count")))
+        tail = token_tail(value.get("logprobs"))
+        return Reply(message["content"], finish, prompt_tokens, _count(value.get("eval_count")), tail)
 
-    def _payload(self, messages: list[dict[str, str]]) -> dict[str, Any]:
+    def _payload(self, messages: list[dict[str, str]], repeat: int = 0) -> dict[str, Any]:
         return {
             "model": self._model,
             "messages": messages,
@@ -84,7 +89,7 @@ class OllamaClient:
             "keep_alive": KEEP_ALIVE,
             "truncate": False,
             "shift": False,
-            "options": {**self._options, "num_ctx": self._num_ctx},
+            "options": {**self._options, "seed": self._options["seed"] + repeat, "num_ctx": self._num_ctx},
         }
 
     def _check_whole(self, prompt_tokens: int, prompt_bytes: int) -> None:

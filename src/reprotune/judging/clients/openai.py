@@ -6,6 +6,7 @@ from typing import Any
 
 from reprotune.errors import UserError
 from reprotune.judging.clients.transport import Deadlines, RequestError, Transport, concurrency
+from reprotune.judging.probabilities import ALTERNATIVES, TokenTail, token_tail
 from reprotune.judging.prompts import Question
 from reprotune.judging.store import Reply
 from reprotune.params.judge import JudgeParams
@@ -33,9 +34,16 @@ class OpenAIClient:
             raise UserError("OPENAI_API_KEY holds characters that no key has: copy it anew")
         self._transport = Transport(address, key or None, deadlines or Deadlines(), self.concurrency, WAY_OUT)
         self._model = params.model
-        self._options = {"seed": params.seed, "temperature": params.temperature, "max_tokens": params.max_tokens}
+        self._options: dict[str, Any] = {
+            "seed": params.seed,
+            "temperature": params.temperature,
+            "max_tokens": params.max_tokens,
+        }
+        if params.expected_score:
+            self._options |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
         self._format = 0
         self._limit_name = "max_tokens"
+        self._tells_probabilities = True
         # These services tell no digest of the model's weights.
         self.judge = {"backend": "openai", "model": params.model, "digest": None, "options": self._options}
 
@@ -46,14 +54,14 @@ class OpenAIClient:
     def prepare(self, questions: Sequence[Question]) -> None:
         """Nothing to prepare: the first question shows whether the service is there."""
 
-    def ask(self, question: Question) -> Reply:
+    def ask(self, question: Question, repeat: int = 0) -> Reply:
         """Ask once, with the strictest reply format that the server accepts; raises `RequestError`."""
         if question.schema is None:
-            return _reply(self._send(question, "text"))
+            return _reply(self._send(question, "text", repeat))
         first = self._format
         for level in range(first, len(REPLY_FORMATS)):
             try:
-                value = self._send(question, REPLY_FORMATS[level])
+                value = self._send(question, REPLY_FORMATS[level], repeat)
             except RequestError as fault:
                 if fault.status != 400 or level == len(REPLY_FORMATS) - 1:
                     raise
@@ -63,24 +71,37 @@ class OpenAIClient:
             return _reply(value)
         raise AssertionError("the loop returns or raises")
 
-    def _send(self, question: Question, reply_format: str) -> dict[str, Any]:
+    def _send(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
         try:
-            return self._transport.request("POST", "/chat/completions", self._payload(question, reply_format))
+            return self._post(question, reply_format, repeat)
         except RequestError as fault:
             if fault.status == 404:
                 raise UserError(
                     f"{self._transport.address} has no model {self._model} or no chat completions ({fault}): check "
                     "judge.model in params.yaml and OPENAI_BASE_URL"
                 ) from fault
-            if fault.status != 400 or self._limit_name not in str(fault) or "max_completion_tokens" not in str(fault):
+            if fault.status != 400 or not self._learned_from(str(fault)):
                 raise
-        # OpenAI's newer models know the limit only by this name, and say so.
-        self._limit_name = "max_completion_tokens"
-        return self._transport.request("POST", "/chat/completions", self._payload(question, reply_format))
+        return self._send(question, reply_format, repeat)
 
-    def _payload(self, question: Question, reply_format: str) -> dict[str, Any]:
-        options = dict(self._options)
+    def _learned_from(self, refusal: str) -> bool:
+        """Take note of an option that the server says it does not know; false when it says no such thing."""
+        if self._limit_name == "max_tokens" and "max_completion_tokens" in refusal:
+            self._limit_name = "max_completion_tokens"  # the only name that OpenAI's newer models know
+        elif self._tells_probabilities and "logprobs" in refusal:
+            self._tells_probabilities = False
+        else:
+            return False
+        return True
+
+    def _post(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
+        return self._transport.request("POST", "/chat/completions", self._payload(question, reply_format, repeat))
+
+    def _payload(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
+        options = {**self._options, "seed": self._options["seed"] + repeat}
         options[self._limit_name] = options.pop("max_tokens")
+        if not self._tells_probabilities:
+            options = {name: value for name, value in options.items() if "logprobs" not in name}
         payload: dict[str, Any] = {"model": self._model, "messages": list(question.messages), **options}
         if reply_format == "json_schema":
             schema = {"name": "verdict", "strict": True, "schema": question.schema}
@@ -111,7 +132,12 @@ def _reply(value: dict[str, Any]) -> Reply:
         finish if finish in ("length", "refused") else "stop",
         _count(counts.get("prompt_tokens")),
         _count(counts.get("completion_tokens")),
+        _tail(choice.get("logprobs")),
     )
+
+
+def _tail(logprobs: Any) -> TokenTail | None:
+    return token_tail(logprobs.get("content")) if isinstance(logprobs, dict) else None
 
 
 def _count(value: Any) -> int | None:

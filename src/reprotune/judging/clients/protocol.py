@@ -18,8 +18,11 @@ class Client(Protocol):
     def prepare(self, questions: Sequence[Question]) -> None:
         """Get ready for these questions (size the context, load the model); not called when there are none."""
 
-    def ask(self, question: Question) -> Reply:
-        """Ask once; raises `RequestError` (this question failed) or `UserError` (asking on is pointless)."""
+    def ask(self, question: Question, repeat: int = 0) -> Reply:
+        """Ask once; each repeat has another seed.
+
+        Raises `RequestError` (this question failed) or `UserError` (asking on is pointless).
+        """
 
     def close(self) -> None:
         """Release the connections."""

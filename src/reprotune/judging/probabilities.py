@@ -1,0 +1,101 @@
+"""Scores weighted by the judge's token probabilities (G-Eval; Liu et al. 2023), where they can be had honestly.
+
+A judge that wavers between 70 and 90 writes one of them; its probabilities tell both. That holds only when a score
+is one token. Llama 3 has a token for every integer up to 999, while Llama 2, Mistral, Gemma and Qwen write digits:
+there the token `1` may be the start of `10` or of `100`, and no weighting is possible.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+TokenTail = list[list[Any]]
+"""The last tokens of a reply, each as `[text, [[alternative, log probability], ...]]`: lists, as JSON keeps them."""
+
+TAIL_TOKENS = 8
+"""Tokens kept of each reply: the score stands at its end, and probabilities are bulky."""
+
+ALTERNATIVES = 20
+"""Alternatives asked for at each token, the most that services tell."""
+
+LEAST_MASS = 0.5
+"""The legal scores must hold at least this probability; a smaller part of the judge's mind says too little."""
+
+
+class ExpectedScore(NamedTuple):
+    """A probability-weighted score."""
+
+    score: float
+    mass: float
+    """Probability of all legal scores among the told alternatives, before they are scaled to 1."""
+
+
+def token_tail(entries: Any) -> TokenTail | None:
+    """Return the last tokens from a service's list of `{token, top_logprobs: [{token, logprob}]}`.
+
+    Ollama and OpenAI-compatible services share this form. Null where there is no list, or one of another form.
+    """
+    if not isinstance(entries, list) or not entries:
+        return None
+    try:
+        return [
+            [_text(entry["token"]), [[_text(top["token"]), _log(top["logprob"])] for top in entry["top_logprobs"]]]
+            for entry in entries[-TAIL_TOKENS:]
+        ]
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def expected_score(written: float, tail: TokenTail | None) -> ExpectedScore | None:
+    """Return the mean of the scores 0..100 under the judge's probabilities at the token that holds its score.
+
+    `written` is the score that was read from the text. Null where no single token is that score, where the
+    tokenizer may write a number as several tokens, or where the legal scores hold too little probability.
+    """
+    tail = tail or []
+    for place in range(len(tail) - 1, -1, -1):
+        text, alternatives = tail[place]
+        if _score(text) == written and not _goes_on(tail, place):
+            return _expectation(alternatives)
+    return None
+
+
+def _expectation(alternatives: list[list[Any]]) -> ExpectedScore | None:
+    weights: dict[int, float] = {}
+    for text, log_probability in alternatives:
+        score = _score(text)
+        if score is not None:
+            weights[score] = weights.get(score, 0.0) + math.exp(log_probability)
+    mass = math.fsum(weights.values())
+    # Only one-digit numbers: a tokenizer that writes digit by digit looks like this, and its `1` may begin `100`.
+    if not weights or max(weights) < 10 or not LEAST_MASS <= mass <= 1.01:
+        return None
+    return ExpectedScore(math.fsum(score * weight for score, weight in weights.items()) / mass, mass)
+
+
+def _score(text: str) -> int | None:
+    """Return the legal score that a token is; blanks and quotes around it do not count."""
+    text = text.strip(" \n\"'")
+    if not (text.isascii() and text.isdecimal() and len(text) <= 3):
+        return None
+    return int(text) if int(text) <= 100 else None
+
+
+def _goes_on(tail: TokenTail, place: int) -> bool:
+    """Say whether the number at `place` is only a part of one: another digit stands directly before or after it."""
+    before = tail[place - 1][0] if place else ""
+    after = tail[place + 1][0] if place + 1 < len(tail) else ""
+    own = tail[place][0]
+    return (before[-1:].isdecimal() and own[:1].isdecimal()) or (own[-1:].isdecimal() and after[:1].isdecimal())
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _log(value: Any) -> float:
+    """Return a log probability; minus infinity becomes the smallest one that JSON can keep."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 1e-6:
+        raise ValueError
+    return max(float(value), -9999.0)

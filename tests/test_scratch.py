@@ -1,0 +1,42 @@
+"""Fingerprints and locks of scratch folders."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from reprotune.errors import UserError
+from reprotune.scratch import exclusive, fingerprint, scratch_directory
+
+
+def test_a_fingerprint_follows_settings_and_contents(tmp_path: Path) -> None:
+    file = tmp_path / "rows"
+    file.write_text("one")
+    first = fingerprint({"lr": 1}, [file])
+    assert first == fingerprint({"lr": 1}, [file])
+    assert first != fingerprint({"lr": 2}, [file])
+    file.write_text("two")
+    assert first != fingerprint({"lr": 1}, [file])
+
+
+def test_scratch_lies_under_dvcs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    assert scratch_directory("finetune", "abc") == tmp_path / ".reprotune/finetune/abc"
+
+
+def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> None:
+    holder = (
+        "import pathlib, sys; from reprotune.scratch import exclusive\n"
+        f"with exclusive(pathlib.Path({str(tmp_path)!r})): print('held', flush=True); sys.stdin.read()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", holder], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UserError, match="another process is working in"), exclusive(tmp_path):
+            pass
+        process.kill()
+    with exclusive(tmp_path):
+        pass
