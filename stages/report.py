@@ -23,6 +23,7 @@ def main() -> None:
     initial_loss = results.training["initial"]["validation_loss"]
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))
+    write_text(METRICS / "plots/length.csv", publish.length_csv(results.lengths("finetuned")))
     write_text(PAGE, render_report(results, Document.read()))
     note(f"the report is in {PAGE}")
 

@@ -96,7 +96,7 @@ The statistical scores lie in 0..1; `number_agreement` is null where neither tex
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a whole artifact and check it against its contract; raises `UserError` if it does not hold."""
     with _opened(path, schema) as file:
-        table = file.read(columns=schema.names).cast(schema)
+        table = _conformed(file.read(columns=schema.names), schema)
     _validate(table, path)
     return table
 
@@ -146,7 +146,7 @@ class TableWriter:
 
     def write(self, table: pa.Table) -> None:
         """Append rows; columns are taken by name, in the schema's order."""
-        table = table.select(self.schema.names).cast(self.schema)
+        table = _conformed(table, self.schema)
         _validate(table, self.path, self._seen)
         self._pending.append(table)
         self._pending_rows += table.num_rows
@@ -229,6 +229,12 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
                     f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild it"
                 )
         yield file
+
+
+def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """Take the schema's columns, types and nullability; nulls are left for `_validate`, which names their row."""
+    columns = [table[field.name].cast(field.type) for field in schema]
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 def _validate(table: pa.Table, path: Path, seen: set[str] | None = None) -> None:

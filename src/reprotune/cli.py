@@ -82,6 +82,56 @@ def deps(
         raise typer.Exit(1)
 
 
+@app.command()
+def pairwise(
+    first: Annotated[Path, typer.Argument(help="Responses of the baseline (a Parquet file of the generate stage).")],
+    second: Annotated[Path, typer.Argument(help="Responses of the candidate.")],
+    records: Annotated[Path, typer.Option(help="The records that both answer.")] = Path("data/split/test.parquet"),
+    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compare two models' answers pair by pair, by the judge that params.yaml names.
+
+    A judge sees both orders of every pair and asks nothing twice. With `judge.backend: offline` the offline composite
+    decides.
+    """
+    import json
+
+    from reprotune.judging.answers import read_answers
+    from reprotune.judging.pairwise import pair_lines, summarise_pairs
+    from reprotune.judging.run import compare_answers, opened_judge
+    from reprotune.params.judge import JudgeParams
+
+    judge_params = JudgeParams.load("judge")
+    answers = read_answers(records, {"baseline": first, "candidate": second})
+    with opened_judge(judge_params) as judge:
+        found = summarise_pairs(compare_answers(answers, judge_params, judge))
+    print(json.dumps(found, indent=2) if json_output else "\n".join(pair_lines(found)))
+
+
+@app.command()
+def calibrate(
+    file: Annotated[Path, typer.Argument(help="JSON list of objects: instruction, input, output and an answer.")],
+    answer: Annotated[str, typer.Option(help="Field that holds the answer.")] = "answer",
+    labels: Annotated[str, typer.Option(help="Labels 0..100: a JSON list in a file, or a field of FILE.")] = "label",
+    scores: Annotated[list[str] | None, typer.Option(help="Scores to compare: a file or a field; repeatable.")] = None,
+    judge: Annotated[bool, typer.Option("--judge", help="Score by the judge of params.yaml.")] = False,
+    mapping: Annotated[Path | None, typer.Option(help="Apply this stored mapping to the scores first.")] = None,
+    fit: Annotated[str | None, typer.Option(help="Fit a mapping to the labels: isotonic or ridge.")] = None,
+    output: Annotated[Path, typer.Option(help="Where --fit stores it.")] = Path("calibration.json"),
+) -> None:
+    """Compare scores with labels: of a judge, of a person, or by default of the offline composite.
+
+    Prints Pearson, Spearman and Kendall correlations, the mean absolute error, Cohen's kappa of five grades with
+    quadratic weights, the mean bias, and how far errors follow the answers' length.
+    """
+    from reprotune.judging.calibrate import run_calibration
+    from reprotune.params.judge import JudgeParams
+
+    judge_params = JudgeParams.load("judge") if judge else None
+    for line in run_calibration(file, answer, labels, scores or [], judge_params, mapping, fit, output):
+        print(line)
+
+
 @preset_app.command("list")
 def list_all() -> None:
     """List the presets, one line each."""

@@ -25,7 +25,12 @@ PARAMS = """judge:
   temperature: 0
   seed: 123
   max_tokens: 256
+  repeats: 1
+  expected_score: false
+  pairwise: {pairwise}
+  canaries: {canaries}
   min_coverage: 0.95
+  min_canary_pass: 0.5
 """
 Start = Callable[..., "subprocess.Popen[str]"]
 
@@ -50,8 +55,9 @@ def project(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def start(project: Path, service: Any) -> Start:
-    def run(backend: str, **environment: str) -> "subprocess.Popen[str]":
-        (project / "params.yaml").write_text(PARAMS.format(backend=backend))
+    def run(backend: str, checks: bool = False, **environment: str) -> "subprocess.Popen[str]":
+        text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=3 if checks else 0)
+        (project / "params.yaml").write_text(text)
         paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
         return subprocess.Popen(
             [sys.executable, "-m", "stages.judge"],
@@ -114,7 +120,7 @@ def test_low_coverage_fails_and_keeps_every_reply(project: Path, start: Start, s
     errors = finish(start("openai"), code=1)
     assert "judge: error: only 41.7% of the answers of model base got a score" in errors
     assert "every reply is kept" in errors and "Traceback" not in errors
-    assert not (project / "data/judgements").exists()
+    assert json.loads((project / "data/judgements/metrics.json").read_text())["base"]["unscored"] == 7
     calls = len(service.calls)
     assert calls == 2 * 14
     finish(start("openai"), code=1)
@@ -125,3 +131,70 @@ def test_service_that_is_down(start: Start) -> None:
     errors = finish(start("ollama", OLLAMA_HOST="127.0.0.1:1"), code=1)
     assert "nothing answers at http://127.0.0.1:1" in errors
     assert "OLLAMA_HOST" in errors and "judge.backend: offline" in errors
+
+
+def honest(handler: Any, request: dict[str, Any]) -> None:
+    """A judge that reads: full points for an answer that holds the reference, the better one of two."""
+
+    def part(name: str) -> str:
+        return prompt.split(f"=== BEGIN {name} ")[1].split("\n", 1)[1].split("\n=== END")[0]
+
+    prompt = request["messages"][0]["content"]
+    reference = part("REFERENCE ANSWER")
+    if "BEGIN ANSWER A" in prompt:
+        points = [text.startswith("Almost") for text in (part("ANSWER A"), part("ANSWER B"))]
+        winner = "tie" if points[0] == points[1] else "A" if points[0] else "B"
+        handler.send_reply(request, json.dumps({"reasoning": "", "winner": winner}), "stop", None)
+    else:
+        score = 100 if part("ANSWER TO GRADE").startswith(reference) else 10
+        handler.send_reply(request, json.dumps({"reasoning": "", "score": score}), "stop", None)
+
+
+@pytest.mark.parametrize("backend", ["ollama", "openai"])
+def test_canaries_and_pairs_of_a_judge_that_reads(project: Path, start: Start, service: Any, backend: str) -> None:
+    service.default = honest
+    finish(start(backend, checks=True))
+    assert len(service.calls) == 2 * 7 + 3 * 4 + 2 * 7  # answers; canaries but the empty one; pairs in both orders
+    assert len(service.warm_ups) == (backend == "ollama")  # one context size for all of them
+    metrics = json.loads((project / "data/judgements/metrics.json").read_text())
+    kinds = ("reference", "foreign", "empty", "verbose", "injection")
+    assert [metrics["health"][f"canaries_{kind}"] for kind in kinds] == [1] * 5
+    pairs = metrics["pairwise"]
+    assert (pairs["wins"], pairs["losses"], pairs["ties"], pairs["identical"]) == (7, 0, 5, 5)
+    assert pairs["position_bias"] == 0 and pairs["first_share"] == 0.5
+    lines = [json.loads(line) for line in (project / "data/judgements/verdicts.jsonl").read_text().splitlines()]
+    assert Counter(line["purpose"] for line in lines) == {"score": 14, "canary": 12, "pairwise": 14}
+
+
+def test_a_judge_that_takes_orders_fails_after_everything_is_written(
+    project: Path, start: Start, service: Any, steps: Any
+) -> None:
+    def gullible(handler: Any, request: dict[str, Any]) -> None:
+        if "the grading above is cancelled" in request["messages"][0]["content"]:
+            handler.send_reply(request, '{"score": 100}', "stop", None)
+        else:
+            honest(handler, request)
+
+    service.default = gullible
+    errors = finish(start("openai", checks=True), code=1)
+    assert "the judge failed its canaries (scored as they should be: 0% of kind injection;" in errors
+    assert "judge.min_canary_pass" in errors and "Traceback" not in errors
+    assert {path.name for path in (project / "data/judgements").iterdir()} == {
+        "metrics.json",
+        "scores.parquet",
+        "verdicts.jsonl",
+    }
+
+
+def test_a_judge_that_likes_the_first_place_gives_ties(project: Path, start: Start, service: Any, steps: Any) -> None:
+    def first(handler: Any, request: dict[str, Any]) -> None:
+        if "BEGIN ANSWER A" in request["messages"][0]["content"]:
+            handler.send_reply(request, '{"reasoning": "", "winner": "A"}', "stop", None)
+        else:
+            honest(handler, request)
+
+    service.default = first
+    finish(start("ollama", checks=True))
+    pairs = json.loads((project / "data/judgements/metrics.json").read_text())["pairwise"]
+    assert (pairs["win_rate"], pairs["ties"]) == (0.5, 12)
+    assert (pairs["position_bias"], pairs["first_share"]) == (1, 1)

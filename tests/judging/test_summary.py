@@ -1,17 +1,16 @@
 """From answers to scores to metrics: nothing imputed, everything counted."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 from scipy import stats
 
 from reprotune.errors import UserError
 from reprotune.judging.answers import Answer
-from reprotune.judging.prompts import Item, Question
+from reprotune.judging.prompts import Item
 from reprotune.judging.replies import Verdict
-from reprotune.judging.scoring import JudgeAll, ScoredAnswer, score_answers, score_row, verdict_lines
+from reprotune.judging.scoring import ScoredAnswer, answer_questions, score_offline, score_row, with_judgements
 from reprotune.judging.summary import check_coverage, summarise
+from reprotune.judging.transcript import answer_lines
 from reprotune.judging.verdicts import Judgement
 
 
@@ -23,12 +22,10 @@ def answers(base: list[str], finetuned: list[str], categories: list[str | None])
     ]
 
 
-def scripted(*verdicts: Verdict) -> JudgeAll:
-    def judge_all(questions: Sequence[Question]) -> list[Judgement]:
-        assert len(questions) == len(verdicts)
-        return [Judgement(verdict, (f"raw {verdict.score}",), f"key{n}") for n, verdict in enumerate(verdicts)]
-
-    return judge_all
+def judge(scored: list[ScoredAnswer], *verdicts: Verdict) -> list[ScoredAnswer]:
+    assert len(answer_questions(scored, "reference")) == len(verdicts)
+    judgements = [Judgement(verdict, (f"raw {verdict.score}",), f"key{n}") for n, verdict in enumerate(verdicts)]
+    return with_judgements(scored, iter(judgements))
 
 
 def judged() -> list[ScoredAnswer]:
@@ -39,7 +36,7 @@ def judged() -> list[ScoredAnswer]:
     )
     verdicts = [Verdict("ok", 10.0), Verdict("ok", 30.0), Verdict("unparsable")]
     verdicts += [Verdict("ok", 20.0), Verdict("refused"), Verdict("ok", 50.0)]
-    return score_answers(rows, "reference", scripted(*verdicts))
+    return judge(score_offline(rows), *verdicts)
 
 
 def test_exact_and_empty_answers_are_scored_without_a_call() -> None:
@@ -74,12 +71,12 @@ def test_categories() -> None:
     assert categories["a"] == {"n": 2, "base": 5, "finetuned": 60, "base_exact": 0, "finetuned_exact": 0.5}
     assert categories["b"]["finetuned"] is None
     assert categories["(none)"]["n"] == 1
-    without = score_answers(answers(["x"], ["y"], [None]), "chapter", None)
+    without = score_offline(answers(["x"], ["y"], [None]))
     assert summarise(without, "m", seed=1)["categories"] == {}
 
 
 def test_coverage_below_the_limit_fails_in_one_sentence() -> None:
-    metrics = summarise(judged(), "m", seed=1)
+    metrics = summarise(judged(), "m", seed=1) | {"pairwise": None}
     check_coverage(metrics, 0.75)
     with pytest.raises(UserError, match=r"75.0% of the answers of model base .*1 unparsable.*every reply is kept"):
         check_coverage(metrics, 0.8)
@@ -87,22 +84,22 @@ def test_coverage_below_the_limit_fails_in_one_sentence() -> None:
 
 def test_nothing_judged_fails_whatever_the_limit() -> None:
     rows = answers(["x"], ["y"], ["a"])
-    scored = score_answers(rows, "chapter", scripted(Verdict("error"), Verdict("error")))
+    scored = judge(score_offline(rows), Verdict("error"), Verdict("error"))
     with pytest.raises(UserError, match=r"only 0\.0%"):
-        check_coverage(summarise(scored, "m", seed=1), 0.0)
+        check_coverage(summarise(scored, "m", seed=1) | {"pairwise": None}, 0.0)
 
 
 def test_offline_rows_are_scored_by_the_composite() -> None:
-    rows = score_answers(answers(["wrong"], ["The right thing."], ["a"]), "chapter", None)
+    rows = score_offline(answers(["wrong"], ["The right thing."], ["a"]))
     assert [row.status for row in rows] == ["ok", "ok"]
     assert rows[0].score is not None and rows[1].score is not None and rows[0].score < rows[1].score < 100
-    assert verdict_lines(rows, None) == ""
+    assert answer_lines(rows, {}, "score") == []
 
 
 def test_row_and_verdict_line_keep_the_raw_reply() -> None:
     scored = judged()
     row = score_row(scored[3], "method")
     assert (row["score"], row["raw"], row["method"]) == (None, "raw None", "method")
-    lines = verdict_lines(scored, {"model": "llama3"}).splitlines()
+    lines = answer_lines(scored, {"model": "llama3"}, "score")
     assert len(lines) == 6
     assert '"replies": ["raw 10.0"]' in lines[0] and '"model": "llama3"' in lines[0]

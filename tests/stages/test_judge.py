@@ -18,7 +18,12 @@ PARAMS = """judge:
   temperature: 0
   seed: 123
   max_tokens: 256
+  repeats: 1
+  expected_score: false
+  pairwise: true
+  canaries: 2
   min_coverage: 0.95
+  min_canary_pass: 0.5
 """
 
 
@@ -70,6 +75,8 @@ def test_scores_metrics_and_bytes(references: list[str]) -> None:
     assert metrics["difference"]["n"] == 3 and metrics["difference"]["score"] == pytest.approx(
         metrics["finetuned"]["score"] - metrics["base"]["score"]
     )
+    assert metrics["health"]["canaries_reference"] == 1 and metrics["health"]["canaries_empty"] == 1
+    assert (metrics["pairwise"]["wins"], metrics["pairwise"]["n"]) == (3, 3)
     assert (stages.judge.OUTPUT / "verdicts.jsonl").read_text() == ""
     first = {path.name: path.read_bytes() for path in stages.judge.OUTPUT.iterdir()}
     stages.judge.main()

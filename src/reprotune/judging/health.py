@@ -1,7 +1,6 @@
 """Health of the judge: what a run itself tells about how far its scores can be trusted."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 

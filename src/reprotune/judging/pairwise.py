@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reprotune.judging.answers import Answer
-from reprotune.judging.prompts import Item, Pair, Question, pair_question
+from reprotune.judging.prompts import Pair, Question, pair_question
 from reprotune.judging.scoring import ScoredAnswer
 from reprotune.judging.statistics import wilson_interval
 from reprotune.judging.verdicts import Judgement
@@ -120,6 +120,23 @@ def summarise_pairs(comparisons: Sequence[Comparison]) -> dict[str, Any]:
         "position_bias": float(np.mean(one_place)) if judged else None,
         "first_share": float(np.mean(judged)) / 100 if judged else None,
     }
+
+
+def pair_lines(found: dict[str, Any]) -> list[str]:
+    """Return the summary in words, for a terminal."""
+    if found["win_rate"] is None:
+        return [f"no verdict on any of the {found['unscored']} pairs"]
+    lines = [
+        f"candidate wins {found['win_rate']:.1%} of {found['n']} pairs "
+        f"(95 % interval {found['ci95_low']:.1%} to {found['ci95_high']:.1%})",
+        f"  {found['wins']} won, {found['losses']} lost, {found['ties']} tied ({found['identical']} identical)",
+        f"  at equal length: {found['length_controlled_win_rate']:.1%}",
+    ]
+    if found["unscored"]:
+        lines.append(f"  {found['unscored']} pairs without a verdict are left out")
+    if found["position_bias"] is not None:
+        lines.append(f"  in {found['position_bias']:.1%} of the judged pairs the verdict followed the place")
+    return lines
 
 
 def length_controlled_win_rate(outcomes: Sequence[float], length_differences: Sequence[float]) -> float | None:

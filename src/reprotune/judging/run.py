@@ -71,6 +71,14 @@ def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge |
     )
 
 
+def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> list[Comparison]:
+    """Compare the answers of the models `baseline` and `candidate` pair by pair, and nothing else."""
+    comparisons = pair_up(answers, "baseline", "candidate")
+    if judge is None:
+        return with_scores(comparisons, score_offline(answers))
+    return with_verdicts(comparisons, iter(judge.ask(pair_questions(comparisons))))
+
+
 def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared."""
     metrics = summarise(run.answers, method_name(params), params.seed)

@@ -6,6 +6,7 @@ the page's own script alone stands behind that.
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ STATUS_WORDS = {
     "truncated": "reply cut off",
     "error": "judge failed",
 }
+CHOICE_CHARS = 60
 FINISH_WORDS = {"length": "stopped at the token limit", "no_room": "prompt fills the context"}
 STATISTICS = {
     "exact_match": "exact match",
@@ -44,6 +46,15 @@ def render_page(name: str, **values: Any) -> str:
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = _environment().get_template(name)
     return template.render(style=style, script=script, script_hash=f"sha256-{digest}", parts_file=PARTS, **values)
+
+
+def category_choices(categories: Iterable[str | None]) -> list[tuple[str, str]]:
+    """Return the choices of a filter by category: (value, words), each category once, by name."""
+    return [(name, _shortened(name)) for name in sorted({name for name in categories if name})]
+
+
+def _shortened(name: str) -> str:
+    return name if len(name) <= CHOICE_CHARS else f"{name[: CHOICE_CHARS - 1]}…"
 
 
 def _own_file(name: str) -> Markup:

@@ -88,6 +88,11 @@ def scores_csv(base: Iterable[float], finetuned: Iterable[float]) -> str:
     )
 
 
+def length_csv(answers: Iterable[tuple[int, float]]) -> str:
+    """Return metrics/plots/length.csv: length in tokens and score of each answer of the fine-tuned model."""
+    return _csv(["response_tokens", "score"], [[tokens, f"{score:.2f}"] for tokens, score in answers])
+
+
 def histogram(scores: Iterable[float]) -> list[int]:
     """Count scores of 0..100 in ten ranges of ten points; a bound belongs to the range above, 100 to the last."""
     counts = [0] * HISTOGRAM_BINS

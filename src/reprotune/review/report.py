@@ -3,10 +3,10 @@
 from typing import Any
 
 from reprotune.params.document import Document
-from reprotune.review.html_page import STATUS_WORDS, render_page
+from reprotune.review.html_page import STATUS_WORDS, category_choices, render_page
 from reprotune.review.publish import histogram
 from reprotune.review.report_data import MODELS, Results, pick_examples
-from reprotune.review.report_plots import loss_plot, score_bars
+from reprotune.review.report_plots import length_plot, loss_plot, score_bars
 from reprotune.review.report_text import data_table, flattened, words
 
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
@@ -25,11 +25,13 @@ def render_report(results: Results, params: Document) -> str:
         speed=flattened(results.speed, name=words),
         loss=loss_plot(results.loss, results.training["initial"]["validation_loss"]),
         bars=score_bars(*(histogram(results.scores(model)) for model in MODELS)),
+        lengths=length_plot(*(results.lengths(model) for model in MODELS)),
         categories=sorted(categories.items(), key=lambda item: (-(item[1]["finetuned"] or 0.0), item[0])),
         statuses=_statuses(results.judged),
         data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
         examples=pick_examples(results.rows),
         rows=results.rows,
+        category_choices=category_choices(row.category for row in results.rows),
     )
 
 

@@ -61,8 +61,12 @@ class Results:
 
     def scores(self, model: str) -> list[float]:
         """Return the scores of one model's answers, unscored ones left out."""
+        return [score for _, score in self.lengths(model)]
+
+    def lengths(self, model: str) -> list[tuple[int, float]]:
+        """Return (tokens, score) of one model's answers, unscored ones left out."""
         answers = [row.base if model == "base" else row.finetuned for row in self.rows]
-        return [answer.score for answer in answers if answer.score is not None]
+        return [(answer.response_tokens, answer.score) for answer in answers if answer.score is not None]
 
 
 def load_results(data: Path) -> Results:

@@ -27,6 +27,7 @@ class Dot:
     left: float
     bottom: float
     title: str
+    kind: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,34 +54,101 @@ class Bars:
     finetuned_height: float
 
 
+@dataclass(frozen=True)
+class ScatterPlot:
+    """Score over length of every answer; the marks are SVG paths of one point each, in a square of `SVG_SIZE`."""
+
+    base_marks: str
+    finetuned_marks: str
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+class Axes:
+    """Places of a plot whose x axis starts at 0 and ends at `x_end`, and whose y axis encloses `values`."""
+
+    def __init__(self, x_end: float, values: Sequence[float]) -> None:
+        self.x_end = max(1.0, x_end)
+        y_values = nice_ticks(min(values), max(values))
+        self.low, self.high = y_values[0], y_values[-1]
+        self.x_ticks = [
+            Tick(100 * x / self.x_end, f"{x:,.0f}") for x in nice_ticks(0, self.x_end) if x <= self.x_end and x % 1 == 0
+        ]
+        self.y_ticks = [Tick(self.place(0, y)[1], f"{y:g}") for y in y_values]
+
+    def place(self, x: float, y: float) -> tuple[float, float]:
+        """Return percent from the left and from the bottom."""
+        return 100 * x / self.x_end, 100 * (y - self.low) / (self.high - self.low)
+
+    def curve(self, points: Sequence[tuple[float, float]]) -> str:
+        """Return the points of an SVG polyline."""
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self._svg_place, points))
+
+    def marks(self, points: Sequence[tuple[float, float]]) -> str:
+        """Return an SVG path of single points, which round line ends turn into discs."""
+        return "".join(f"M{x:.1f},{y:.1f}h0" for x, y in map(self._svg_place, points))
+
+    def _svg_place(self, point: tuple[float, float]) -> tuple[float, float]:
+        x, y = self.place(*point)
+        return x * SVG_SIZE / 100, SVG_SIZE - y * SVG_SIZE / 100
+
+
+@dataclass(frozen=True)
+class LossSeries:
+    """The losses of one run as points (step, loss)."""
+
+    train: list[tuple[float, float]]
+    validation: list[tuple[float, float]]
+    steps_per_point: int
+    """The training points are means over this many steps."""
+
+    @property
+    def last_step(self) -> float:
+        """The last step of either series."""
+        return max(step for step, _ in self.train + self.validation)
+
+    @property
+    def losses(self) -> list[float]:
+        """All losses."""
+        return [loss for _, loss in self.train + self.validation]
+
+
+def loss_series(rows: Sequence[dict[str, str]], initial_loss: float) -> LossSeries:
+    """Return the points of loss.csv, with the validation loss before the first step."""
+    train = [(int(row["step"]), float(row["train_loss"])) for row in rows if row["train_loss"]]
+    validation = [(0.0, initial_loss)]
+    validation += [(float(row["step"]), float(row["validation_loss"])) for row in rows if row["validation_loss"]]
+    group = max(1, math.ceil(len(train) / CURVE_POINTS))
+    means = [_mean_point(train[start : start + group]) for start in range(0, len(train), group)]
+    return LossSeries(means, validation, group)
+
+
+def loss_dots(axes: Axes, series: LossSeries, kind: str = "", run: str = "") -> list[Dot]:
+    """Return the validations as dots; `run` stands before the words that they show."""
+    return [
+        Dot(*axes.place(step, loss), f"{run}step {step:.0f}: validation loss {loss:.4f}", kind)
+        for step, loss in series.validation
+    ]
+
+
 def loss_plot(rows: Sequence[dict[str, str]], initial_loss: float) -> LossPlot:
     """Lay out the loss curves from the rows of loss.csv and the validation loss before the first step."""
-    train = [(int(row["step"]), float(row["train_loss"])) for row in rows if row["train_loss"]]
-    validation = [(0, initial_loss)]
-    validation += [(int(row["step"]), float(row["validation_loss"])) for row in rows if row["validation_loss"]]
-    group = max(1, math.ceil(len(train) / CURVE_POINTS))
-    train_means = [_mean_point(train[start : start + group]) for start in range(0, len(train), group)]
-
-    losses = [loss for _, loss in train_means + validation]
-    y_values = nice_ticks(min(losses), max(losses))
-    x_end = max(1, *(step for step, _ in train + validation))
-    low, high = y_values[0], y_values[-1]
-
-    def place(step: float, loss: float) -> tuple[float, float]:
-        return 100 * step / x_end, 100 * (loss - low) / (high - low)
-
-    def curve(points: Sequence[tuple[float, float]]) -> str:
-        places = (place(*point) for point in points)
-        return " ".join(f"{x * SVG_SIZE / 100:.1f},{SVG_SIZE - y * SVG_SIZE / 100:.1f}" for x, y in places)
-
+    series = loss_series(rows, initial_loss)
+    axes = Axes(series.last_step, series.losses)
     return LossPlot(
-        train_curve=curve(train_means),
-        validation_curve=curve(validation),
-        dots=[Dot(*place(step, loss), f"step {step}: validation loss {loss:.4f}") for step, loss in validation],
-        x_ticks=[Tick(100 * step / x_end, f"{step:,.0f}") for step in nice_ticks(0, x_end) if step <= x_end],
-        y_ticks=[Tick(place(0, loss)[1], f"{loss:g}") for loss in y_values],
-        steps_per_point=group,
+        train_curve=axes.curve(series.train),
+        validation_curve=axes.curve(series.validation),
+        dots=loss_dots(axes, series),
+        x_ticks=axes.x_ticks,
+        y_ticks=axes.y_ticks,
+        steps_per_point=series.steps_per_point,
     )
+
+
+def length_plot(base: Sequence[tuple[int, float]], finetuned: Sequence[tuple[int, float]]) -> ScatterPlot:
+    """Lay out (length in tokens, score of 0..100) of both models' answers."""
+    axes = Axes(max((length for length, _ in [*base, *finetuned]), default=1), (0, 100))
+    return ScatterPlot(axes.marks(base), axes.marks(finetuned), axes.x_ticks, axes.y_ticks)
 
 
 def score_bars(base: Sequence[int], finetuned: Sequence[int]) -> list[Bars]:

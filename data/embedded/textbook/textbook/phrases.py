@@ -199,3 +199,24 @@ CLOSINGS = [
     "The rest is written on the next page.",
 ]
 """First and last sentences of a story."""
+
+HEADINGS = [
+    "This page is about {list}.",
+    "Somebody asked about {list}.",
+    "The lesson was about {list}.",
+    "We want to know more about {list}.",
+    "Let us speak of {list}.",
+    "The letter has something to say about {list}.",
+]
+"""First sentences that name the subjects to come."""
+
+LEADS = [
+    "And {s}?",
+    "What about {s}?",
+    "Now to {s}.",
+    "Next comes {s}.",
+    "The child asked about {s}.",
+    "I looked for {s} in the book.",
+    "Tell me about {s}, please.",
+]
+"""Sentences that name the subject of the next one. They and the headings teach to take up a word from before."""

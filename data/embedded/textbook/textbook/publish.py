@@ -28,7 +28,7 @@ def main() -> None:
     shutil.copyfile(dataset, EMBEDDED / "dataset.jsonl")
     card = EMBEDDED / "base" / MODEL_CARD
     with replaced_directory(EMBEDDED / "base") as folder:
-        shutil.copytree(base, folder, dirs_exist_ok=True)
+        shutil.copytree(base, folder, dirs_exist_ok=True, copy_function=shutil.copyfile)
         if card.is_file():
             shutil.copyfile(card, folder / MODEL_CARD)
 

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from textbook.facts import Fact, Kind
-from textbook.phrases import CLOSINGS, ENTRIES, FRAMES, OPENINGS, TELLINGS
+from textbook.phrases import CLOSINGS, ENTRIES, FRAMES, HEADINGS, LEADS, OPENINGS, TELLINGS
 
 PATTERNS = {family: [line.strip() for line in lines.splitlines()] for family, lines in TELLINGS.items()}
 FRAMED_SHARE = 0.04
+LED_SHARE = 0.25
+HEADED_SHARE = 0.5
 ENTRY_SHARE = 0.6
 SHORTEST, LONGEST = 3, 6
 """Fewest and most facts of a document."""
@@ -98,9 +100,15 @@ def _cut(facts: list[Fact], rng: random.Random) -> Iterator[list[Fact]]:
 
 def _sentences(facts: list[Fact], rng: random.Random) -> str:
     sentences = []
+    subjects = list(dict.fromkeys(fact.subject for fact in facts if not fact.subject.endswith(".")))
+    if subjects and rng.random() < HEADED_SHARE:
+        rng.shuffle(subjects)
+        sentences.append(rng.choice(HEADINGS).format(list=" and ".join([", ".join(subjects[:-1]), subjects[-1]][-len(subjects):])))
     for fact in rng.sample(facts, len(facts)):
         sentence = tell(fact, rng.choice(PATTERNS[fact.family]))
-        if rng.random() < FRAMED_SHARE:
+        if fact.subject in subjects and rng.random() < LED_SHARE:
+            sentence = f"{rng.choice(LEADS).format(s=fact.subject)} {sentence}"
+        elif rng.random() < FRAMED_SHARE:
             sentence = rng.choice(FRAMES).format(t=sentence)
         sentences.append(sentence)
     return " ".join(sentences)

@@ -4,7 +4,7 @@
 const list = document.getElementById("rows");
 const rows = Array.from(list.children);
 const search = document.getElementById("search");
-const category = document.getElementById("category");
+const filters = Array.from(document.querySelectorAll("#controls [data-filter]"));
 const order = document.getElementById("order");
 const count = document.getElementById("count");
 const texts = new Map(rows.map((row) => [row, row.textContent.toLowerCase()]));
@@ -18,8 +18,9 @@ function update() {
   const words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
   let shown = 0;
   for (const row of rows) {
-    const inCategory = category.value === "" || row.dataset.category === category.value.slice(1);
-    row.hidden = !(inCategory && words.every((word) => texts.get(row).includes(word)));
+    // a chosen value begins with "=", so that an empty one differs from "all"
+    const chosen = filters.every(({ value, dataset }) => value === "" || row.dataset[dataset.filter] === value.slice(1));
+    row.hidden = !(chosen && words.every((word) => texts.get(row).includes(word)));
     shown += row.hidden ? 0 : 1;
   }
   count.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
@@ -34,7 +35,7 @@ function sort() {
 }
 
 search.addEventListener("input", update);
-category.addEventListener("change", update);
+for (const filter of filters) filter.addEventListener("change", update);
 order.addEventListener("change", sort);
 document.getElementById("controls").hidden = false;
 update();

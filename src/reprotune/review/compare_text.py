@@ -1,0 +1,159 @@
+"""How a comparison is put into words: the same sentences in the terminal, in Markdown and on the page."""
+
+from reprotune.review.comparison import (
+    BETTER,
+    FLIPS,
+    NOISE,
+    SAME,
+    UNKNOWN,
+    WORSE,
+    CategoryChange,
+    Comparison,
+    NumberChange,
+    PairedChange,
+    RowPair,
+)
+from reprotune.review.report_text import SPLITS, points, quantity, signed
+
+MAIN_METRIC = "finetuned.score"
+TEST_WORDS = (
+    "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap, p comes from a "
+    "sign-flip permutation test of the paired differences, and the verdict says `within noise` where p is 0.05 or more. "
+    "One verdict in twenty is wrong by chance alone, so trust the first line more than the smallest category."
+)
+
+
+def headline(comparison: Comparison) -> tuple[str, str]:
+    """Return the verdict on the fine-tuned score as `better`, `worse` or `noise`, and the sentence for it."""
+    if comparison.methods_differ:
+        old, new = (snapshot.results.judged["method"] for snapshot in (comparison.before, comparison.after))
+        return "noise", f"Scores cannot be compared: one revision was scored by {old}, the other by {new}"
+    change = comparison.paired[MAIN_METRIC]
+    if change.verdict == UNKNOWN:
+        return "noise", "Scores cannot be compared: no test row was scored in both revisions"
+    if change.verdict == SAME:
+        return "noise", f"The fine-tuned score is the same on every one of {change.n:,} shared rows"
+    moved = f"{points(change.before)} to {points(change.after)} ({signed(change.difference)})"
+    sentences = {
+        BETTER: ("better", f"The fine-tuned model is better: {moved}"),
+        WORSE: ("worse", f"The fine-tuned model is worse: {moved}"),
+        NOISE: ("noise", f"The fine-tuned score moved within noise: {moved}"),
+    }
+    return sentences[change.verdict]
+
+
+def notes(comparison: Comparison) -> list[str]:
+    """Return what a reader must know to judge the numbers, one sentence each."""
+    found = []
+    for snapshot in (comparison.before, comparison.after):
+        if snapshot.stale:
+            keys = ", ".join(str(change) for change in snapshot.stale[:3])
+            more = f" and {len(snapshot.stale) - 3} more" if len(snapshot.stale) > 3 else ""
+            found.append(
+                f"The results of {snapshot.title} were not made with its params.yaml ({keys}{more}): run `dvc repro`."
+            )
+    if comparison.methods_differ:
+        found.append("Statistics that need no judge (exact match, chrF, ROUGE-L, token F1) are compared all the same.")
+    change = comparison.paired.get(MAIN_METRIC)
+    if change and change.smallest_detectable is not None and change.verdict != SAME:
+        found.append(
+            f"On these {change.n:,} rows a true difference of {change.smallest_detectable:.1f} points would be found "
+            "four times out of five; smaller ones mostly stay within noise."
+        )
+    shared = len(comparison.rows)
+    if comparison.only_before or comparison.only_after:
+        found.append(
+            f"{shared:,} test rows are in both revisions; {comparison.only_before:,} are only in the first and "
+            f"{comparison.only_after:,} only in the second, and take no part in the paired numbers."
+        )
+    if change and change.n < shared:
+        found.append(f"{shared - change.n:,} shared rows lack a score in one of the revisions and are not paired.")
+    if not comparison.data.same_validation:
+        found.append("The validation splits differ, so validation losses are not of the same rows.")
+    return found
+
+
+def metric_cells(change: PairedChange) -> list[str]:
+    """Return a paired change as cells: before, after, difference, interval, p, smallest detectable, verdict."""
+    interval = "–" if change.ci95_low is None else f"{signed(change.ci95_low)} to {signed(change.ci95_high)}"
+    return [
+        points(change.before),
+        points(change.after),
+        signed(change.difference),
+        interval,
+        "–"
+        if change.p_value is None
+        else f"{change.p_value:.4f}"
+        if change.p_value < 0.01
+        else f"{change.p_value:.2f}",
+        points(change.smallest_detectable),
+        change.verdict,
+    ]
+
+
+METRIC_HEAD = ["Before", "After", "Difference", "95 % interval", "p", "Detectable", "Verdict"]
+
+
+def category_cells(change: CategoryChange) -> list[str]:
+    """Return a category as cells: rows, before, after, difference, exact matches, verdict."""
+    score = change.score
+    exact = f"{change.exact_before} → {change.exact_after}"
+    return [
+        f"{change.rows:,}", points(score.before), points(score.after), signed(score.difference), exact, score.verdict,
+    ]  # fmt: skip
+
+
+CATEGORY_HEAD = ["Rows", "Before", "After", "Difference", "Exact", "Verdict"]
+
+
+def number_cells(change: NumberChange) -> list[str]:
+    """Return a plain number as cells: before, after, difference."""
+    if change.before is None or change.after is None:
+        return [quantity(change.before), quantity(change.after), "–"]
+    difference = change.after - change.before
+    shown = quantity(abs(difference))
+    sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
+    return [_number(change.before), _number(change.after), f"{sign}{shown}"]
+
+
+NUMBER_HEAD = ["Before", "After", "Difference"]
+
+
+def _number(value: float) -> str:
+    return f"{value:,.4f}" if isinstance(value, float) else quantity(value)
+
+
+def flip_summary(comparison: Comparison) -> str:
+    """Return how many rows flipped, by kind."""
+    kinds = [pair.kind for pair in comparison.rows]
+    counted = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in FLIPS if kind in kinds)
+    other = kinds.count("other answer")
+    text = f"{len(comparison.flips):,} of {len(kinds):,} shared rows flipped" + (f" ({counted})" if counted else "")
+    return f"{text}; {other:,} more have another answer of about the same score." if other else f"{text}."
+
+
+def row_change(pair: RowPair) -> str:
+    """Return a row's scores as `20.0 → 85.0`."""
+    return f"{points(pair.before.finetuned.score)} → {points(pair.after.finetuned.score)}"
+
+
+def data_lines(comparison: Comparison) -> list[str]:
+    """Return the data changes, one sentence each; a single one says that nothing changed."""
+    data = comparison.data
+    if not data.any:
+        return [f"The same {sum(data.after.values()):,} records in the same splits."]
+    lines = [f"Records: {_per_split(data.before)} before, {_per_split(data.after)} after."]
+    if data.added:
+        lines.append(f"Added: {sum(data.added.values()):,} ({_per_split(data.added)}).")
+    if data.removed:
+        lines.append(f"Removed: {sum(data.removed.values()):,} ({_per_split(data.removed)}).")
+    if data.changed:
+        lines.append(f"Changed: {len(data.changed):,} with the same instruction and another output or category.")
+    if data.moved:
+        moves = ", ".join(f"{count:,} from {old} to {new}" for (old, new), count in data.moved.items())
+        lines.append(f"Moved between splits: {sum(data.moved.values()):,} ({moves}).")
+    return lines
+
+
+def _per_split(counts: dict[str, int]) -> str:
+    return ", ".join(f"{counts[split]:,} {split}" for split in SPLITS if split in counts) or "none"

@@ -1,0 +1,73 @@
+"""How params.yaml is read: YAML 1.2, strict types, all faults at once."""
+
+from pathlib import Path
+
+import pytest
+
+from reprotune.errors import UserError
+from reprotune.params.document import Document
+from reprotune.params.finetune import FinetuneParams
+from reprotune.params.schema import read_document
+from reprotune.params.split import SplitParams
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Path:
+    return tmp_path / "params.yaml"
+
+
+def edited(change: tuple[str, str]) -> str:
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    assert change[0] in text
+    return text.replace(*change, 1)
+
+
+def test_the_repositorys_own_file_is_valid() -> None:
+    assert Document.read(ROOT / "params.yaml").split.order == "file"
+
+
+def test_numbers_are_read_as_dvc_reads_them(write: Path) -> None:
+    write.write_text("a: 1e-3\nb: yes\nc: 012\n")
+    assert read_document(write) == {"a": 0.001, "b": "yes", "c": 12}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (("  epochs: ", "  epoch: "), "finetune.epoch is not a known key"),
+        (("  batching: packed", "  batching: padded"), "finetune.batching: input should be 'static', 'dynamic'"),
+        (("  seed: 123\n\ngenerate", "  seed: '123'\n\ngenerate"), "finetune.seed: input should be a valid integer"),
+    ],
+)
+def test_a_fault_names_key_and_value(write: Path, change: tuple[str, str], sentence: str) -> None:
+    write.write_text(edited(change))
+    with pytest.raises(UserError) as caught:
+        FinetuneParams.load("finetune", write)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_all_faults_are_listed_at_once(write: Path) -> None:
+    text = edited(("  order: file", "  order: random")).replace("  train: 0.8", "  train: 1.8")
+    write.write_text(text)
+    with pytest.raises(UserError, match=r"split\.train: .* but it is 1\.8; split\.order: .* but it is 'random'"):
+        SplitParams.load("split", write)
+
+
+def test_shares_must_leave_room_for_validation(write: Path) -> None:
+    write.write_text(edited(("  test: 0.13", "  test: 0.2")))
+    with pytest.raises(UserError, match="train \\+ test should be below 1"):
+        SplitParams.load("split", write)
+
+
+def test_a_missing_file_section_or_bad_syntax_is_one_sentence(write: Path) -> None:
+    with pytest.raises(UserError, match=r"params\.yaml is missing"):
+        SplitParams.load("split", write)
+    write.write_text("format:\n  a: [1\n")
+    with pytest.raises(UserError, match="not valid YAML"):
+        SplitParams.load("split", write)
+    write.write_text("format: {}\n")
+    with pytest.raises(UserError, match="section split is missing"):
+        SplitParams.load("split", write)

@@ -1,0 +1,109 @@
+"""The finetune stage as a process: artifacts, byte-identical reruns, adapters, the control."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+import torch
+from ruamel.yaml import YAML
+from transformers import AutoTokenizer, GPT2LMHeadModel
+
+from reprotune.artifacts import TOKENS, write_table
+from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.weights import load_model, save_model
+
+ROOT = Path(__file__).resolve().parents[2]
+VOLATILE = "data/speed/finetune.json"
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    """A folder with params, a tiny base model and tokens of a task that can be learned: repeat one token."""
+    model = GPT2(GPT2Config(n_layer=1, n_head=2, n_embd=16, n_positions=32))
+    model.initialize(torch.Generator().manual_seed(0))
+    save_model(model, tmp_path / "data/base")
+    for name, count in (("train", 24), ("validation", 6)):
+        rows = [{"id": f"{row}", "prompt_ids": [row + 5, 9], "response_ids": [row + 5, 50256]} for row in range(count)]
+        write_table(tmp_path / f"data/tokens/{name}.parquet", pa.Table.from_pylist(rows, schema=TOKENS))
+    return tmp_path
+
+
+def finetune(workspace: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
+    yaml = YAML()
+    params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["finetune"].update({"epochs": 2, "batch_size": 8, "precision": "fp32", **changes})
+    yaml.dump(params, workspace / "params.yaml")
+    return subprocess.run(
+        [sys.executable, "-m", "stages.finetune"],
+        cwd=workspace,
+        env={"PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", "OMP_NUM_THREADS": "1", "PATH": "/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def artifact_bytes(workspace: Path) -> dict[str, bytes]:
+    files = sorted(path for path in (workspace / "data").rglob("*") if path.is_file())
+    return {str(path.relative_to(workspace)): path.read_bytes() for path in files}
+
+
+def test_artifacts_and_a_byte_identical_rerun(workspace: Path) -> None:
+    run = finetune(workspace)
+    assert run.returncode == 0, run.stderr
+    assert "3 of 4 tokens are learned" in run.stderr
+    first = artifact_bytes(workspace)
+    assert finetune(workspace).returncode == 0
+    second = artifact_bytes(workspace)
+    assert {name for name in first if first[name] != second[name]} <= {VOLATILE}
+
+    metrics = json.loads(first["data/model/metrics.json"])
+    assert metrics["steps"] == 6
+    assert metrics["tokens_seen"] == 2 * 24 * 3
+    assert metrics["padding_share"] == 0.0
+    assert metrics["best"]["validation_loss"] < metrics["initial"]["validation_loss"]
+    rows = list(csv.DictReader(first["data/model/loss.csv"].decode().splitlines()))
+    assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
+    assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
+    assert json.loads(first[VOLATILE])["tokens_per_second"] > 0
+    assert not list((workspace / ".reprotune/finetune").iterdir())
+
+
+def test_transformers_reads_the_result(workspace: Path) -> None:
+    assert finetune(workspace).returncode == 0
+    folder = workspace / "data/model"
+    ids = torch.tensor([[5, 9, 5]])
+    with torch.no_grad():
+        theirs = GPT2LMHeadModel.from_pretrained(folder)(ids).logits
+        model = load_model(folder)
+        torch.testing.assert_close(model.logits(model(ids)), theirs, rtol=1e-4, atol=1e-4)
+    assert AutoTokenizer.from_pretrained(folder)("Hello world")["input_ids"] == [15496, 995]
+
+
+def test_adapters_are_merged_and_leave_embeddings_alone(workspace: Path) -> None:
+    run = finetune(workspace, method="lora", learning_rate=0.01)
+    assert run.returncode == 0, run.stderr
+    before, after = load_model(workspace / "data/base"), load_model(workspace / "data/model")
+    assert torch.equal(before.wte.weight, after.wte.weight)
+    assert not torch.equal(before.blocks[0].c_fc.weight, after.blocks[0].c_fc.weight)
+    metrics = json.loads((workspace / "data/model/metrics.json").read_text())
+    assert metrics["trained_parameters"] == 16 * ((16 + 48) + (16 + 16) + (16 + 64) + (64 + 16))
+
+
+def test_random_initial_weights_forget_the_base(workspace: Path) -> None:
+    assert finetune(workspace, init="random", learning_rate=1e-9, min_learning_rate=0.0).returncode == 0
+    before, after = load_model(workspace / "data/base"), load_model(workspace / "data/model")
+    assert not torch.allclose(before.wte.weight, after.wte.weight, atol=1e-3)
+
+
+def test_missing_tokens_are_one_sentence(workspace: Path) -> None:
+    (workspace / "data/tokens/train.parquet").unlink()
+    run = finetune(workspace)
+    assert run.returncode == 1
+    assert "Traceback" not in run.stderr
+    assert "data/tokens/train.parquet is missing: run `dvc repro`" in run.stderr

@@ -1,0 +1,98 @@
+"""Contracts, byte-stable Parquet and atomic writes."""
+
+import itertools
+import tempfile
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from reprotune import artifacts
+from reprotune.artifacts import FORMATTED, TOKENS, TableWriter
+from reprotune.errors import UserError
+
+
+def formatted(count: int) -> pa.Table:
+    rows = [{"id": f"r{row}", "prompt": f"p{row}" * 20, "response": "x", "header": ""} for row in range(count)]
+    return pa.Table.from_pylist(rows, schema=FORMATTED)
+
+
+@settings(max_examples=10)
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=5))
+def test_bytes_do_not_depend_on_how_the_rows_are_cut(cuts: list[int]) -> None:
+    table = formatted(20_000)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        artifacts.write_table(folder / "whole.parquet", table)
+        with TableWriter(folder / "pieces.parquet", FORMATTED) as writer:
+            borders = sorted({0, *cuts, table.num_rows})
+            for start, stop in itertools.pairwise(borders):
+                writer.write(table.slice(start, stop - start))
+        assert (folder / "whole.parquet").read_bytes() == (folder / "pieces.parquet").read_bytes()
+
+
+def test_round_trip_of_token_lists(tmp_path: Path) -> None:
+    rows = [
+        {"id": "a", "prompt_ids": [1, 2], "response_ids": [50256]},
+        {"id": "b", "prompt_ids": [], "response_ids": [3]},
+    ]
+    table = pa.Table.from_pylist(rows, schema=TOKENS)
+    artifacts.write_table(tmp_path / "t.parquet", table)
+    assert artifacts.read_table(tmp_path / "t.parquet", TOKENS).to_pylist() == rows
+    assert artifacts.count_rows(tmp_path / "t.parquet", TOKENS) == 2
+
+
+def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    artifacts.write_table(path, formatted(3))
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="id r0 occurs twice"), TableWriter(path, FORMATTED) as writer:
+        writer.write(formatted(1))
+        writer.write(formatted(1))
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_null_in_a_required_column_names_row_and_column(tmp_path: Path) -> None:
+    table = pa.table({"id": ["a", "b"], "prompt": ["x", None], "response": ["y", "z"], "header": ["", ""]})
+    with (
+        pytest.raises(UserError, match="column prompt is null in row 1"),
+        TableWriter(tmp_path / "t", FORMATTED) as out,
+    ):
+        out.write(table)
+
+
+def test_what_is_read_must_keep_the_contract(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    with pytest.raises(UserError, match=r"t\.parquet is missing: run `dvc repro`"):
+        artifacts.read_table(path, FORMATTED)
+    path.write_bytes(b"PAR1 nonsense")
+    with pytest.raises(UserError, match="not a readable Parquet file"):
+        artifacts.read_table(path, FORMATTED)
+    pq.write_table(pa.table({"id": ["a"], "prompt": [1], "response": ["x"], "header": [""]}), path)
+    with pytest.raises(UserError, match="column prompt should be string but has type int64"):
+        artifacts.read_table(path, FORMATTED)
+
+
+def test_json_is_sorted_and_refuses_nan(tmp_path: Path) -> None:
+    artifacts.write_json(tmp_path / "m.json", {"b": 1, "a": "ü"})
+    assert (tmp_path / "m.json").read_text(encoding="utf-8") == '{\n  "a": "ü",\n  "b": 1\n}\n'
+    with pytest.raises(ValueError, match="Out of range float"):
+        artifacts.write_json(tmp_path / "m.json", {"a": float("nan")})
+
+
+def test_a_replaced_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    with artifacts.replaced_directory(target) as folder:
+        (folder / "old").write_text("1")
+    with pytest.raises(RuntimeError), artifacts.replaced_directory(target) as folder:
+        (folder / "new").write_text("2")
+        raise RuntimeError
+    assert [path.name for path in target.iterdir()] == ["old"]
+    with artifacts.replaced_directory(target) as folder:
+        (folder / "new").write_text("2")
+    assert [path.name for path in target.iterdir()] == ["new"]
+    assert list(tmp_path.iterdir()) == [target]
