@@ -30,6 +30,12 @@ def main() -> None:
         write_table(folder / "scores.parquet", pa.Table.from_pylist(rows, schema=SCORES))
         write_text(folder / "verdicts.jsonl", said)
         write_json(folder / "metrics.json", metrics)
+    if judge and params.expected_score:
+        share = metrics["health"]["weighted_share"] or 0.0
+        note(
+            f"judge: {share:.0%} of the scores are weighted by token probabilities; the others count as they were "
+            "written, because the service told none there or its score is not one token"
+        )
     check_run(metrics, params)
     note(f"judge: {method}: base {metrics['base']['score']:.1f}, fine-tuned {metrics['finetuned']['score']:.1f}")
 

@@ -11,7 +11,18 @@ from reprotune.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
-COMMANDS = (["summary"], ["params"], ["deps"], ["preset"], ["preset", "list"], ["preset", "show"], ["preset", "apply"])
+COMMANDS = (
+    ["summary"],
+    ["params"],
+    ["deps"],
+    ["plan"],
+    ["compare"],
+    ["gate"],
+    ["preset"],
+    ["preset", "list"],
+    ["preset", "show"],
+    ["preset", "apply"],
+)
 
 runner = CliRunner()
 

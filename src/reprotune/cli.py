@@ -132,6 +132,81 @@ def calibrate(
         print(line)
 
 
+@app.command()
+def plan(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Show which stages `dvc repro` will run, and why.
+
+    `maybe`: a stage above runs, and this one follows if the outputs there really change. A stage that ran before with
+    the same inputs is restored from DVC's cache instead.
+    """
+    import json
+
+    from rich.console import Console
+
+    from reprotune.review.plan import make_plan, plan_conclusion, plan_json, plan_table
+
+    stages = make_plan(Path())
+    if as_json:
+        print(json.dumps(plan_json(stages), indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False, markup=False)
+        console.print(plan_table(stages))
+        console.print(plan_conclusion(stages))
+
+
+@app.command()
+def compare(
+    rev: Annotated[str, typer.Argument(metavar="REV", help="A branch, tag, commit, or folder of another checkout.")],
+    rev2: Annotated[str, typer.Argument(metavar="[REV2]", help="Compared with REV.")] = "workspace",
+    markdown: Annotated[Path | None, typer.Option(help="Also write Markdown, for a pull request.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Also write one HTML page with every row.")] = None,
+    threshold: Annotated[float, typer.Option(help="Points of score that make a row a flip.", min=0)] = 25.0,
+) -> None:
+    """Compare two revisions: params, scores row by row, flipped rows, loss, data.
+
+    Reads artifacts through Git and DVC; the workspace stays as it is.
+    """
+    from rich.console import Console
+
+    from reprotune.artifacts import write_text
+    from reprotune.review.compare_markdown import comparison_markdown
+    from reprotune.review.compare_page import comparison_page
+    from reprotune.review.compare_table import print_comparison
+    from reprotune.review.comparison import compare as compare_snapshots
+    from reprotune.review.snapshot import read_snapshot
+
+    comparison = compare_snapshots(read_snapshot(rev), read_snapshot(rev2), threshold)
+    print_comparison(comparison, Console(highlight=False, markup=False))
+    if markdown is not None:
+        write_text(markdown, comparison_markdown(comparison))
+    if html is not None:
+        write_text(html, comparison_page(comparison))
+
+
+@app.command()
+def gate(
+    against: Annotated[str | None, typer.Option(metavar="REV", help="What to compare with.")] = None,
+    rules: Annotated[Path, typer.Option(help="The file of rules.")] = Path("gate.yaml"),
+) -> None:
+    """Check the workspace's results against gate.yaml; exit code 1 when a rule is broken."""
+    from rich.console import Console
+
+    from reprotune.review.comparison import compare as compare_snapshots
+    from reprotune.review.gate import BROKEN, check_changes, check_limits, gate_table, read_rules
+    from reprotune.review.snapshot import read_snapshot
+
+    wanted, here = read_rules(rules), read_snapshot("workspace")
+    comparison = None if against is None else compare_snapshots(read_snapshot(against), here)
+    outcomes = [*check_changes(wanted, comparison), *check_limits(wanted, here)]
+    Console(highlight=False, markup=False).print(gate_table(outcomes))
+    broken = sum(outcome.state == BROKEN for outcome in outcomes)
+    if broken:
+        print(f"{rules}: {broken} of {len(outcomes)} rules are broken", file=sys.stderr)
+        raise typer.Exit(1)
+
+
 @preset_app.command("list")
 def list_all() -> None:
     """List the presets, one line each."""

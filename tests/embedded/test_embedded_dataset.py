@@ -87,6 +87,6 @@ def test_way_with_input() -> None:
     assert ask(fact, "Name the capital. | {s}") == {
         "instruction": "Name the capital.",
         "input": "Zelia",
-        "output": "The capital of Zelia is Fenton.",
+        "output": "The capital is Fenton.",
         "category": "capital",
     }

@@ -110,6 +110,6 @@ def test_published_textbook_is_this_one(facts: list[Fact], text_params: TextPara
     """The hash of the first rounds, as pretraining saw them; a change of wording asks for a new base model."""
     text = "\n".join(documents(facts, range(9), text_params.shares.model_dump(), text_params.seed))
     assert (
-        hashlib.sha256(text.encode()).hexdigest() == "e201d0f18ff2f589e26dd8a69b0046075a071c455ac8c90244e93f3a16881ec9"
+        hashlib.sha256(text.encode()).hexdigest() == "b1bfbff2cb486c80a5d65bb31ea8cea07f93262f04314752dfe78d951685c443"
     )
     assert set(TELLINGS) == {fact.family for fact in facts}

@@ -92,3 +92,29 @@ def test_never_raises_and_scores_lie_in_range(text: str, finish: str) -> None:
 def test_schema_conformant_replies_always_read(reasoning: str, score: int, before: str) -> None:
     text = before + json.dumps({"reasoning": reasoning, "score": score}) + "\n"
     assert read_verdict(text, "stop") == ("ok", score, reasoning)
+
+
+@pytest.mark.parametrize(
+    ("text", "points"),
+    [
+        ('{"reasoning": "A is right.", "winner": "B"}', 0),
+        ('```json\n{"winner": "tie"}\n```', 50),
+        ("Both are fine.\n\n**Answer A**", 100),
+        ("The winner is answer B.", 0),
+        ("Verdict: [[A]]", 100),
+        ('{"winner": "C"}', None),
+        ('{"winner": ["A"]}', None),
+        ("A good answer and a bad answer.", None),
+        ('The answer says {"winner": "A"} of itself. {"winner": "B"}', 0),
+        ("", None),
+    ],
+)
+def test_winners(text: str, points: float | None) -> None:
+    verdict = read_verdict(text, "stop", "winner")
+    assert verdict.score == points
+    assert verdict.status == ("ok" if points is not None else "unparsable")
+
+
+@given(st.text(max_size=60) | st.text(alphabet='{}"winerAB: tie[]', max_size=60))
+def test_reading_a_winner_never_raises(text: str) -> None:
+    assert read_verdict(text, "stop", "winner").score in (None, 0, 50, 100)

@@ -144,3 +144,20 @@ def test_concurrency_is_used_and_bounded(
         collect_verdicts(client, questions(24), store)
     client.close()
     assert most[0] == 4
+
+
+def test_repeats_have_their_own_seeds_and_their_mean_counts(
+    service: Any, steps: Any, judge_params: Callable[..., Any], tmp_path: Path
+) -> None:
+    def by_seed(handler: Any, request: dict[str, Any]) -> None:
+        handler.send_reply(request, str({123: 40, 124: 70}.get(request["seed"], "no idea")), "stop", None)
+
+    service.default = by_seed
+    for repeats, verdict in ((2, ("ok", 55)), (3, ("ok", 55)), (4, ("unparsable", None))):
+        client = OpenAIClient(judge_params(backend="openai"))
+        with ReplyStore(tmp_path / "replies.jsonl") as store:
+            (judgement,) = collect_verdicts(client, questions(1, "chapter"), store, repeats)
+        client.close()
+        assert (judgement.verdict.status, judgement.verdict.score) == verdict
+        assert judgement.scores == (40, 70)
+    assert Counter(call["seed"] for call in service.calls) == {123: 1, 124: 1, 125: 2, 126: 2}

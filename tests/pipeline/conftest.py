@@ -32,6 +32,8 @@ TINY_PARAMS = {
     "finetune.precision": "fp32",
     "generate.max_new_tokens": 4,
 }
+REPLACED = ("data/embedded/base/", "dvc.lock", "metrics/")
+"""Not copied: the base model and the results of earlier runs."""
 FOREIGN_SETTINGS = ("GIT_", "DVC_", "HF_", "OLLAMA_", "OPENAI_", "REPROTUNE_", "PYTHON")
 """Environment variables with these beginnings could change what a test sees."""
 
@@ -155,7 +157,6 @@ def build(clone: Clone) -> None:
     dataset.write_text("".join(rows), encoding="utf-8")
     model = GPT2(TINY_MODEL)
     model.initialize(torch.Generator().manual_seed(0))
-    shutil.rmtree(clone.root / "data/embedded/base", ignore_errors=True)
     save_model(model, clone.root / "data/embedded/base")
     clone.set_params(TINY_PARAMS)
     code = clone.run("python", "-c", "import reprotune, stages.split; print(reprotune.__file__, stages.split.__file__)")
@@ -167,7 +168,7 @@ def build(clone: Clone) -> None:
 
 
 def copy_working_tree(target: Path) -> None:
-    """Copy what Git tracks or would track, as it stands, without the results of earlier runs."""
+    """Copy what Git tracks or would track, as it stands."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -176,6 +177,6 @@ def copy_working_tree(target: Path) -> None:
         check=True,
     )
     for name in filter(None, listed.stdout.split("\0")):
-        if (ROOT / name).is_file() and name != "dvc.lock" and not name.startswith("metrics/"):
+        if (ROOT / name).is_file() and not name.startswith(REPLACED):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)

@@ -37,9 +37,9 @@ def test_metrics_diff_compares_the_branches(branched):
 def test_plots_diff_shows_both_branches(branched):
     page = branched.run("dvc", "plots", "diff", "main", "--json").stdout
     plots = json.loads(page)["data"]
-    assert {"metrics/plots/loss.csv", "metrics/plots/scores.csv"} <= plots.keys()
-    for name in ("metrics/plots/loss.csv", "metrics/plots/scores.csv"):
-        assert {revision for part in plots[name] for revision in part["revisions"]} == {"main", "workspace"}
+    assert plots.keys() == {f"metrics/plots/{name}.csv" for name in ("loss", "scores", "length")}
+    for parts in plots.values():
+        assert {revision for part in parts for revision in part["revisions"]} == {"main", "workspace"}
 
 
 def test_param_flipped_back_is_restored_without_a_run(branched, finished, tmp_path):
@@ -60,7 +60,6 @@ def test_another_machine_pulls_and_runs_nothing(finished, tmp_path):
     clone.run("git", "clone", "--quiet", str(clone.root), str(tmp_path / "second"))
     second = type(clone)(tmp_path / "second", clone.home)
     assert second.repro("--pull", "--allow-missing") == []
-    assert json.loads(second.run("dvc", "status", "--json").stdout or "{}") is not None
     second.run("dvc", "pull")
     assert second.hashes(*OUTPUTS) == finished.hashes(*OUTPUTS)
     assert json.loads(second.run("dvc", "status", "--json").stdout) == {}

@@ -46,7 +46,7 @@ def test_dataset_that_cannot_be_read_leaves_the_other_artifacts(clone, finished)
 
 @pytest.mark.slow
 def test_killed_finetune_goes_on_and_gives_the_same_bytes(clone, finished, tmp_path):
-    longer = {"finetune.epochs": 6, "finetune.batch_size": 4}
+    longer = {"finetune.epochs": 3, "finetune.batch_size": 8}
     undisturbed = finished.copy(tmp_path / "undisturbed")
     undisturbed.set_params(longer)
     assert undisturbed.repro("finetune") == ["finetune"]

@@ -1,17 +1,26 @@
 """A complete set of synthetic artifacts, as the stages write them, in a folder of its own."""
 
 import csv
+import html
 import random
+import re
 import shutil
+import subprocess
+from collections.abc import Callable
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from ruamel.yaml import YAML
 
 from reprotune.artifacts import RECORDS, RESPONSES, SCORES, write_json, write_table
+from reprotune.review.snapshot import Snapshot, load_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 HOSTILE = [
     "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">",
@@ -152,6 +161,35 @@ def judged(rows: int) -> dict[str, Any]:
             "p_value": 0.0001,
             "smallest_detectable": 7.9,
         },
+        "health": {
+            "canaries": 0.95,
+            "canaries_reference": 1.0,
+            "canaries_foreign": 0.75,
+            "canaries_empty": 1.0,
+            "canaries_verbose": 1.0,
+            "canaries_injection": 1.0,
+            "repeat_sd": None,
+            "weighted_share": None,
+            "probability_mass": None,
+            "length_correlation_base": -0.31,
+            "length_correlation_finetuned": 0.12,
+        },
+        "pairwise": {
+            "win_rate": 0.875,
+            "ci95_low": 0.77,
+            "ci95_high": 0.94,
+            "length_controlled_win_rate": 0.86,
+            "n": rows,
+            "unscored": 0,
+            "coverage": 1.0,
+            "wins": rows - 10,
+            "losses": 5,
+            "ties": 5,
+            "identical": 3,
+            "mean_length_difference": -12.5,
+            "position_bias": None,
+            "first_share": None,
+        },
         "categories": {
             name: {
                 "n": 12,
@@ -234,3 +272,140 @@ def write_summaries(data: Path) -> None:
         for name, rows in splits.items()
     }
     write_json(data / "tokens/summary.json", tokens)
+
+
+@pytest.fixture
+def snapshots(artifacts: Path, tmp_path: Path) -> tuple[Snapshot, Snapshot]:
+    """Two runs: the artifacts, and the same after a change of params, answers, scores, losses and data."""
+    params = YAML(typ="safe").load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    before = _whole(artifacts, tmp_path / "before")
+    after = _whole(artifacts, tmp_path / "after")
+    _change(after)
+    changed = {**params, "finetune": {**params["finetune"], "epochs": 5, "schedule": HOSTILE[0]}}
+    return load_snapshot(before, "main (1a2b3c4d)", params, []), load_snapshot(after, "workspace", changed, [])
+
+
+def _whole(artifacts: Path, data: Path) -> Path:
+    """Copy the artifacts and add the splits that the report does not read."""
+    shutil.copytree(artifacts, data)
+    for split, first, rows in (("train", 1000, 40), ("validation", 2000, 6)):
+        records = [
+            record(f"{first + row:016x}", first + row, "spelling", f"Instruction {first + row}", "", "The output.")
+            for row in range(rows)
+        ]
+        write_table(data / f"split/{split}.parquet", pa.Table.from_pylist(records, schema=RECORDS))
+    return data
+
+
+def _change(data: Path) -> None:
+    """Improve every third fine-tuned answer, spoil every tenth, drop the first test row, move and rewrite records."""
+    first = f"{0:016x}"
+    scores = [row for row in pq.read_table(data / "judgements/scores.parquet").to_pylist() if row["id"] != first]
+    answers: dict[str, str] = {}
+    for row in scores:
+        index = int(row["id"], 16)
+        if row["model"] == "finetuned" and index % 3 == 1:
+            row["score"] = min(100.0, row["score"] + 35)
+            row["exact_match"] = float(index % 6 == 1)
+            answers[row["id"]] = f"A much better answer to task {index}."
+        elif row["model"] == "finetuned" and index % 10 == 0:
+            row["score"] = max(0.0, row["score"] - 45)
+            answers[row["id"]] = f"A poor answer to task {index}."
+    write_table(data / "judgements/scores.parquet", pa.Table.from_pylist(scores, schema=SCORES))
+    for model in ("base", "finetuned"):
+        path = data / f"responses/{model}.parquet"
+        rows = [row for row in pq.read_table(path).to_pylist() if row["id"] != first]
+        if model == "finetuned":
+            rows = [{**row, "response": answers.get(row["id"], row["response"])} for row in rows]
+        write_table(path, pa.Table.from_pylist(rows, schema=RESPONSES))
+    tests = [row for row in pq.read_table(data / "split/test.parquet").to_pylist() if row["id"] != first]
+    train = pq.read_table(data / "split/train.parquet").to_pylist()
+    validation = pq.read_table(data / "split/validation.parquet").to_pylist()
+    validation.append(train.pop())
+    train[0] |= {"id": f"{5000:016x}", "output": HOSTILE[0]}
+    train.append(record(f"{6000:016x}", 6000, "spelling", "A new instruction", "", "Its output"))
+    for split, rows in (("test", tests), ("train", train), ("validation", validation)):
+        write_table(data / f"split/{split}.parquet", pa.Table.from_pylist(rows, schema=RECORDS))
+    loss = (data / "model/loss.csv").read_text(encoding="utf-8").splitlines()
+    lines = [loss[0], *(",".join(_lowered(line.split(","))) for line in loss[1:])]
+    (data / "model/loss.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _lowered(cells: list[str]) -> list[str]:
+    return [*cells[:4], *(f"{float(cell) * 0.9:.6f}" if cell else "" for cell in cells[4:])]
+
+
+@pytest.fixture
+def chromium_dom(tmp_path: Path) -> Callable[[Path, int], str]:
+    """Return the document that Chromium holds after loading a page in a window of some width and running its script."""
+    if CHROMIUM is None:
+        pytest.skip("needs Chromium, which is not here")
+    command = [
+        CHROMIUM,
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}",
+        "--virtual-time-budget=2000",
+        "--dump-dom",
+    ]
+
+    def load(page: Path, width: int) -> str:
+        run = [*command, f"--window-size={width},900", page.as_uri()]
+        return subprocess.run(run, capture_output=True, text=True, encoding="utf-8", timeout=120, check=True).stdout
+
+    return load
+
+
+@pytest.fixture
+def width_in_frame(tmp_path: Path, chromium_dom: Callable[[Path, int], str]) -> Callable[[str, int], int]:
+    """Return how wide a page becomes in a frame of a given width (windows have a minimum)."""
+
+    def measure(page: str, width: int) -> int:
+        frame = tmp_path / "frame.html"
+        frame.write_text(
+            f'<meta charset="utf-8"><iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(page)}">'
+            "</iframe><script>onload = () => { document.title = "
+            "document.querySelector('iframe').contentDocument.documentElement.scrollWidth }</script>",
+            encoding="utf-8",
+        )
+        title = re.search(r"<title>(\d+)</title>", chromium_dom(frame, 1400))
+        assert title is not None
+        return int(title[1])
+
+    return measure
+
+
+class Elements(HTMLParser):
+    """Collects every element with its attributes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[tuple[str, dict[str, str | None]]] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.found.append((tag, dict(attrs)))
+
+
+@pytest.fixture
+def check_inert() -> Callable[[str], None]:
+    """Fail unless a page has no elements, attributes or control characters but the template's."""
+
+    def check(page: str) -> None:
+        parser = Elements()
+        parser.feed(page)
+        tags = [tag for tag, _ in parser.found]
+        assert tags.count("script") == 1
+        assert tags.count("style") == 1
+        assert not {"img", "iframe", "link", "object", "base", "form"} & set(tags)
+        names = {name for _, attributes in parser.found for name in attributes}
+        assert not any(name.startswith("on") for name in names)
+        assert not {"src", "srcset", "action"} & names
+        assert all((attributes.get("href") or "#").startswith("#") for _, attributes in parser.found)
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page)
+
+    return check

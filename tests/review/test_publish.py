@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.review.publish import histogram, loss_csv, numbers, scores_csv, scores_metrics
+from reprotune.review.publish import histogram, length_csv, loss_csv, numbers, scores_csv, scores_metrics
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -47,6 +47,10 @@ def test_scores_carry_their_method_and_leave_out_what_is_null(workspace: Path) -
     assert metrics["finetuned"]["score"] == 57.9
     assert "score" not in metrics["base"]
     assert metrics["categories"]["spelling"] == 70.0
+    assert metrics["health"]["canaries_foreign"] == 0.75 and "repeat_sd" not in metrics["health"]
+    assert metrics["pairwise"]["win_rate"] == 0.875
+    judged["pairwise"] = None
+    assert "pairwise" not in scores_metrics(judged)
 
 
 def test_loss_lines_have_both_losses() -> None:
@@ -70,3 +74,7 @@ def test_the_score_ranges_are_rows_of_a_table() -> None:
     rows = list(csv.DictReader(io.StringIO(scores_csv([0, 5, 100], [70.0]))))
     assert [row["base"] for row in rows] == ["2", *["0"] * 8, "1"]
     assert rows[7] == {"score": "70-80", "base": "0", "finetuned": "1"}
+
+
+def test_length_and_score_are_a_table() -> None:
+    assert length_csv([(12, 99.999), (3, 0.0)]) == "response_tokens,score\n12,100.00\n3,0.00\n"

@@ -3,9 +3,7 @@
 import html
 import json
 import re
-import shutil
-import subprocess
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +15,7 @@ from reprotune.review.report import render_report, verdict
 from reprotune.review.report_data import load_results, pick_examples
 from reprotune.review.report_text import data_table, quantity, visible
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-class Elements(HTMLParser):
-    """Collects every element with its attributes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
+Browser = Callable[[Path, int], str]
 
 
 @pytest.fixture
@@ -36,26 +23,12 @@ def page(workspace: Path) -> str:
     return render_report(load_results(workspace / "data"), Document.read())
 
 
-def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
-    parser = Elements()
-    parser.feed(page)
-    return parser.found
-
-
 def test_a_rerun_gives_the_same_bytes(workspace: Path, page: str) -> None:
     assert render_report(load_results(workspace / "data"), Document.read()) == page
 
 
-def test_hostile_text_becomes_no_element_and_no_attribute(page: str) -> None:
-    found = elements(page)
-    tags = [tag for tag, _ in found]
-    assert tags.count("script") == 1
-    assert tags.count("style") == 1
-    assert not {"img", "iframe", "link", "object", "base", "form"} & set(tags)
-    names = {name for _, attributes in found for name in attributes}
-    assert not any(name.startswith("on") for name in names)
-    assert not {"src", "srcset", "action"} & names
-    assert all((attributes.get("href") or "#").startswith("#") for _, attributes in found)
+def test_hostile_text_becomes_no_element_and_no_attribute(page: str, check_inert: Callable[[str], None]) -> None:
+    check_inert(page)
     assert "{{ 7 * 7 }}" in page
     assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page)
     assert "⟨U+0000⟩" in page
@@ -72,6 +45,9 @@ def test_shows_what_was_run_and_what_came_out(page: str) -> None:
         "+45.5",
         "interval 53.7 to 62.1",
         "offline_composite",
+        "at equal length 86.0%",
+        "Health of the scorer",
+        "another row's reference scores low 75%",
         "from 4.203 before training",
         "Rejected because: output is empty 7".lower(),
         "near duplicate groups 5",
@@ -152,39 +128,17 @@ def test_quantities_and_hidden_characters_are_spelled_out() -> None:
     assert visible("a\u202eb\x1b\n\t\U0001f469\u200d\U0001f680") == "a⟨U+202E⟩b⟨U+001B⟩\n\t\U0001f469\u200d\U0001f680"
 
 
-def chromium_dom(page: Path, profile: Path, width: int) -> str:
-    """Return the document that Chromium holds after loading `page` and running its script."""
-    if CHROMIUM is None:
-        pytest.skip("needs Chromium, which is not here")
-    command = [
-        CHROMIUM,
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--no-first-run",
-        "--disable-background-networking",
-        "--disable-component-update",
-        "--disable-sync",
-        f"--user-data-dir={profile}",
-        f"--window-size={width},900",
-        "--virtual-time-budget=2000",
-        "--dump-dom",
-        page.as_uri(),
-    ]
-    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=True).stdout
-
-
 @pytest.mark.slow
-def test_in_a_browser_only_the_page_s_own_script_runs(page: str, tmp_path: Path) -> None:
+def test_in_a_browser_only_the_page_s_own_script_runs(page: str, tmp_path: Path, chromium_dom: Browser) -> None:
     path = tmp_path / "report.html"
     path.write_text(page, encoding="utf-8")
-    dom = chromium_dom(path, tmp_path / "profile", width=1280)
+    dom = chromium_dom(path, 1280)
     assert "<title>Reprotune report</title>" in dom
     assert re.search(r'<output id="count">60 rows</output>', dom)  # written by the script: its hash fits the policy
 
 
 @pytest.mark.slow
-def test_in_a_browser_rows_can_be_searched_and_ordered(workspace: Path, page: str) -> None:
+def test_in_a_browser_rows_can_be_searched_and_ordered(workspace: Path, page: str, chromium_dom: Browser) -> None:
     scores = load_results(workspace / "data").scores("finetuned")
     acts = """<script>
       search.value = "PASSIVE sentence"; search.dispatchEvent(new Event("input"));
@@ -194,24 +148,15 @@ def test_in_a_browser_rows_can_be_searched_and_ordered(workspace: Path, page: st
     </script></body>"""
     path = workspace / "acted.html"
     path.write_text(re.sub(r"<meta http-equiv[^>]*>", "", page).replace("</body>\n</html>", acts), encoding="utf-8")
-    dom = chromium_dom(path, workspace / "profile", width=1280)
+    dom = chromium_dom(path, 1280)
     found = page.count('dir="auto">Rewrite the sentence in the passive voice.</span>')
     assert f"<title>{found} of 60 rows/{max(scores)}/true</title>" in dom
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("width", [320, 400, 1280])
-def test_in_a_browser_nothing_is_wider_than_the_window(page: str, tmp_path: Path, width: int) -> None:
-    """The page stands in a frame of the given width (windows have a minimum), every row opened."""
+def test_in_a_browser_nothing_is_wider_than_the_window(
+    page: str, width: int, width_in_frame: Callable[[str, int], int]
+) -> None:
     opened = re.sub(r"<meta http-equiv[^>]*>", "", page).replace("<details>", "<details open>")
-    frame = tmp_path / "frame.html"
-    frame.write_text(
-        f'<meta charset="utf-8"><iframe style="width:{width}px;height:900px;border:0" srcdoc="{html.escape(opened)}">'
-        "</iframe><script>onload = () => { document.title = "
-        "document.querySelector('iframe').contentDocument.documentElement.scrollWidth }</script>",
-        encoding="utf-8",
-    )
-    dom = chromium_dom(frame, tmp_path / "profile", width=1400)
-    title = re.search(r"<title>(\d+)</title>", dom)
-    assert title is not None
-    assert int(title[1]) <= width
+    assert width_in_frame(opened, width) <= width

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.review.report_plots import CURVE_POINTS, loss_plot, nice_ticks, score_bars
+from reprotune.review.report_plots import CURVE_POINTS, length_plot, loss_plot, nice_ticks, score_bars
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))
@@ -56,3 +56,12 @@ def test_bars_are_relative_to_the_tallest() -> None:
     assert (bars[0].base_height, bars[0].finetuned_height) == (0, 100)
     assert (bars[1].base_height, bars[1].label) == (50, "10–20")
     assert score_bars([0] * 10, [0] * 10)[0].base_height == 0
+
+
+def test_every_answer_is_a_mark_within_the_plot() -> None:
+    plot = length_plot([(3, 0.0), (64, 100.0)], [(10, 50.0)])
+    assert plot.base_marks.count("M") == 2
+    assert plot.base_marks.endswith("M1000.0,0.0h0")
+    assert plot.finetuned_marks == "M156.2,500.0h0"
+    assert [tick.label for tick in plot.y_ticks] == ["0", "20", "40", "60", "80", "100"]
+    assert length_plot([], []).base_marks == ""

@@ -14,6 +14,7 @@ WRITTEN = (
     "metrics/speed.json",
     "metrics/plots/loss.csv",
     "metrics/plots/scores.csv",
+    "metrics/plots/length.csv",
     "data/report/index.html",
 )
 

@@ -36,8 +36,9 @@ class Judgement(NamedTuple):
 
 
 class _Turn(NamedTuple):
-    """One repeat of one question."""
+    """One repeat of one question, with its key in the store."""
 
+    key: str
     question: Question
     repeat: int
 
@@ -52,20 +53,20 @@ def collect_verdicts(
     """
     keys = [[question_key(client.judge, question, repeat) for repeat in range(repeats)] for question in questions]
     turns = {
-        key: _Turn(question, repeat)
+        key: _Turn(key, question, repeat)
         for question, own in zip(questions, keys, strict=True)
         for repeat, key in enumerate(own)
     }
     judgements: dict[str, Judgement] = {}
-    missing: dict[str, _Turn] = {}
+    missing: list[_Turn] = []
     for key, turn in turns.items():
         try:
-            judgements[key] = _judge(key, turn, lambda asked: _kept_reply(client, store, asked))
+            judgements[key] = _judge(client, turn, lambda asked: _kept_reply(store, asked))
         except _NotKeptError:
-            missing[key] = turn
+            missing.append(turn)
     if missing:
         note(f"judge: {len(turns) - len(missing)} of {len(turns)} verdicts are kept, {len(missing)} to ask for")
-        client.prepare([turn.question for turn in missing.values()])
+        client.prepare([turn.question for turn in missing])
         judgements |= _ask_all(client, missing, store)
     return [_combined([judgements[key] for key in own]) for own in keys]
 
@@ -94,7 +95,7 @@ def _combined(repeats: Sequence[Judgement]) -> Judgement:
     )
 
 
-def _ask_all(client: Client, turns: dict[str, _Turn], store: ReplyStore) -> dict[str, Judgement]:
+def _ask_all(client: Client, turns: Sequence[_Turn], store: ReplyStore) -> dict[str, Judgement]:
     """Ask with bounded concurrency; a question that fails gets status `error` and is not kept.
 
     Twice as many threads as the service gets questions at a time: while some wait for the disk, the others ask. A
@@ -103,14 +104,14 @@ def _ask_all(client: Client, turns: dict[str, _Turn], store: ReplyStore) -> dict
     slots = threading.Semaphore(client.concurrency)
     fatal: list[UserError] = []
 
-    def judge(key: str, turn: _Turn) -> Judgement:
+    def judge(turn: _Turn) -> Judgement:
         with slots:
             if fatal:
                 raise fatal[0]
             try:
-                judgement = _judge(key, turn, lambda asked: _reply(client, store, asked))
+                judgement = _judge(client, turn, lambda asked: _reply(client, store, asked))
             except RequestError as fault:
-                return Judgement(Verdict("error"), (), key, str(fault))
+                return Judgement(Verdict("error"), (), turn.key, str(fault))
             except UserError as error:
                 fatal.append(error)
                 raise
@@ -118,7 +119,7 @@ def _ask_all(client: Client, turns: dict[str, _Turn], store: ReplyStore) -> dict
         return judgement
 
     with ThreadPoolExecutor(2 * client.concurrency) as pool:
-        futures = [pool.submit(judge, key, turn) for key, turn in turns.items()]
+        futures = [pool.submit(judge, turn) for turn in turns]
         try:
             return _gathered(futures)
         except BaseException:
@@ -142,30 +143,31 @@ def _gathered(futures: list[Future[Judgement]]) -> dict[str, Judgement]:
     return judgements
 
 
-def _judge(key: str, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> Judgement:
+def _judge(client: Client, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> Judgement:
     """Read the reply to a question; one that cannot be read is sent back for repair, once."""
     reply = reply_to(turn)
     replies: tuple[str, ...] = (reply.text,)
     verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
     if verdict.status == "unparsable":
-        reply = reply_to(turn._replace(question=turn.question.after(reply.text)))
+        repair = turn.question.after(reply.text)
+        reply = reply_to(_Turn(question_key(client.judge, repair, turn.repeat), repair, turn.repeat))
         replies += (reply.text,)
         verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
     if verdict.score is None:
-        return Judgement(verdict, replies, key)
+        return Judgement(verdict, replies, turn.key)
     weighted = expected_score(verdict.score, reply.tail) if turn.question.asks_for == "score" else None
     if weighted is None:
-        return Judgement(verdict, replies, key, scores=(verdict.score,))
+        return Judgement(verdict, replies, turn.key, scores=(verdict.score,))
     verdict = verdict._replace(score=weighted.score)
-    return Judgement(verdict, replies, key, scores=(weighted.score,), masses=(weighted.mass,))
+    return Judgement(verdict, replies, turn.key, scores=(weighted.score,), masses=(weighted.mass,))
 
 
 class _NotKeptError(Exception):
     """The store has no reply to a question."""
 
 
-def _kept_reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
-    reply = store.get(question_key(client.judge, turn.question, turn.repeat))
+def _kept_reply(store: ReplyStore, turn: _Turn) -> Reply:
+    reply = store.get(turn.key)
     if reply is None:
         raise _NotKeptError
     return reply
@@ -174,8 +176,8 @@ def _kept_reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
 def _reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
     """Return the kept reply, or ask and keep it."""
     try:
-        return _kept_reply(client, store, turn)
+        return _kept_reply(store, turn)
     except _NotKeptError:
         reply = client.ask(turn.question, turn.repeat)
-        store.put(question_key(client.judge, turn.question, turn.repeat), reply, client.judge)
+        store.put(turn.key, reply, client.judge)
         return reply

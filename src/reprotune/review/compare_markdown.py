@@ -7,7 +7,6 @@ each with more backticks than the text has in a row. In code, GitHub renders no 
 import re
 from collections.abc import Iterable, Sequence
 
-from reprotune.review.comparison import Comparison, RowPair
 from reprotune.review.compare_text import (
     CATEGORY_HEAD,
     METRIC_HEAD,
@@ -22,6 +21,7 @@ from reprotune.review.compare_text import (
     number_cells,
     row_change,
 )
+from reprotune.review.comparison import Comparison, RowPair
 from reprotune.review.report_text import visible
 
 MAX_CHARS = 60_000
@@ -42,7 +42,7 @@ def comparison_markdown(comparison: Comparison) -> str:
         "\n".join(f"- {_plain(note)}" for note in notes(comparison)),
         "### Params",
         _params(comparison),
-        "### Scores on shared rows",
+        "### Fine-tuned model on shared rows",
         _table("Metric", METRIC_HEAD, [(change.name, metric_cells(change)) for change in comparison.paired.values()]),
         TEST_WORDS,
         "### Training",
@@ -50,7 +50,7 @@ def comparison_markdown(comparison: Comparison) -> str:
     ]
     if comparison.categories:
         rows = [(code_span(change.name), category_cells(change)) for change in comparison.categories]
-        parts += ["### Fine-tuned score by category", _table("Category", CATEGORY_HEAD, rows)]
+        parts += ["### Score by category", _table("Category", CATEGORY_HEAD, rows)]
     parts += ["### Data", "\n".join(f"- {line}" for line in data_lines(comparison))]
     parts += ["### Rows that flipped", flip_summary(comparison)]
     text = "\n\n".join(part for part in parts if part)

@@ -7,7 +7,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reprotune.review.comparison import BETTER, WORSE, Comparison
 from reprotune.review.compare_text import (
     CATEGORY_HEAD,
     METRIC_HEAD,
@@ -21,6 +20,7 @@ from reprotune.review.compare_text import (
     number_cells,
     row_change,
 )
+from reprotune.review.comparison import BETTER, WORSE, Comparison
 from reprotune.review.report_text import visible
 
 SHOWN_FLIPS = 5
@@ -40,27 +40,33 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(_table("Params", ["Before", "After"], params, "left"))
     else:
         console.print("Params: no difference")
-    metrics = [(change.name, metric_cells(change)) for change in comparison.paired.values()]
-    console.print(_table("Scores on shared rows", METRIC_HEAD, metrics))
+    metrics = [(change.name, _narrow(metric_cells(change))) for change in comparison.paired.values()]
+    console.print(_table("Fine-tuned model on shared rows", _narrow(METRIC_HEAD), metrics))
     numbers = [(change.name, number_cells(change)) for change in comparison.numbers]
     console.print(_table("Training", NUMBER_HEAD, numbers))
     if comparison.categories:
         categories = [(change.name, category_cells(change)) for change in comparison.categories]
-        console.print(_table("Fine-tuned score by category", CATEGORY_HEAD, categories))
+        console.print(_table("Score by category", CATEGORY_HEAD, categories))
     console.print(f"Rows: {flip_summary(comparison)}")
     if comparison.flips:
         console.print(_flips_table(comparison))
+        if len(comparison.flips) > SHOWN_FLIPS:
+            console.print(f"{len(comparison.flips) - SHOWN_FLIPS:,} more are on the page that --html writes")
     for line in data_lines(comparison):
         console.print(f"Data: {line}")
 
 
+def _narrow(cells: Sequence[str]) -> list[str]:
+    """Leave out the smallest detectable difference: a note says it, and eight columns do not fit 80 characters."""
+    return [cell for place, cell in enumerate(cells) if place != METRIC_HEAD.index("Detectable")]
+
+
 def _table(title: str, head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], justify: str = "right") -> Table:
-    table = Table(title=title, title_justify="left", box=box.ROUNDED)
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column()
     for name in head:
         table.add_column(name, justify="left" if justify == "left" or name == "Verdict" else "right")
     for name, cells in rows:
-        # the last cell may be a verdict, which has a colour
         table.add_row(Text(_clipped(name)), *(Text(visible(cell), STYLES.get(cell, "")) for cell in cells))
     return table
 

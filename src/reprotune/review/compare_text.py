@@ -17,9 +17,9 @@ from reprotune.review.report_text import SPLITS, points, quantity, signed
 
 MAIN_METRIC = "finetuned.score"
 TEST_WORDS = (
-    "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap, p comes from a "
-    "sign-flip permutation test of the paired differences, and the verdict says `within noise` where p is 0.05 or more. "
-    "One verdict in twenty is wrong by chance alone, so trust the first line more than the smallest category."
+    "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap; p comes from a "
+    "sign-flip permutation test of the paired differences; where p is 0.05 or more the verdict is within noise. "
+    "Where nothing really changed, one verdict in twenty still says better or worse: many rows, many chances."
 )
 
 
@@ -63,60 +63,51 @@ def notes(comparison: Comparison) -> list[str]:
     shared = len(comparison.rows)
     if comparison.only_before or comparison.only_after:
         found.append(
-            f"{shared:,} test rows are in both revisions; {comparison.only_before:,} are only in the first and "
-            f"{comparison.only_after:,} only in the second, and take no part in the paired numbers."
+            f"Test rows in both revisions: {shared:,}. Only in the first: {comparison.only_before:,}, only in the "
+            f"second: {comparison.only_after:,}; these take no part in the paired numbers."
         )
     if change and change.n < shared:
-        found.append(f"{shared - change.n:,} shared rows lack a score in one of the revisions and are not paired.")
+        found.append(f"Shared rows without a score in one of the revisions, so not paired: {shared - change.n:,}.")
     if not comparison.data.same_validation:
         found.append("The validation splits differ, so validation losses are not of the same rows.")
     return found
 
 
 def metric_cells(change: PairedChange) -> list[str]:
-    """Return a paired change as cells: before, after, difference, interval, p, smallest detectable, verdict."""
+    """Return a paired change as cells: before, after, change, verdict, interval, p, smallest detectable."""
+    cells = [points(change.before), points(change.after), signed(change.difference), change.verdict]
+    if change.p_value is None or change.verdict == SAME:
+        return [*cells, "–", "–", "–"]
     interval = "–" if change.ci95_low is None else f"{signed(change.ci95_low)} to {signed(change.ci95_high)}"
-    return [
-        points(change.before),
-        points(change.after),
-        signed(change.difference),
-        interval,
-        "–"
-        if change.p_value is None
-        else f"{change.p_value:.4f}"
-        if change.p_value < 0.01
-        else f"{change.p_value:.2f}",
-        points(change.smallest_detectable),
-        change.verdict,
-    ]
+    p_value = f"{change.p_value:.4f}" if change.p_value < 0.01 else f"{change.p_value:.2f}"
+    return [*cells, interval, p_value, points(change.smallest_detectable)]
 
 
-METRIC_HEAD = ["Before", "After", "Difference", "95 % interval", "p", "Detectable", "Verdict"]
+METRIC_HEAD = ["Before", "After", "Change", "Verdict", "95 % interval", "p", "Detectable"]
 
 
 def category_cells(change: CategoryChange) -> list[str]:
-    """Return a category as cells: rows, before, after, difference, exact matches, verdict."""
+    """Return a category as cells: rows, before, after, change, verdict, exact matches."""
     score = change.score
     exact = f"{change.exact_before} → {change.exact_after}"
     return [
-        f"{change.rows:,}", points(score.before), points(score.after), signed(score.difference), exact, score.verdict,
+        f"{change.rows:,}", points(score.before), points(score.after), signed(score.difference), score.verdict, exact,
     ]  # fmt: skip
 
 
-CATEGORY_HEAD = ["Rows", "Before", "After", "Difference", "Exact", "Verdict"]
+CATEGORY_HEAD = ["Rows", "Before", "After", "Change", "Verdict", "Exact"]
 
 
 def number_cells(change: NumberChange) -> list[str]:
-    """Return a plain number as cells: before, after, difference."""
+    """Return a plain number as cells: before, after, change."""
     if change.before is None or change.after is None:
         return [quantity(change.before), quantity(change.after), "–"]
     difference = change.after - change.before
-    shown = quantity(abs(difference))
     sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
-    return [_number(change.before), _number(change.after), f"{sign}{shown}"]
+    return [_number(change.before), _number(change.after), f"{sign}{_number(abs(difference))}"]
 
 
-NUMBER_HEAD = ["Before", "After", "Difference"]
+NUMBER_HEAD = ["Before", "After", "Change"]
 
 
 def _number(value: float) -> str:
@@ -142,7 +133,9 @@ def data_lines(comparison: Comparison) -> list[str]:
     data = comparison.data
     if not data.any:
         return [f"The same {sum(data.after.values()):,} records in the same splits."]
-    lines = [f"Records: {_per_split(data.before)} before, {_per_split(data.after)} after."]
+    same = data.before == data.after
+    before = "as before" if same else f"before: {_per_split(data.before)}"
+    lines = [f"Records: {_per_split(data.after)} ({before})."]
     if data.added:
         lines.append(f"Added: {sum(data.added.values()):,} ({_per_split(data.added)}).")
     if data.removed:

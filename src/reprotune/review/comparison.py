@@ -25,23 +25,23 @@ NO_CATEGORY = "(none)"
 BETTER, WORSE, NOISE, SAME, UNKNOWN = "better", "worse", "within noise", "unchanged", "cannot be said"
 
 PAIRED = {
-    "finetuned.score": ("Fine-tuned score", 1.0),
-    "base.score": ("Base score", 1.0),
-    "finetuned.exact_match": ("Fine-tuned exact matches, %", 100.0),
-    "finetuned.chrf": ("Fine-tuned chrF, %", 100.0),
-    "finetuned.rouge_l": ("Fine-tuned ROUGE-L, %", 100.0),
-    "finetuned.token_f1": ("Fine-tuned token F1, %", 100.0),
+    "finetuned.score": ("Score", 1.0),
+    "finetuned.exact_match": ("Exact matches, %", 100.0),
+    "finetuned.chrf": ("chrF, %", 100.0),
+    "finetuned.rouge_l": ("ROUGE-L, %", 100.0),
+    "finetuned.token_f1": ("Token F1, %", 100.0),
+    "base.score": ("Score of the base model", 1.0),
 }
 """Metric -> its name and what it is multiplied by for reading. All are means over rows, and higher is better."""
 
 NUMBERS = {
     "training.best.validation_loss": "Best validation loss",
-    "training.initial.validation_loss": "Validation loss before training",
+    "training.initial.validation_loss": "Initial validation loss",
     "training.final.train_loss": "Final training loss",
     "training.steps": "Steps",
     "training.tokens_seen": "Tokens seen",
     "training.trained_parameters": "Trained parameters",
-    "finetuned.coverage": "Coverage of the fine-tuned scores",
+    "finetuned.coverage": "Coverage of the scores",
 }
 """Metrics without a value per row: shown, not tested."""
 
@@ -162,7 +162,8 @@ def paired_change(key: str, name: str, pairs: Sequence[tuple[float, float]]) -> 
     The verdict rests on the sign-flip permutation test at 5 %; the interval is the bootstrap's.
     """
     differences = [after - before for before, after in pairs]
-    low, high = paired_bootstrap(differences, SEED) or (None, None)
+    # the bootstrap of a single pair would be an interval of no width
+    low, high = (paired_bootstrap(differences, SEED) if len(pairs) > 1 else None) or (None, None)
     p_value = sign_flip_p(differences, SEED)
     difference = mean_interval(differences).score
     return PairedChange(

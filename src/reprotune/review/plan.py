@@ -75,7 +75,7 @@ def plan_table(plan: list[StagePlan]) -> Table:
         if len(reasons) > SHOWN_REASONS:
             reasons = [*reasons[:SHOWN_REASONS], f"and {len(reasons) - SHOWN_REASONS} more"]
         if stage.not_here and stage.state != RUN:
-            reasons.append("not here: " + ", ".join(stage.not_here))
+            reasons.append("unchanged, but not all of its data are here")
         state = "RUN" if stage.state == RUN else stage.state
         table.add_row(stage.name, Text(state, STYLES[stage.state]), Text(visible("\n".join(reasons))))
     return table

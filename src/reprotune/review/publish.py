@@ -29,7 +29,7 @@ HISTOGRAM_BINS = 10
 
 
 def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
-    """Return metrics/scores.json: both models' scores, their paired difference, the fine-tuned score per category.
+    """Return metrics/scores.json: both models' scores, their difference, the judge's health, the fine-tuned categories.
 
     The method stands with the numbers, because scores of different methods must not be compared.
     """
@@ -39,6 +39,8 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
             "base": {key: judged["base"].get(key) for key in SCORE_KEYS},
             "finetuned": {key: judged["finetuned"].get(key) for key in SCORE_KEYS},
             "difference": judged["difference"],
+            "health": judged["health"],
+            "pairwise": judged["pairwise"] or {},
             "categories": {name: scores["finetuned"] for name, scores in judged["categories"].items()},
         }
     )

@@ -6,6 +6,7 @@ from reprotune.params.document import Document
 from reprotune.review.html_page import STATUS_WORDS, category_choices, render_page
 from reprotune.review.publish import histogram
 from reprotune.review.report_data import MODELS, Results, pick_examples
+from reprotune.review.report_judge import health_facts, pair_facts
 from reprotune.review.report_plots import length_plot, loss_plot, score_bars
 from reprotune.review.report_text import data_table, flattened, words
 
@@ -28,6 +29,8 @@ def render_report(results: Results, params: Document) -> str:
         lengths=length_plot(*(results.lengths(model) for model in MODELS)),
         categories=sorted(categories.items(), key=lambda item: (-(item[1]["finetuned"] or 0.0), item[0])),
         statuses=_statuses(results.judged),
+        health=health_facts(results.judged),
+        pairs=pair_facts(results.judged),
         data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
         examples=pick_examples(results.rows),
         rows=results.rows,

@@ -22,28 +22,31 @@ CACHE = Path(".dvc/cache/files/md5")
 
 
 class Revision:
-    """One state of the repository at `root`: the Git revision `name`, or the workspace.
+    """One state of the repository at `root`: the Git revision `name`, the workspace, or another checkout's folder.
 
     Raises `UserError` when Git knows no such revision.
     """
 
     def __init__(self, name: str, root: Path = Path()) -> None:
         self.name = name
-        self.root = root.resolve()
-        self.commit = None if name == WORKSPACE else self._resolve()
+        checkout = Path(name)
+        self.root = (checkout if (checkout / "dvc.yaml").is_file() else root).resolve()
+        self.commit = None if name == WORKSPACE or self.root == checkout.resolve() else self._resolve()
 
-    @property
+    @cached_property
     def title(self) -> str:
         """The name for a reader, with the short commit where the name says less."""
-        if self.commit is None or self.commit.startswith(self.name):
-            return self.name if self.commit is None else self.commit[:8]
-        return f"{self.name} ({self.commit[:8]})"
+        if self.name == WORKSPACE:
+            return WORKSPACE
+        if self.commit is None:
+            return f"checkout of {self._git('rev-parse', 'HEAD').stdout[:8] or self.name}"
+        return self.commit[:8] if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:8]})"
 
     def text(self, path: str) -> str:
         """Return a file that Git tracks; raises `UserError` when the revision has no such file."""
         if self.commit is None:
             if not (self.root / path).is_file():
-                raise UserError(f"the workspace has no {path}: run from the folder that holds params.yaml")
+                raise UserError(f"{self.title} has no {path}: run from the folder that holds params.yaml")
             return (self.root / path).read_text(encoding="utf-8")
         # "./" makes the path relative to the folder, which may lie below the root of the Git repository
         shown = self._git("show", f"{self.commit}:./{path}")
@@ -115,11 +118,10 @@ class Revision:
 
     def _fetch(self, path: str, target: Path) -> None:
         """Read an artifact through DVC, which knows caches elsewhere and remotes."""
-        from dvc.api import DVCFileSystem  # noqa: PLC0415 - takes 0.3 s, and the cache mostly has it all
-        from dvc.exceptions import DvcException  # noqa: PLC0415
+        from dvc.exceptions import DvcException  # noqa: PLC0415 - as below
 
         try:
-            DVCFileSystem(str(self.root), rev=self.commit).get(path, str(target), recursive=True)
+            self._dvc.get(path, str(target), recursive=True)
             complete = target.exists()
         except (DvcException, OSError):
             complete = False
@@ -129,6 +131,12 @@ class Revision:
                 f"{path} of {self.title} is neither in DVC's cache nor in its remote: run `dvc push` where it "
                 f"was made, or check {self.name} out and run `dvc repro`"
             )
+
+    @cached_property
+    def _dvc(self) -> Any:
+        from dvc.api import DVCFileSystem  # noqa: PLC0415 - takes 0.3 s, and the cache mostly has it all
+
+        return DVCFileSystem(str(self.root), rev=self.commit)
 
     def _resolve(self) -> str:
         found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.name}^{{commit}}")

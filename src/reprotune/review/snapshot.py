@@ -71,15 +71,18 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
         for path in ARTIFACTS:
             for part in _parts(revision, path):
                 revision.place(part, Path(folder) / part)
-        data = Path(folder) / "data"
         try:
-            results = load_results(data)
-            scores = read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
-            records = _read_records(data / "split")
+            return load_snapshot(Path(folder) / "data", revision.title, params, _stale(revision.lock, params))
         except UserError as error:
             raise UserError(f"{revision.title}: {str(error).replace(f'{folder}/', '')}") from error
+
+
+def load_snapshot(data: Path, title: str, params: dict[str, Any], stale: list[ParamChange]) -> Snapshot:
+    """Read the artifacts under `data/`; raises `UserError` where one is missing or malformed."""
+    results = load_results(data)
+    scores = read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
     statistics = {(row["model"], row["id"]): _statistics(row) for row in scores}
-    return Snapshot(revision.title, params, _stale(revision.lock, params), results, statistics, records)
+    return Snapshot(title, params, stale, results, statistics, _read_records(data / "split"))
 
 
 def _parts(revision: Revision, path: str) -> list[str]:

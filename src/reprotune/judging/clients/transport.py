@@ -5,20 +5,31 @@ import os
 import random
 import threading
 import time
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    HTTPError,
+    NewConnectionError,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+from urllib3.response import BaseHTTPResponse
 
 from reprotune.errors import UserError
 
 RETRIED_STATUS = frozenset({408, 409, 425, 429})
 FATAL_STATUS = frozenset({401, 402, 403})
+NEVER_CONNECTED = (ConnectTimeoutError, NewConnectionError, SSLError, ProxyError)
 LARGEST_BODY = 8 << 20
 FIRST_ATTEMPTS = 2
 """Tries before the service has answered anything: one that is not running should be reported at once."""
@@ -53,7 +64,11 @@ class Deadlines:
 
 
 class Transport:
-    """JSON over HTTP to one service, safe for threads."""
+    """JSON over HTTP to one service, safe for threads.
+
+    requests finds out once what the environment says (proxies, certificates); the calls go to its urllib3 pool
+    directly, for a Session spends more processor time on each of them than sending and reading take.
+    """
 
     def __init__(self, base_url: str, key: str | None, deadlines: Deadlines, connections: int, way_out: str) -> None:
         self._base_url = base_url.rstrip("/")
@@ -62,19 +77,30 @@ class Transport:
         self._key = key
         self._deadlines = deadlines
         self._way_out = way_out
-        self._session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=connections)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._adapter = HTTPAdapter(pool_maxsize=connections)
+        self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
+        try:
+            with requests.Session() as session:
+                settings = session.merge_environment_settings(self._base_url, {}, None, None, None)
+            request = requests.Request("POST", self._base_url, self._headers).prepare()
+            pool = self._adapter.get_connection_with_tls_context(
+                request, settings["verify"], settings["proxies"], settings["cert"]
+            )
+            self._pool = cast(urllib3.HTTPConnectionPool, pool)  # the stubs name its base class
+            self._target = self._adapter.request_url(request, settings["proxies"]).rstrip("/")
+        except (ValueError, OSError) as error:
+            raise UserError(f"{self.address} is not the address of a service: {way_out}") from error
+        if "Authorization" in request.headers:  # user and password in the address
+            self._headers["Authorization"] = request.headers["Authorization"]
         if key:
-            self._session.headers["Authorization"] = f"Bearer {key}"
+            self._headers["Authorization"] = f"Bearer {key}"
         self._stopped = threading.Event()
         self._answered = False
 
     def close(self) -> None:
         """Close the connections and stop waiting between retries."""
         self._stopped.set()
-        self._session.close()
+        self._adapter.close()
 
     def request(self, method: str, path: str, payload: Any = None, read: float | None = None) -> dict[str, Any]:
         """Send JSON and return the JSON object of the reply.
@@ -99,28 +125,35 @@ class Transport:
         return max(random.uniform(0, longest), retry_after or 0)
 
     def _once(self, method: str, path: str, payload: Any, read: float, ends: float) -> dict[str, Any]:
+        body = None if payload is None else json.dumps(payload).encode()
+        timeout = urllib3.Timeout(self._deadlines.connect, max(0.001, min(read, ends - time.monotonic())))
         try:
-            timeout = (self._deadlines.connect, max(0.001, min(read, ends - time.monotonic())))
-            with self._session.request(
-                method, self._base_url + path, json=payload, timeout=timeout, stream=True, allow_redirects=False
-            ) as response:
-                self._answered = True
-                body = _read_body(response, ends)
-        except ValueError as error:
-            raise UserError(f"{self.address} is not the address of a service: {self._way_out}") from error
-        except requests.ReadTimeout as error:
+            response = self._pool.urlopen(
+                method,
+                self._target + path,
+                body,
+                self._headers,
+                retries=False,
+                redirect=False,
+                timeout=timeout,
+                preload_content=False,
+            )
+            self._answered = True
+            with closing(response):
+                content = _read_body(response, ends)
+        except (TimeoutError, ReadTimeoutError) as error:
             raise _RetryableError(RequestError("the service fell silent")) from error
-        except (OSError, urllib3.exceptions.HTTPError) as error:
-            if _never_connected(error):
-                message = f"nothing answers at {self.address}: {self._way_out}"
-                raise _RetryableError(ServiceUnreachableError(message)) from error
+        except NEVER_CONNECTED as error:
+            message = f"nothing answers at {self.address}: {self._way_out}"
+            raise _RetryableError(ServiceUnreachableError(message)) from error
+        except (OSError, HTTPError) as error:
             raise _RetryableError(RequestError("the connection broke off inside a reply")) from error
-        text = body.decode("utf-8", "replace")
+        text = content.decode("utf-8", "replace")
         return self._checked(response, text.replace(self._key, "***") if self._key else text)
 
-    def _checked(self, response: requests.Response, text: str) -> dict[str, Any]:
+    def _checked(self, response: BaseHTTPResponse, text: str) -> dict[str, Any]:
         """Turn a status and a body into the reply's object or into the fault that fits."""
-        status = response.status_code
+        status = response.status
         said = f"HTTP {status}: {_message(text)}"
         if status in FATAL_STATUS:
             raise UserError(f"{self.address} refuses to judge ({said}): {self._way_out}")
@@ -160,23 +193,16 @@ def _shown(base_url: str, way_out: str) -> str:
     return address
 
 
-def _read_body(response: requests.Response, ends: float) -> bytes:
+def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
     """Read a body piece by piece, so that a server that trickles cannot outlast the total deadline."""
     body = bytearray()
-    while piece := response.raw.read1(1 << 16, decode_content=True):
+    while piece := response.read1(1 << 16, decode_content=True):
         body += piece
         if time.monotonic() > ends:
-            raise requests.ReadTimeout
+            raise TimeoutError
         if len(body) > LARGEST_BODY:
             raise RequestError("the reply is larger than 8 MiB")
     return bytes(body)
-
-
-def _never_connected(error: Exception) -> bool:
-    if isinstance(error, requests.ConnectTimeout | requests.exceptions.SSLError | requests.exceptions.ProxyError):
-        return True
-    reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, urllib3.exceptions.NewConnectionError)
 
 
 def _message(text: str) -> str:

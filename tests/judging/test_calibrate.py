@@ -1,0 +1,141 @@
+"""Calibration: the published figures, misaligned lists, mappings that can be stored and used."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from reprotune.cli import app
+from reprotune.judging.agreement import agreement, weighted_kappa
+from reprotune.judging.calibration import FEATURES, FITS, cross_fitted, mapped
+
+ROWS = [
+    {"instruction": "Name it.", "output": f"It is {n}.", "said": f"It is {m}.", "gold": g, "judge": j}
+    for n, m, g, j in [
+        (1, 1, 100, 90),
+        (2, 3, 0, 40),
+        (4, 4, 90, None),
+        (5, 7, 10, 50),
+        (6, 6, 100, 95),
+        (8, 0, 20, 30),
+    ]
+]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.json"
+    path.write_text(json.dumps(ROWS))
+    return path
+
+
+def run(*arguments: Any) -> Any:
+    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)])
+
+
+def test_the_published_figures(shared_data: Path) -> None:
+    folder = shared_data / "llms-from-scratch"
+    labels, scores = (folder / f"scores/{judge}-model-1-response.json" for judge in ("gpt4", "llama3-8b"))
+    file = folder / "eval-example-data.json"
+    found = run(file, "--answer", "model 1 response", "--labels", labels, "--scores", scores)
+    values = dict(line.strip().rsplit(maxsplit=1) for line in found.stdout.splitlines()[1:])
+    assert (values["pearson"], values["spearman"], values["kendall"]) == ("0.80489", "0.698406", "0.57292")
+    assert values["mean absolute error"] == "15.92"
+
+
+def test_a_list_with_a_missing_entry_is_misaligned(shared_data: Path) -> None:
+    folder = shared_data / "llms-from-scratch"
+    labels, scores = (folder / f"scores/{judge}-model-2-response.json" for judge in ("gpt4", "llama3-8b"))
+    found = run(
+        folder / "eval-example-data.json", "--answer", "model 2 response", "--labels", labels, "--scores", scores
+    )
+    assert found.exit_code == 1
+    assert "is misaligned: it holds 99 scores for the 100 answers" in found.stderr
+    assert found.stderr.count("\n") == 1
+
+
+def test_scores_in_fields_and_nulls_are_left_out(file: Path) -> None:
+    found = run(file, "--answer", "said", "--labels", "gold", "--scores", "judge")
+    assert found.exit_code == 0, found.stderr
+    assert found.stdout.startswith("judge  (n = 5)\n")
+    assert run(file, "--answer", "said", "--labels", "gold").stdout.startswith("offline_composite  (n = 6)\n")
+
+
+def test_the_judge_of_the_params_can_be_calibrated(file: Path, service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).resolve().parents[2] / "params.yaml").read_text()
+    file.with_name("params.yaml").write_text(text.replace("backend: offline", "backend: openai"))
+    monkeypatch.chdir(file.parent)
+    for _ in range(2):
+        found = run(file, "--answer", "said", "--labels", "gold", "--judge")
+        assert found.stdout.startswith("openai:llama3:reference  (n = 6)\n"), found.stderr
+        assert len(service.calls) == 3  # three answers are exact; the second time the store knows the others
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--answer", "answer", "--labels", "gold"], "row 1 has no field 'answer'"),
+        (["--answer", "said", "--labels", "gone"], "no file gone, and no field of that name"),
+        (["--answer", "said", "--labels", "output"], "'It is 1.', but a score is a number"),
+        (["--answer", "said", "--labels", "gold", "--fit", "magic"], "isotonic, ridge"),
+        (["--answer", "said", "--labels", "gold", "--mapping", "none.json"], "none.json cannot be read"),
+    ],
+)
+def test_bad_input_is_one_sentence(file: Path, arguments: list[str], words: str) -> None:
+    found = run(file, *arguments)
+    assert found.exit_code == 1
+    assert words in found.stderr and found.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["isotonic", "ridge"])
+def test_a_stored_mapping_has_its_provenance_and_can_be_applied(file: Path, tmp_path: Path, kind: str) -> None:
+    stored = tmp_path / "mapping.json"
+    options = ["--answer", "said", "--labels", "gold"]
+    assert run(file, *options, "--fit", kind, "--output", stored).exit_code == 0
+    mapping = json.loads(stored.read_text())
+    assert mapping["provenance"]["n"] == 6
+    assert mapping["provenance"]["scores"] == "offline_composite"
+    assert len(mapping["provenance"]["answers"]["sha256"]) == 64
+    first = stored.read_bytes()
+    run(file, *options, "--fit", kind, "--output", stored)
+    assert stored.read_bytes() == first
+    plain, under = run(file, *options).stdout, run(file, *options, "--mapping", stored).stdout
+    errors = [float(text.split("mean absolute error")[1].split()[0]) for text in (plain, under)]
+    assert errors[1] < errors[0]
+
+
+def test_mappings_recover_what_made_the_labels() -> None:
+    random = np.random.default_rng(5)
+    scores, texts = random.uniform(0, 100, 200), random.uniform(0, 1, (200, len(FEATURES)))
+    curve = scores**2 / 100
+    assert np.abs(cross_fitted("isotonic", scores, curve, texts) - curve).max() < 5
+    linear = 0.5 * scores + 30 * texts[:, 1]
+    assert np.abs(cross_fitted("ridge", scores, linear, texts) - linear).max() < 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=2))
+def test_isotonic_never_turns_the_order_round(pairs: list[tuple[int, int]]) -> None:
+    scores, labels = np.array(pairs, dtype=float).T
+    mapping = FITS["isotonic"](scores, labels, np.zeros((len(scores), len(FEATURES))))
+    grid = np.linspace(0, 100, 101)
+    assert (np.diff(mapped(mapping, grid, np.zeros((101, len(FEATURES))))) >= -1e-9).all()
+
+
+def test_kappa_of_published_grades_and_of_chance() -> None:
+    assert weighted_kappa([0, 25, 50, 75, 100], [0, 25, 50, 75, 100]) == 1
+    assert weighted_kappa([0, 100], [100, 0]) == -1
+    assert weighted_kappa([50, 50], [50, 50]) is None
+    # by hand: one of four a grade off; 1 - (1/4) / (weights by chance)
+    first, second = [0, 0, 100, 100], [0, 25, 100, 100]
+    by_chance = (2 * (1 * 1 + 2 * 16) + 2 * (1 * 16 + 1 * 9)) / 16
+    assert weighted_kappa(first, second) == pytest.approx(1 - 0.25 / by_chance)
+
+
+def test_lists_of_different_lengths_do_not_belong_together() -> None:
+    with pytest.raises(ValueError, match="99, 100 and 100"):
+        agreement([1.0] * 99, [1.0] * 100, [1] * 100)

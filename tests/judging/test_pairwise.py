@@ -1,0 +1,123 @@
+"""Pairs: both orders, draws without a call, win rates against scipy, the command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.optimize import minimize
+from typer.testing import CliRunner
+
+from reprotune.artifacts import RECORDS, RESPONSES, write_table
+from reprotune.cli import app
+from reprotune.judging.answers import Answer
+from reprotune.judging.pairwise import (
+    RIDGE,
+    length_controlled_win_rate,
+    pair_questions,
+    pair_up,
+    summarise_pairs,
+    with_scores,
+    with_verdicts,
+)
+from reprotune.judging.prompts import Item
+from reprotune.judging.replies import Verdict
+from reprotune.judging.scoring import score_offline
+from reprotune.judging.verdicts import Judgement
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def answers(base: list[str], finetuned: list[str]) -> list[Answer]:
+    return [
+        Answer(model, f"row{n}", None, Item("Question", "", "Right.", text))
+        for model, texts in (("base", base), ("finetuned", finetuned))
+        for n, text in enumerate(texts)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("baseline_first", "candidate_first", "status", "outcome"),
+    [
+        (0, 100, "ok", 1.0),
+        (100, 0, "ok", 0.0),
+        (100, 100, "ok", 0.5),
+        (0, 0, "ok", 0.5),
+        (50, 100, "ok", 0.5),
+        (50, 50, "ok", 0.5),
+        (None, 100, "refused", None),
+        (0, None, "refused", None),
+    ],
+)
+def test_only_agreement_of_both_orders_is_a_win(
+    baseline_first: float | None, candidate_first: float | None, status: str, outcome: float | None
+) -> None:
+    verdicts = [Verdict("refused" if score is None else "ok", score) for score in (baseline_first, candidate_first)]
+    judgements = iter([Judgement(verdict, (), "k") for verdict in verdicts])
+    (row,) = with_verdicts(pair_up(answers(["a"], ["b"])), judgements)
+    assert (row.status, row.outcome) == (status, outcome)
+    found = summarise_pairs([row])
+    assert (found["n"], found["unscored"]) == ((0, 1) if outcome is None else (1, 0))
+
+
+def test_identical_answers_are_a_draw_without_a_call() -> None:
+    pairs = pair_up(answers(["same", "a"], ["same ", "b"]))
+    asked = pair_questions(pairs)
+    assert len(asked) == 2
+    first, second = (question.messages[0]["content"] for question in asked)
+    assert (
+        first != second
+        and first.index("\na\n") < first.index("\nb\n")
+        and second.index("\nb\n") < second.index("\na\n")
+    )
+    assert (pairs[0].status, pairs[0].outcome) == ("identical", 0.5)
+
+
+def test_the_composite_decides_without_a_judge() -> None:
+    rows = answers(["Wrong", "Right", "x"], ["Right.", "Rigth", "x"])
+    found = summarise_pairs(with_scores(pair_up(rows), score_offline(rows)))
+    assert (found["wins"], found["losses"], found["ties"], found["identical"]) == (1, 1, 1, 1)
+    assert found["win_rate"] == 0.5 and found["position_bias"] is None
+    assert found["ci95_low"] < 0.5 < found["ci95_high"]
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(-500, 500)), min_size=1, max_size=40))
+def test_length_controlled_win_rate_is_the_penalised_maximum(rows: list[tuple[float, int]]) -> None:
+    won, lengths = np.array(rows, dtype=float).T
+    spread = lengths.std()
+    bend = np.tanh(lengths / spread) if spread else np.zeros_like(lengths)
+
+    def loss(coefficients: np.ndarray) -> float:
+        logit = coefficients[0] + coefficients[1] * bend
+        return float(np.sum(np.logaddexp(0, logit) - won * logit) + RIDGE / 2 * np.sum(coefficients**2))
+
+    best = minimize(loss, np.zeros(2)).x
+    found = length_controlled_win_rate(list(won), list(lengths))
+    assert found == pytest.approx(1 / (1 + np.exp(-best[0])), abs=1e-4)
+
+
+def test_wins_by_length_alone_are_no_wins_at_equal_length() -> None:
+    lengths = [-100.0, -50.0, 50.0, 100.0] * 20
+    outcomes = [float(length > 0) for length in lengths]
+    assert length_controlled_win_rate(outcomes, lengths) == pytest.approx(0.5)
+    assert length_controlled_win_rate([1.0] * 30, [0.0] * 30) > 0.95  # type: ignore[operator] - there are pairs
+    assert length_controlled_win_rate([], []) is None
+
+
+def test_the_command_compares_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text((ROOT / "params.yaml").read_text())
+    record: dict[str, Any] = {"instruction": "i", "input": "", "output": "Right.", "category": None, "source_row": 0}
+    counts = {"prompt": "p", "prompt_tokens": 1, "response_tokens": 1, "finish_reason": "eos", "reference": "Right."}
+    write_table(Path("data/split/test.parquet"), pa.Table.from_pylist([{"id": "r", **record}], schema=RECORDS))
+    for name, text in (("old", "Wrong"), ("new", "Right")):
+        row = {"id": "r", "response": text, **counts}
+        write_table(Path(f"{name}.parquet"), pa.Table.from_pylist([row], schema=RESPONSES))
+    words = CliRunner().invoke(app, ["pairwise", "old.parquet", "new.parquet"])
+    assert words.stdout.startswith("candidate wins 100.0% of 1 pairs")
+    values = json.loads(CliRunner().invoke(app, ["pairwise", "new.parquet", "old.parquet", "--json"]).stdout)
+    assert (values["wins"], values["losses"]) == (0, 1)

@@ -1,0 +1,167 @@
+"""Plan, compare, gate and the review script on two branches of a real clone, with and without its data."""
+
+import json
+import resource
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
+
+REVIEW = ".github/scripts/review.sh"
+SECONDS = 2.0
+"""Processor time that a comparison may take; wall time would measure the machine's load."""
+
+
+@pytest.fixture(scope="module")
+def branches(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The finished repository with a remote, and a branch `longer` whose answers have more tokens."""
+    folder = tmp_path_factory.mktemp("branches")
+    clone = finished.copy(folder / "clone")
+    clone.run("dvc", "remote", "add", "--default", "storage", str(folder / "storage"))
+    clone.commit("remote")
+    clone.run("dvc", "push", "--quiet")
+    clone.run("git", "checkout", "--quiet", "-b", "longer")
+    clone.set_params({"generate.max_new_tokens": 6})
+    clone.repro()
+    clone.commit("longer answers")
+    clone.run("dvc", "push", "--quiet")
+    return clone
+
+
+@pytest.fixture
+def bare(branches: Any, tmp_path: Path) -> Any:
+    """A clone of Git alone, on branch `longer`: no data, an empty cache."""
+    branches.run("git", "clone", "--quiet", ".", str(tmp_path / "bare"))
+    clone = type(branches)(tmp_path / "bare", branches.home)
+    clone.run("git", "branch", "main", "origin/main")
+    return clone
+
+
+def plan(clone: Any) -> dict[str, dict[str, Any]]:
+    stages = json.loads(clone.run("reprotune", "plan", "--json").stdout)["stages"]
+    return {stage["name"]: stage for stage in stages}
+
+
+def states(clone: Any) -> dict[str, list[str]]:
+    """Return the stages by what the plan says about them."""
+    found: dict[str, list[str]] = {"run": [], "maybe": [], "up to date": []}
+    for name, stage in plan(clone).items():
+        found[stage["state"]].append(name)
+    return {state: sorted(names) for state, names in found.items()}
+
+
+def reasons(clone: Any, stage: str) -> list[str]:
+    return [reason["text"] for reason in plan(clone)[stage]["reasons"]]
+
+
+def processor_seconds(action: Callable[[], Any]) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    action()
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def test_two_branches_are_compared_without_touching_the_workspace(branches: Any, tmp_path: Path) -> None:
+    before = branches.hashes("data", "metrics"), branches.run("git", "status", "--porcelain").stdout
+    page, text = tmp_path / "compare.html", tmp_path / "compare.md"
+    command = ["reprotune", "compare", "main", "longer", "--html", str(page), "--markdown", str(text)]
+    assert processor_seconds(lambda: branches.run(*command)) < SECONDS
+    markdown = text.read_text(encoding="utf-8")
+    assert "| ` generate.max_new_tokens ` | ` 4 ` | ` 6 ` |" in markdown
+    assert "in the same splits" in markdown
+    assert "generate.max_new_tokens" in page.read_text(encoding="utf-8")
+    assert (branches.hashes("data", "metrics"), branches.run("git", "status", "--porcelain").stdout) == before
+    own = branches.run("reprotune", "compare", "longer").stdout
+    assert "Params: no difference" in own
+    assert "the same on every one of" in own
+
+
+def test_a_clone_without_data_plans_and_compares(bare: Any) -> None:
+    assert states(bare)["run"] == states(bare)["maybe"] == []
+    assert "dvc repro --pull --allow-missing" in bare.run("reprotune", "plan").stdout
+    assert "data/model" in plan(bare)["finetune"]["not_here"]
+    compared = bare.run("reprotune", "compare", "main").stdout
+    assert "generate.max_new_tokens" in compared
+    assert not list((bare.root / "data/responses").glob("*.parquet"))
+
+
+def test_what_cannot_be_had_is_one_sentence(bare: Any) -> None:
+    for name, words in (("nope", "Git knows no revision 'nope'"), ("main~1", "has no dvc.lock")):
+        revision = "origin/main~2" if name == "main~1" else name
+        failed = bare.run("reprotune", "compare", revision, check=False)
+        assert failed.returncode == 1
+        assert words in failed.stderr
+        assert failed.stderr.count("\n") == 1
+    bare.run("dvc", "remote", "modify", "--local", "storage", "url", "/nowhere")
+    failed = bare.run("reprotune", "compare", "main", check=False)
+    assert failed.returncode == 1
+    assert "neither in DVC's cache nor in its remote" in failed.stderr.splitlines()[-1]
+
+
+def test_the_plan_names_the_reason(clone: Any) -> None:
+    assert states(clone)["run"] == states(clone)["maybe"] == []
+
+    clone.set_params({"finetune.epochs": 9})
+    assert reasons(clone, "finetune") == ["finetune.epochs: 1 -> 9"]
+    assert states(clone) == {
+        "run": ["finetune", "report"],
+        "maybe": ["generate@finetuned", "judge"],
+        "up to date": ["fetch@base", "fetch@dataset", "format", "generate@base", "split", "tokenize"],
+    }
+    clone.run("git", "checkout", "--quiet", "params.yaml")
+
+    clone.edit("src/reprotune/dataset/templates.py", lambda text: text + "# a comment\n")
+    assert reasons(clone, "format") == ["src/reprotune/dataset/templates.py: changed"]
+    assert reasons(clone, "tokenize") == ["after format"]
+    clone.run("git", "checkout", "--quiet", "src")
+
+    clone.edit("dvc.yaml", lambda text: text.replace("cmd: python -m stages.split", "cmd: python  -m stages.split"))
+    assert reasons(clone, "split") == ["its command changed"]
+    clone.run("git", "checkout", "--quiet", "dvc.yaml")
+
+    (clone.root / "dvc.lock").unlink()
+    assert set(states(clone)["run"]) == set(plan(clone))
+    assert reasons(clone, "judge") == ["never run: dvc.lock does not know it"]
+
+
+def test_what_the_plan_says_is_what_runs(clone: Any) -> None:
+    clone.set_params({"judge.seed": 7})
+    planned = states(clone)
+    ran = clone.repro()
+    assert set(planned["run"]) <= set(ran) <= set(planned["run"] + planned["maybe"])
+
+
+def test_the_gate_says_what_is_broken(branches: Any, tmp_path: Path) -> None:
+    assert branches.run("reprotune", "gate", "--against", "longer").returncode == 0
+    rules = tmp_path / "gate.yaml"
+    rules.write_text("changes: []\nlimits: [{metric: finetuned.score, at_least: 100.5}]\n")
+    broken = branches.run("reprotune", "gate", "--rules", str(rules), check=False)
+    assert broken.returncode == 1
+    assert "1 of 1 rules are broken" in broken.stderr
+
+
+@pytest.mark.parametrize("mode", ["check", "run"])
+def test_the_review_runs_by_hand(branches: Any, tmp_path: Path, mode: str) -> None:
+    clone = branches.copy(tmp_path / "clone")
+    clone.run(REVIEW, "main", str(tmp_path / "out"), mode, check=False)
+    summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
+    assert summary.startswith("<!-- reprotune review -->\n## ")
+    for part in ("generate.max_new_tokens", "### Gate: ", "### Plan of `dvc repro`", "Nothing has to run."):
+        assert part in summary
+    assert len(summary) < 65_000
+    assert (tmp_path / "out/compare.html").is_file()
+    assert clone.run("git", "status", "--porcelain").stdout == ""
+    assert clone.run("git", "worktree", "list").stdout.count("\n") == 1
+
+
+def test_a_review_that_fails_says_why(branches: Any, tmp_path: Path) -> None:
+    clone = branches.copy(tmp_path / "clone")
+    first = clone.run("git", "rev-list", "--max-parents=0", "HEAD").stdout.strip()
+    failed = clone.run(REVIEW, first, str(tmp_path / "out"), check=False)
+    assert failed.returncode == 1
+    summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
+    assert "cannot be compared" in summary
+    assert "has no dvc.lock" in summary

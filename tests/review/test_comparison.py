@@ -1,0 +1,148 @@
+"""Comparing two revisions: paired statistics, flips, categories, data."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.stats import permutation_test
+
+from reprotune.review.compare_text import headline, notes
+from reprotune.review.comparison import FLIP_POINTS, Comparison, compare, paired_change
+from reprotune.review.data_changes import data_changes
+from reprotune.review.params_diff import param_changes
+from reprotune.review.snapshot import Record, Snapshot
+
+Pair = tuple[Snapshot, Snapshot]
+
+
+@pytest.fixture
+def comparison(snapshots: Pair) -> Comparison:
+    return compare(*snapshots)
+
+
+def with_method(snapshot: Snapshot, method: str) -> Snapshot:
+    return replace(snapshot, results=replace(snapshot.results, judged={**snapshot.results.judged, "method": method}))
+
+
+def test_scores_are_paired_by_row(comparison: Comparison, snapshots: Pair) -> None:
+    before, after = (snapshot.rows for snapshot in snapshots)
+    differences = [after[key].finetuned.score - before[key].finetuned.score for key in after]  # type: ignore[operator]  # all scored
+    change = comparison.paired["finetuned.score"]
+    assert change.n == 59
+    assert change.difference == pytest.approx(np.mean(differences))
+    assert change.ci95_low is not None
+    assert change.ci95_high is not None
+    assert change.ci95_low < np.mean(differences) < change.ci95_high
+    assert (comparison.only_before, comparison.only_after) == (1, 0)
+    assert change.verdict == "better"
+    assert comparison.paired["base.score"].verdict == "unchanged"
+
+
+def test_p_agrees_with_scipy() -> None:
+    draw = np.random.default_rng(5)
+    pairs = [(float(one), float(other)) for one, other in draw.normal((50, 54), 10, size=(30, 2))]
+    expected = permutation_test(
+        tuple(np.transpose(pairs)), lambda x, y, axis: np.mean(y - x, axis=axis), permutation_type="samples", rng=1
+    )
+    assert paired_change("k", "name", pairs).p_value == pytest.approx(expected.pvalue, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("differences", "verdict"),
+    [
+        ([], "cannot be said"),
+        ([0.0] * 9, "unchanged"),
+        ([3.0], "within noise"),
+        ([5.0, -5.0] * 10, "within noise"),
+        ([4.0, 6.0] * 10, "better"),
+        ([-4.0, -6.0] * 10, "worse"),
+    ],
+)
+def test_verdicts(differences: list[float], verdict: str) -> None:
+    assert paired_change("k", "name", [(50.0, 50.0 + difference) for difference in differences]).verdict == verdict
+
+
+def test_flips_are_exact_answers_gained_or_lost_and_large_changes(comparison: Comparison, snapshots: Pair) -> None:
+    before, after = snapshots
+    for pair in comparison.rows:
+        exact = [s.statistics["finetuned", pair.after.id]["exact_match"] == 1.0 for s in (before, after)]
+        assert pair.change is not None
+        assert pair.flipped == (exact[0] != exact[1] or abs(pair.change) > FLIP_POINTS)
+    kinds = [pair.kind for pair in comparison.rows]
+    assert kinds[0] == "score down"
+    assert kinds == sorted(kinds, key=list(dict.fromkeys(kinds)).index)  # kind by kind
+    assert compare(before, after, flip_points=100).flips == [p for p in comparison.flips if "exact" in p.kind]
+
+
+def test_categories_cover_the_shared_rows(comparison: Comparison) -> None:
+    assert sum(change.rows for change in comparison.categories) == 59
+    arithmetic = next(change for change in comparison.categories if change.name == "arithmetic")
+    assert arithmetic.exact_after > arithmetic.exact_before == 0
+
+
+def test_scores_of_different_methods_are_not_compared(snapshots: Pair) -> None:
+    comparison = compare(snapshots[0], with_method(snapshots[1], "ollama:llama3:reference"))
+    assert headline(comparison)[1].startswith("Scores cannot be compared")
+    assert not any(key.endswith(".score") for key in comparison.paired)
+    assert "finetuned.chrf" in comparison.paired
+    assert comparison.categories == []
+    assert {pair.kind for pair in comparison.flips} == {"newly exact"}
+
+
+def test_no_rows_in_common(snapshots: Pair) -> None:
+    before, after = snapshots
+    comparison = compare(before, replace(after, results=replace(after.results, rows=[])))
+    assert headline(comparison)[1].startswith("Scores cannot be compared: no test row")
+    assert comparison.only_before == 60
+
+
+def test_results_of_other_params_are_called_stale(snapshots: Pair) -> None:
+    before, after = snapshots
+    stale = replace(after, stale=param_changes({"a": {"b": 1}}, {"a": {"b": 2}}))
+    assert any("a.b: 1 -> 2" in note and "workspace" in note for note in notes(compare(before, stale)))
+
+
+def test_params_differ_by_value_and_kind() -> None:
+    old = {"a": {"x": 1, "y": 1e-3, "z": True, "gone": None}, "same": 5}
+    new = {"a": {"x": 1.0, "y": 0.002, "z": 1, "new": "text"}, "same": 5}
+    assert [str(change) for change in param_changes(old, new)] == [
+        "a.y: 0.001 -> 0.002",
+        "a.z: true -> 1",
+        "a.new: (absent) -> text",
+        "a.gone: null -> (absent)",
+    ]
+
+
+def test_data_changes_are_told_apart(comparison: Comparison) -> None:
+    data = comparison.data
+    assert data.added == {"train": 1}
+    assert data.removed == {"test": 1}
+    assert [(old.instruction, new.output != old.output) for old, new in data.changed] == [("Instruction 1000", True)]
+    assert data.moved == {("train", "validation"): 1}
+    assert not data.same_validation
+
+
+RECORDS = st.dictionaries(
+    st.integers(0, 30).map(str),
+    st.builds(
+        Record,
+        split=st.sampled_from(["train", "validation", "test"]),
+        instruction=st.sampled_from("abc"),
+        input=st.just(""),
+        output=st.sampled_from("xy"),
+        category=st.none(),
+    ),
+)
+
+
+@given(RECORDS, RECORDS)
+def test_every_record_is_accounted_for(before: dict[str, Record], after: dict[str, Record]) -> None:
+    data = data_changes(before, after)
+    assert len(before) - sum(data.removed.values()) == len(after) - sum(data.added.values())
+    for split in ("train", "validation", "test"):
+        into = sum(count for (_, new), count in data.moved.items() if new == split) + data.added.get(split, 0)
+        out = sum(count for (old, _), count in data.moved.items() if old == split) + data.removed.get(split, 0)
+        assert data.after.get(split, 0) - data.before.get(split, 0) == into - out
+    assert not data_changes(before, before).any
