@@ -5,7 +5,6 @@ the workspace itself), in DVC's local cache, or in the remote.
 """
 
 import json
-import shutil
 import subprocess
 from functools import cached_property
 from pathlib import Path
@@ -118,19 +117,14 @@ class Revision:
 
     def _fetch(self, path: str, target: Path) -> None:
         """Read an artifact through DVC, which knows caches elsewhere and remotes."""
-        from dvc.exceptions import DvcException  # noqa: PLC0415 - as below
-
         try:
             self._dvc.get(path, str(target), recursive=True)
-            complete = target.exists()
-        except (DvcException, OSError):
-            complete = False
-        if not complete:
-            shutil.rmtree(target, ignore_errors=True)
+        except Exception as error:  # no remote, no network, no right, no object: DVC's layers have no common ancestor
             raise UserError(
-                f"{path} of {self.title} is neither in DVC's cache nor in its remote: run `dvc push` where it "
-                f"was made, or check {self.name} out and run `dvc repro`"
-            )
+                f"{path} of {self.title} is not in DVC's cache, and its remote does not give it "
+                f"({type(error).__name__}: {' '.join(str(error).split())[:200]}): run `dvc push` where it was made, or "
+                f"`dvc repro` in a checkout of {self.name}"
+            ) from error
 
     @cached_property
     def _dvc(self) -> Any:
