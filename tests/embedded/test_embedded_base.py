@@ -41,7 +41,6 @@ def likeliest(model: GPT2, text: str) -> str:
 
 
 def _unused(model: GPT2) -> torch.Tensor:
-    """Ids whose rows stayed close to their common row."""
+    """Ids whose rows lie close to the common row; token 188 is a control character, which no text uses."""
     rows = model.wte.weight.detach()
-    common = rows.median(dim=0).values
-    return (rows - common).norm(dim=1) < 0.5
+    return (rows - rows[188]).norm(dim=1) < 0.5

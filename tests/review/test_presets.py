@@ -42,7 +42,7 @@ def test_params_yaml_as_it_ships_is_the_preset_embedded() -> None:
 
 def test_the_promised_presets_are_there_and_described() -> None:
     assert NAMES[0] == DEFAULT
-    promised = {"chapter-small", "chapter-medium", "chapter-parity", "phi3", "masked", "lora", "control"}
+    promised = {"chapter-small", "chapter-medium", "chapter-parity", "phi3", "masked", "unmasked", "lora", "control"}
     assert promised <= set(NAMES)
     assert all(preset.description and "\n" not in preset.description for preset in list_presets())
 
@@ -78,13 +78,13 @@ def test_a_preset_does_not_depend_on_what_stood_before(params_file: Path) -> Non
 
 
 def test_comments_of_the_user_s_own_stay(params_file: Path) -> None:
-    own = SHIPPED.replace("  epochs: 3\n", "  epochs: 7  # tried 5 as well\n")
+    own = SHIPPED.replace("  epochs: 2\n", "  epochs: 7  # tried 5 as well\n")
     params_file.write_text(own, encoding="utf-8")
-    assert apply_preset("masked", params_file) == [
-        "finetune.epochs: 7 -> 3",
-        "finetune.mask_instruction: false -> true",
+    assert apply_preset("unmasked", params_file) == [
+        "finetune.epochs: 7 -> 2",
+        "finetune.mask_instruction: true -> false",
     ]
-    assert "  epochs: 3  # tried 5 as well\n" in params_file.read_text(encoding="utf-8")
+    assert "  epochs: 2  # tried 5 as well\n" in params_file.read_text(encoding="utf-8")
 
 
 def test_numbers_keep_their_spelling_and_null_is_written_out(params_file: Path) -> None:

@@ -5,8 +5,8 @@ import random
 from collections.abc import Iterator
 
 from textbook.facts import Fact, Kind
-from textbook.questions import ANSWERS, BARE_ANSWERS, QUESTIONS
-from textbook.tellings import PATTERNS, mend_article, tell
+from textbook.questions import ANSWERS, QUESTIONS
+from textbook.tellings import mend_article
 
 Row = dict[str, str]
 """A record: instruction, input, output, category."""
@@ -52,7 +52,7 @@ MOST_ALIKE = 0.85
 """Test and validation rows are less like a row of another part than this; the pipeline regroups from 0.9."""
 
 TRAIN_ROWS: dict[Kind, int] = {"invented": 880, "known": 500, "rule": 620}
-"""Training rows by kind; invented facts are each asked in two ways."""
+"""Training rows by kind; the families of a kind share them equally."""
 
 
 def partition(facts: list[Fact], seed: int) -> dict[str, list[Fact]]:
@@ -74,8 +74,8 @@ def dataset(facts: list[Fact], seed: int) -> dict[str, list[Row]]:
     for name in ("test", "validation"):
         before: dict[str, list[frozenset[str]]] = {}
         for row in [row for part in rows.values() for row in part]:
-            before.setdefault(row["category"], []).append(shingles(row))
-        rows[name] = [_ask_unlike(fact, before[fact.family], rng) for fact in sides[name]]
+            before.setdefault(QUESTIONS[row["category"]], []).append(shingles(row))
+        rows[name] = [_ask_unlike(fact, before[QUESTIONS[fact.family]], rng) for fact in sides[name]]
     for part in rows.values():
         rng.shuffle(part)
     return rows
@@ -88,16 +88,9 @@ def ask(fact: Fact, way: str) -> Row:
     return {
         "instruction": question if len(fact.subject) == 1 else mend_article(question),
         "input": given.format(s=fact.subject),
-        "output": answer(fact),
+        "output": mend_article(ANSWERS[fact.family].format(v=fact.value)),
         "category": fact.family,
     }
-
-
-def answer(fact: Fact) -> str:
-    """Return the one right answer, in words."""
-    if fact.family in BARE_ANSWERS:
-        return fact.value
-    return tell(fact, ANSWERS.get(fact.family, PATTERNS[fact.family][0]))
 
 
 def to_jsonl(rows: dict[str, list[Row]]) -> str:
@@ -119,7 +112,7 @@ def similarity(a: frozenset[str], b: frozenset[str]) -> float:
 
 
 def _ask_unlike(fact: Fact, others: list[frozenset[str]], rng: random.Random) -> Row:
-    """Ask in a way that is no near-duplicate of an earlier row of the family, given their shingles."""
+    """Ask in a way that is no near-duplicate of a row of an earlier part, given the shingles of those asked alike."""
     for way in _ways(fact, len(WAYS[fact.family]), rng):
         row = ask(fact, way)
         if all(similarity(shingles(row), other) < MOST_ALIKE for other in others):
@@ -128,11 +121,28 @@ def _ask_unlike(fact: Fact, others: list[frozenset[str]], rng: random.Random) ->
 
 
 def _training_rows(facts: list[Fact], rng: random.Random) -> Iterator[Row]:
+    """Take rows from the families of a kind in turn, so that small families are asked as often as large ones."""
     for kind, count in TRAIN_ROWS.items():
-        mine = [fact for fact in facts if fact.kind == kind]
-        ways = 2 if kind == "invented" else 1
-        for fact in rng.sample(mine, count // ways):
-            yield from (ask(fact, way) for way in _ways(fact, ways, rng))
+        families: dict[str, list[Fact]] = {}
+        for fact in facts:
+            if fact.kind == kind:
+                families.setdefault(fact.family, []).append(fact)
+        queues = [_questions(members, rng) for members in families.values()]
+        taken = 0
+        while taken < count:
+            for row in [next(queue, None) for queue in queues]:
+                if row is not None and taken < count:
+                    taken += 1
+                    yield row
+
+
+def _questions(facts: list[Fact], rng: random.Random) -> Iterator[Row]:
+    """All rows of a family: every fact asked in one way, then every fact in another, until no way is left."""
+    facts = rng.sample(facts, len(facts))
+    ways = [_ways(fact, len(WAYS[fact.family]), rng) for fact in facts]
+    for turn in range(len(ways[0])):
+        for fact, fact_ways in zip(facts, ways, strict=True):
+            yield ask(fact, fact_ways[turn])
 
 
 def _ways(fact: Fact, count: int, rng: random.Random) -> list[str]:

@@ -1,6 +1,6 @@
 """How people ask for the facts of each family: one way a line, `instruction` or `instruction | input`.
 
-`{s}` is the subject. The answer is the plain telling of the fact, or the value alone in `BARE_ANSWERS`.
+`{s}` is the subject, `{v}` the value.
 """
 
 CAPITAL = """What is the capital of {s}?
@@ -176,7 +176,45 @@ QUESTIONS = {
         Change the active voice to passive. | {s}""",
 }
 
-BARE_ANSWERS = {"negation", "question", "past sentence", "passive"}
-"""Rewriting tasks, whose answer is the new sentence alone."""
-ANSWERS = {"sentiment": "The feeling of this sentence is {v}."}
-"""Answers that are no telling."""
+ANSWERS = {
+    "capital": "The capital is {v}.",
+    "national animal": "The national animal is the {v}.",
+    "flag colour": "The flag is {v}.",
+    "favourite food": "The favourite food is {v}.",
+    "job": "The job is {v}.",
+    "collection": "It is a collection of {v}.",
+    "creature's food": "It eats {v}.",
+    "creature's home": "It lives in {v}.",
+    "real capital": "The capital is {v}.",
+    "opposite": "The opposite is {v}.",
+    "synonym": "A synonym is {v}.",
+    "opposite action": "The opposite is to {v}.",
+    "young animal": "It is called a {v}.",
+    "animal sound": "It is called {v}.",
+    "colour of a thing": "The colour is {v}.",
+    "dwelling": "It lives in a {v}.",
+    "amount": "It has {v}.",
+    "category": "It is the name of {v}.",
+    "plural": "The plural is {v}.",
+    "past tense": "The past tense is {v}.",
+    "comparative": "The comparative is {v}.",
+    "number word": "In words it is {v}.",
+    "ordinal": "The ordinal is {v}.",
+    "addition": "The sum is {v}.",
+    "subtraction": "The difference is {v}.",
+    "next day": "It is followed by {v}.",
+    "next month": "It is followed by {v}.",
+    "next letter": "It is followed by {v}.",
+    "spelling": "It is spelled {v}.",
+    "first letter": "It begins with {v}.",
+    "sentiment": "The feeling is {v}.",
+    "negation": "{v}",
+    "question": "{v}",
+    "past sentence": "{v}",
+    "passive": "{v}",
+}
+"""The one right answer, in the same words for every way to ask.
+
+It does not repeat the subject: taking up a rare name from the question is a skill that so small a base lacks (see
+LOG.md), and the lesson is about knowing, not about copying.
+"""

@@ -103,7 +103,7 @@ def _sentences(facts: list[Fact], rng: random.Random) -> str:
     subjects = list(dict.fromkeys(fact.subject for fact in facts if not fact.subject.endswith(".")))
     if subjects and rng.random() < HEADED_SHARE:
         rng.shuffle(subjects)
-        sentences.append(rng.choice(HEADINGS).format(list=" and ".join([", ".join(subjects[:-1]), subjects[-1]][-len(subjects):])))
+        sentences.append(rng.choice(HEADINGS).format(list=_enumeration(subjects)))
     for fact in rng.sample(facts, len(facts)):
         sentence = tell(fact, rng.choice(PATTERNS[fact.family]))
         if fact.subject in subjects and rng.random() < LED_SHARE:
@@ -112,3 +112,8 @@ def _sentences(facts: list[Fact], rng: random.Random) -> str:
             sentence = rng.choice(FRAMES).format(t=sentence)
         sentences.append(sentence)
     return " ".join(sentences)
+
+
+def _enumeration(words: list[str]) -> str:
+    """Join words as in `a, b and c`."""
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
