@@ -2,10 +2,10 @@
 
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 
-from textbook.facts import Fact, Kind
+from textbook.facts import Fact
 from textbook.phrases import CLOSINGS, ENTRIES, FRAMES, HEADINGS, LEADS, OPENINGS, TELLINGS
 
 PATTERNS = {family: [line.strip() for line in lines.splitlines()] for family, lines in TELLINGS.items()}
@@ -33,7 +33,7 @@ def mend_article(sentence: str) -> str:
     return " ".join(words)
 
 
-def documents(facts: list[Fact], rounds: range, shares: dict[Kind, float], seed: int) -> Iterator[str]:
+def documents(facts: list[Fact], rounds: range, shares: Mapping[str, float], seed: int) -> Iterator[str]:
     """Yield the documents of some rounds; in a round, a fact of kind `k` is told with frequency `shares[k]` <= 1.
 
     A round's text depends on `seed` and its number alone, so that rounds kept apart make a held-out text.
