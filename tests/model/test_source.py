@@ -42,7 +42,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-TAKEN = {"config.json", "generation_config.json", "model.safetensors", "README.md", "merges.txt"}
+TAKEN = {"config.json", "generation_config.json", "model.safetensors", "merges.txt"}
 
 
 @pytest.fixture
@@ -123,14 +123,13 @@ def test_shard_names_cannot_leave_the_folder(copy: Path, tmp_path: Path, shard: 
 
 def test_links_cannot_leave_the_folder(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret", encoding="utf-8")
-    (copy / "README.md").unlink()
-    (copy / "README.md").symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match=r"README\.md is a link to .*outside of the folder"):
+    (copy / "vocab.json").symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=r"vocab\.json is a link to .*outside of the folder"):
         fetch_base(str(copy), None, tmp_path / "base")
-    (copy / "README.md").unlink()
-    (copy / "README.md").symlink_to("merges.txt")
+    (copy / "vocab.json").unlink()
+    (copy / "vocab.json").symlink_to("merges.txt")
     fetch_base(str(copy), None, tmp_path / "base")
-    assert not (tmp_path / "base" / "README.md").is_symlink()
+    assert not (tmp_path / "base" / "vocab.json").is_symlink()
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def branched(finished, tmp_path_factory: pytest.TempPathFactory):
 
 def test_params_diff_names_the_change(branched):
     diff = json.loads(branched.run("dvc", "params", "diff", "main", "--json").stdout)
-    assert diff == {"params.yaml": {"finetune.learning_rate": {"old": 0.001, "new": 0.02, "diff": 0.019}}}
+    assert diff == {"params.yaml": {"finetune.learning_rate": {"old": 0.0005, "new": 0.02, "diff": 0.0195}}}
 
 
 def test_metrics_diff_compares_the_branches(branched):
@@ -44,7 +44,7 @@ def test_plots_diff_shows_both_branches(branched):
 
 def test_param_flipped_back_is_restored_without_a_run(branched, finished, tmp_path):
     clone = branched.copy(tmp_path / "clone")
-    clone.set_params({"finetune.learning_rate": 0.001})
+    clone.set_params({"finetune.learning_rate": 0.0005})
     assert clone.repro() == []
     assert clone.hashes(*OUTPUTS) == finished.hashes(*OUTPUTS)
     clone.set_params({"finetune.learning_rate": 0.02})

@@ -27,7 +27,7 @@ def test_only_our_own_markup_is_left(snapshots: tuple[Snapshot, Snapshot]) -> No
     assert markup == ["<details><summary>Both answers, side by side</summary>", "</details>"]
     assert not [token for token in tokens(text) if token.type in ("link_open", "image")]
     assert "\u202e" not in text
-    for expected in ("better: ", "` finetune.epochs ` | ` 3 ` | ` 5 `", "newly exact", "1 from train to validation"):
+    for expected in ("better: ", "` finetune.epochs ` | ` 2 ` | ` 5 `", "newly exact", "1 from train to validation"):
         assert expected in text
 
 

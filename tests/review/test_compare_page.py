@@ -35,7 +35,7 @@ def test_shows_what_changed(page: str) -> None:
     for expected in (
         "The fine-tuned model is better",
         "main (1a2b3c4d)",
-        "finetune.epochs 3 5",
+        "finetune.epochs 2 5",
         "Only in the first: 1",
         "Moved between splits: 1 (1 from train to validation)",
         "A much better answer to task 25.",

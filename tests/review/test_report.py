@@ -54,7 +54,7 @@ def test_shows_what_was_run_and_what_came_out(page: str) -> None:
         "rows with marker: ### Instruction: 1",
         "padding share: dynamic 28.2% 28.2% 28.2%",
         "tokens per second",
-        "finetune.learning_rate 0.001",
+        "finetune.learning_rate 0.0005",
         "stopped at the token limit",
         "empty answer",
     ):

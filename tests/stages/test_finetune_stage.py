@@ -36,7 +36,7 @@ def workspace(tmp_path: Path) -> Path:
 def finetune(workspace: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["finetune"].update({"epochs": 2, "batch_size": 8, "precision": "fp32", **changes})
+    params["finetune"].update({"epochs": 2, "batch_size": 8, "precision": "fp32", "mask_instruction": False, **changes})
     yaml.dump(params, workspace / "params.yaml")
     return subprocess.run(
         [sys.executable, "-m", "stages.finetune"],

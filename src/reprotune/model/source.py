@@ -45,10 +45,8 @@ COMPANION_FILES = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
-    "README.md",
-    "LICENSE",
 )
-"""Taken along when they are there."""
+"""Taken along when they are there; a model card is not, for its wording changes no result."""
 
 SUPPORTED_OPTIONS: dict[str, tuple[Any, ...]] = {
     "model_type": ("gpt2",),

@@ -126,7 +126,8 @@ class Transport:
 
     def _once(self, method: str, path: str, payload: Any, read: float, ends: float) -> dict[str, Any]:
         body = None if payload is None else json.dumps(payload).encode()
-        timeout = urllib3.Timeout(self._deadlines.connect, max(0.001, min(read, ends - time.monotonic())))
+        left = max(0.001, min(read, ends - time.monotonic()))
+        timeout = urllib3.Timeout(connect=self._deadlines.connect, read=left)
         try:
             response = self._pool.urlopen(
                 method,
