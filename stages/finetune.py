@@ -8,6 +8,7 @@ from reprotune.artifacts import replaced_directory, write_json
 from reprotune.console import note, run_stage
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
+from reprotune.model.allocator import keep_freed_memory
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
 from reprotune.model.precision import pick_device, resolve_precision
@@ -28,6 +29,7 @@ SPEED = Path("data/speed/finetune.json")
 
 def main() -> None:
     """Load, train, save; a killed run goes on from its last checkpoint."""
+    keep_freed_memory()
     params = FinetuneParams.load("finetune")
     device = pick_device()
     dtype = resolve_precision(params.precision, device)

@@ -11,6 +11,7 @@ from reprotune.console import progress_bar, run_stage
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.generation.response import answer_text
+from reprotune.model.allocator import keep_freed_memory
 from reprotune.model.precision import cast_matrices, pick_device, resolve_precision
 from reprotune.model.weights import load_model
 from reprotune.params.generate import GenerateParams
@@ -21,6 +22,7 @@ RESPONSES_FOLDER = Path("data/responses")
 
 
 def main(name: str) -> None:
+    keep_freed_memory()
     params = GenerateParams.load("generate")
     rows = read_table(TEST_PROMPTS, FORMATTED).to_pylist()
     prompts = encode_batch([row["prompt"] for row in rows])

@@ -2,7 +2,7 @@
 
 import torch
 
-from reprotune.generation.cache import KeyValueCache
+from reprotune.generation.cache import KeyValueCache, packed_positions
 from reprotune.model.gpt2 import GPT2
 
 CPU = torch.device("cpu")
@@ -15,37 +15,39 @@ def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
     with torch.inference_mode():
         whole = model(input_ids)
         cache = KeyValueCache(model.config, slots=3, capacity=20, device=CPU, dtype=torch.float32)
-        for row, length in enumerate(lengths):
-            hidden = model(input_ids[row : row + 1, :length], attend=cache.prefill(row))
-            torch.testing.assert_close(hidden, whole[row : row + 1, :length])
+        packed_ids = torch.cat([input_ids[row, :length] for row, length in enumerate(lengths)])[None]
+        positions = packed_positions(torch.tensor(lengths))[None]
+        hidden = model(packed_ids, positions, cache.prefill(0, lengths))
+        for row, part in enumerate(hidden[0].split(lengths)):
+            torch.testing.assert_close(part, whole[row, : lengths[row]])
         for offset in range(11):
-            positions = [length + offset for length in lengths]
-            at = torch.tensor(positions)[:, None]
-            hidden = model(input_ids.gather(1, at), at, cache.step(positions))
-            for row, position in enumerate(positions):
+            latest = [length + offset for length in lengths]
+            at = torch.tensor(latest)[:, None]
+            hidden = model(input_ids.gather(1, at), at, cache.step(latest))
+            for row, position in enumerate(latest):
                 torch.testing.assert_close(hidden[row, 0], whole[row, position])
 
 
-def test_padding_and_stale_contents_are_never_read(model: GPT2) -> None:
-    """A slot that held a longer row, and a prompt padded with anything, give what a fresh slot gives."""
+def test_stale_contents_are_never_read(model: GPT2) -> None:
+    """A slot that held a longer row gives what a fresh slot gives."""
     prompt = torch.tensor([[5, 6, 7]])
-    padded = torch.tensor([[5, 6, 7, 60, 60, 60]])
     at = torch.tensor([[3]])
     with torch.inference_mode():
         fresh = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
-        model(prompt, attend=fresh.prefill(0))
+        model(prompt, attend=fresh.prefill(0, [3]))
         expected = model(torch.tensor([[8]]), at, fresh.step([3]))
         used = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
-        model(torch.full((1, 18), 9), attend=used.prefill(0))
-        model(padded, attend=used.prefill(0))
+        model(torch.full((1, 18), 9), attend=used.prefill(0, [18]))
+        model(prompt, attend=used.prefill(0, [3]))
         torch.testing.assert_close(model(torch.tensor([[8]]), at, used.step([3])), expected)
 
 
 def test_a_moved_row_goes_on_as_before(model: GPT2) -> None:
-    prompts = torch.tensor([[1, 2, 3, 4], [5, 6, 7, 8]])
+    prompts = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
+    positions = packed_positions(torch.tensor([4, 4]))[None]
     with torch.inference_mode():
         cache = KeyValueCache(model.config, 2, 20, CPU, torch.float32)
-        model(prompts, attend=cache.prefill(0))
+        model(prompts, positions, cache.prefill(0, [4, 4]))
         both = model(torch.tensor([[9], [9]]), torch.tensor([[4], [4]]), cache.step([4, 4]))
         cache.move(1, 0, length=4)
         moved = model(torch.tensor([[9]]), torch.tensor([[4]]), cache.step([4]))

@@ -21,6 +21,8 @@ DEFAULTS: dict[str, Any] = {
     "drop_last": False,
     "batching": "packed",
     "micro_batch_tokens": 4096,
+    "activation_checkpointing": False,
+    "compile": "auto",
     "mask_instruction": False,
     "learning_rate": 1e-3,
     "schedule": "cosine",

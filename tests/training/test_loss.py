@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 
 from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows, pad_rows
+from reprotune.model.attention import BlockAttention
 from reprotune.model.gpt2 import GPT2
-from reprotune.model.packed_attention import PackedAttention
 from reprotune.training import loss as loss_module
 from reprotune.training.loss import batch_loss, linear_cross_entropy
 
@@ -16,9 +16,13 @@ MakeRows = Callable[..., TokenRows]
 MakeModel = Callable[..., GPT2]
 
 
+@pytest.mark.parametrize("vocabulary_multiple", [1, 64])
 @pytest.mark.parametrize("positions", [0, 1, 7, 64])
-def test_loss_and_gradients_equal_cross_entropy(positions: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_loss_and_gradients_equal_cross_entropy(
+    positions: int, vocabulary_multiple: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(loss_module, "CHUNK_POSITIONS", 16)
+    monkeypatch.setattr(loss_module, "VOCABULARY_MULTIPLE", {"cpu": vocabulary_multiple})
     generator = torch.Generator().manual_seed(positions)
     hidden = torch.randn(positions, 12, generator=generator, requires_grad=True)
     weight = torch.randn(90, 12, generator=generator, requires_grad=True)
@@ -30,6 +34,16 @@ def test_loss_and_gradients_equal_cross_entropy(positions: int, monkeypatch: pyt
     torch.testing.assert_close(ours, theirs)
     for mine, other in zip(ours_grads, theirs_grads, strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-4, atol=1e-5)
+
+
+def test_certain_and_hopeless_predictions_stay_finite() -> None:
+    """The probability of the wanted token underflows; its loss does not."""
+    hidden = torch.tensor([[300.0], [-300.0]], requires_grad=True)
+    weight = torch.tensor([[1.0], [-1.0]])
+    loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 0]))
+    loss.backward()
+    assert loss.item() == 600.0
+    assert hidden.grad is not None and hidden.grad.tolist() == [[0.0], [-2.0]]
 
 
 def test_frozen_parts_get_no_gradient() -> None:
@@ -52,7 +66,7 @@ def test_packed_rows_read_as_if_alone(make_rows: MakeRows, make_model: MakeModel
     rows, model = make_rows(9), make_model()
     batch = pack_rows(rows, range(9), mask_instruction=False)
     assert batch.row_lengths is not None
-    packed = model(batch.input_ids, batch.positions, PackedAttention(batch.row_lengths, torch.device("cpu")))[0]
+    packed = model(batch.input_ids, batch.positions, BlockAttention(batch.row_lengths, torch.device("cpu")))[0]
     for index, part in enumerate(packed.split(list(batch.row_lengths))):
         alone = model(torch.from_numpy(rows.row(index)[:-1].astype("int64"))[None])[0]
         torch.testing.assert_close(part, alone, rtol=1e-5, atol=1e-5)
@@ -62,7 +76,7 @@ def test_changing_one_row_never_moves_another(make_rows: MakeRows, make_model: M
     rows, model = make_rows(5), make_model()
     batch = pack_rows(rows, range(5), mask_instruction=False)
     assert batch.row_lengths is not None
-    attend = PackedAttention(batch.row_lengths, torch.device("cpu"))
+    attend = BlockAttention(batch.row_lengths, torch.device("cpu"))
     changed_ids = batch.input_ids.clone()
     start = sum(batch.row_lengths[:2])
     changed_ids[0, start : start + batch.row_lengths[2]] += 1

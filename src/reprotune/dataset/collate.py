@@ -152,7 +152,7 @@ def pack_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool) ->
     """Lay rows one after another in a single sequence without padding; positions start anew at each row.
 
     Returns a batch of [1, sum of lengths] int64. The attention has to keep the rows apart
-    (`reprotune.model.packed_attention`).
+    (`reprotune.model.attention`).
     """
     shifted = [_shifted(rows, index, mask_instruction) for index in chosen]
     lengths = tuple(len(inputs) for inputs, _ in shifted)

@@ -8,12 +8,13 @@ Shape legend: S slots (one row each), A active slots (always the first A), T tok
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from reprotune.model.gpt2 import Attend, GPT2Config
+from reprotune.model.attention import Attend, packed_attention
+from reprotune.model.gpt2 import GPT2Config
 
 
 class KeyValueCache:
@@ -28,14 +29,21 @@ class KeyValueCache:
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
 
-    def prefill(self, first_slot: int) -> Attend:
-        """Attend within whole prompts (padded on the right) and keep them in the slots from `first_slot` on."""
+    def prefill(self, first_slot: int, row_lengths: Sequence[int]) -> Attend:
+        """Attend within whole prompts of `row_lengths`, packed into one sequence [1, H, N, D], each on its own.
+
+        Their keys and values are kept in the slots from `first_slot` on.
+        """
+        device = self.keys.device
+        lengths = torch.tensor(row_lengths)
+        slots = torch.arange(first_slot, first_slot + len(lengths)).repeat_interleave(lengths).to(device)
+        places = packed_positions(lengths).to(device)
+        read_rows = packed_attention(row_lengths, device, self.keys.dtype)
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            rows, _, length, _ = key.shape
-            self.keys[layer, first_slot : first_slot + rows, :, :length] = key
-            self.values[layer, first_slot : first_slot + rows, :, :length] = value
-            return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+            self.keys[layer, slots, :, places] = key[0].transpose(0, 1)
+            self.values[layer, slots, :, places] = value[0].transpose(0, 1)
+            return read_rows(layer, query, key, value)
 
         return attend
 
@@ -65,3 +73,9 @@ class KeyValueCache:
         """Copy the first `length` tokens of slot `source` to slot `target`."""
         self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
+
+
+def packed_positions(row_lengths: Tensor) -> Tensor:
+    """Place of each token in its own row, for rows of `row_lengths` [rows] one after another: 0, 1, 2, 0, 1, ..."""
+    starts = row_lengths.cumsum(0) - row_lengths
+    return torch.arange(int(row_lengths.sum())) - starts.repeat_interleave(row_lengths)

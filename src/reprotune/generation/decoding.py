@@ -2,7 +2,7 @@
 
 Prompts go longest first. Active rows fill the first slots; when one ends, the last active row takes its slot, and
 when a quarter of the slots is free, waiting prompts are read into them together. So the batch has no finished rows
-and little padding, and each row is computed as it would be alone.
+and no padding, and each row is computed as it would be alone.
 """
 
 from collections import deque
@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from reprotune.errors import UserError
-from reprotune.generation.cache import KeyValueCache
+from reprotune.generation.cache import KeyValueCache, packed_positions
 from reprotune.generation.sampling import draw_tokens, filtered_probabilities, uniform_draws
 from reprotune.model.gpt2 import GPT2
 
 FinishReason = Literal["eos", "length", "no_room"]
 
 PREFILL_TOKENS = 16384
-"""Most prompt tokens (padding included) read in one forward pass, to bound memory."""
+"""Most prompt tokens read in one forward pass (but at least one prompt), to bound memory."""
 
 
 @dataclass(frozen=True)
@@ -144,12 +144,13 @@ class _Decoder:
         return self._release_finished()
 
     def _read_prompts(self, rows: list[_Row]) -> Tensor:
-        """Read whole prompts into the free slots; hidden states of their last tokens, [rows, C]."""
-        lengths = torch.tensor([len(row.prompt) for row in rows], device=self.device)
-        prompts = [torch.tensor(row.prompt) for row in rows]
-        input_ids = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True).to(self.device)
-        hidden = self.model(input_ids, attend=self.cache.prefill(len(self.active)))
-        return hidden[torch.arange(len(rows), device=self.device), lengths - 1]
+        """Read whole prompts, without padding, into the free slots; hidden states of their last tokens, [rows, C]."""
+        lengths = torch.tensor([len(row.prompt) for row in rows])
+        input_ids = torch.tensor([token for row in rows for token in row.prompt])
+        attend = self.cache.prefill(len(self.active), lengths.tolist())
+        positions = packed_positions(lengths)
+        hidden = self.model(input_ids[None].to(self.device), positions[None].to(self.device), attend)
+        return hidden[0, (lengths.cumsum(0) - 1).to(self.device)]
 
     def _read_latest_tokens(self) -> Tensor:
         """Read the latest token of each active row; its hidden state, [A, C]."""

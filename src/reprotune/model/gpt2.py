@@ -2,20 +2,19 @@
 
 Shape legend: B sequences, T tokens of each, C width, H heads, D = C / H, V vocabulary.
 
-What a token may look at is not decided here: `GPT2.forward` takes an `Attend`, so that training on padded batches
-(`causal_attention`), training on packed rows and decoding with a cache share one network.
+What a token may look at is not decided here: `GPT2.forward` takes an `Attend`, so that training on padded batches,
+training on packed rows and decoding with a cache share one network.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
-Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer index, queries, keys, values), each [B, H, T, D] -> what each position read, [B, H, T, D]."""
+from reprotune.model.attention import Attend, causal_attention
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,6 @@ GPT2_SIZES = {
 }
 
 
-def causal_attention(_layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Let each position read itself and what stands before it; right enough for batches padded on the right."""
-    return F.scaled_dot_product_attention(query, key, value, is_causal=True)
-
-
 class Block(nn.Module):
     """One layer: attention and a feed-forward part, each on normalised input and added to its input."""
 
@@ -60,13 +54,20 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, attend: Attend) -> Tensor:
         """[B, T, C] -> [B, T, C]."""
+        return self.finish(x, attend(self.layer, *self.project(x)))
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values [B, H, T, D] of what enters the layer, [B, T, C]."""
         batch, length, width = x.shape
         query, key, value = (
             part.view(batch, length, self.n_head, width // self.n_head).transpose(1, 2)
             for part in self.c_attn(self.ln_1(x)).split(width, dim=2)
         )
-        read = attend(self.layer, query, key, value).transpose(1, 2).reshape(batch, length, width)
-        x = x + self.attn_proj(read)
+        return query, key, value
+
+    def finish(self, x: Tensor, read: Tensor) -> Tensor:
+        """Add what was read, [B, H, T, D], and the feed-forward part to `x` [B, T, C]."""
+        x = x + self.attn_proj(read.transpose(1, 2).reshape(x.shape))
         return x + self.mlp_proj(F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
 
 
@@ -76,6 +77,8 @@ class GPT2(nn.Module):
     def __init__(self, config: GPT2Config) -> None:
         super().__init__()
         self.config = config
+        self.checkpoint_activations = False
+        """Keep only each block's input for the backward pass and compute the rest of it again: memory for time."""
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.n_positions, config.n_embd)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
@@ -90,12 +93,24 @@ class GPT2(nn.Module):
             positions = torch.arange(input_ids.shape[1], device=input_ids.device)[None]
         x = self.wte(input_ids) + self.wpe(positions)
         for block in self.blocks:
-            x = block(x, attend)
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                x = checkpoint(block, x, attend, use_reentrant=False, preserve_rng_state=False)
+            else:
+                x = block(x, attend)
         return self.ln_f(x)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., C] -> [..., V], through the embedding matrix (the head is tied)."""
         return F.linear(hidden, self.wte.weight)
+
+    def compile_blocks(self) -> None:
+        """Compile what stands before and after the attention of each block (`torch.compile`), once for all blocks.
+
+        Attention itself stays as it is: it is a kernel of its own on a GPU, and its shapes differ from batch to batch.
+        """
+        for block in self.blocks:
+            for part in ("project", "finish"):
+                setattr(block, part, torch.compile(getattr(block, part), dynamic=True))
 
     def initialize(self, generator: torch.Generator) -> None:
         """Draw fresh weights as GPT-2 did: N(0, 0.02), residual projections scaled by 1/sqrt(2 layers), biases 0."""

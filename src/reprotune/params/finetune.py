@@ -36,6 +36,10 @@ class FinetuneParams(Section):
     together, or without padding (rows isolated from one another)."""
     micro_batch_tokens: int = Field(ge=1)
     """Most tokens (padding included) in one forward pass; a larger batch is accumulated. A memory knob."""
+    activation_checkpointing: bool
+    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
+    compile: Literal["auto", "always", "never"]
+    """Compile the network's layers (torch.compile). `auto`: on a GPU, where the run is long enough to repay it."""
     mask_instruction: bool
     """Learn from the response only (true) or from prompt and response (false, the chapter's way)."""
     learning_rate: float = Field(gt=0)

@@ -14,6 +14,7 @@ from reprotune.model.gpt2 import GPT2
 from reprotune.params.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
 from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
+from reprotune.training.compiling import worth_compiling
 from reprotune.training.loss import batch_loss
 from reprotune.training.optimizer import build_optimizer, learning_rate
 
@@ -48,6 +49,9 @@ class Trainer:
         self.dtype = dtype
         self.store = store
         self.device = next(model.parameters()).device
+        model.checkpoint_activations = params.activation_checkpointing
+        if worth_compiling(model.config, int(train.input_lengths.sum()) * params.epochs, params.compile, self.device):
+            model.compile_blocks()
         self.optimizer = build_optimizer(model, params)
         self.trained_counts = train.trained_counts(params.mask_instruction)
         self.steps_per_epoch = steps_per_epoch(len(train), params)

@@ -11,11 +11,13 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reprotune.dataset.collate import Batch
-from reprotune.model.gpt2 import GPT2, causal_attention
-from reprotune.model.packed_attention import PackedAttention
+from reprotune.model.attention import causal_attention, packed_attention
+from reprotune.model.gpt2 import GPT2
 
 CHUNK_POSITIONS = 1024
 """Positions whose logits exist at a time: 1024 x 50257 float32 are 206 MB."""
+VOCABULARY_MULTIPLE = {"cuda": 64}
+"""A GPU's matrix units want aligned sizes: 50304 columns instead of 50257, only inside the loss."""
 
 
 def batch_loss(model: GPT2, batch: Batch, dtype: torch.dtype) -> Tensor:
@@ -25,7 +27,7 @@ def batch_loss(model: GPT2, batch: Batch, dtype: torch.dtype) -> Tensor:
     at trained positions.
     """
     device = batch.input_ids.device
-    attend = causal_attention if batch.row_lengths is None else PackedAttention(batch.row_lengths, device)
+    attend = causal_attention if batch.row_lengths is None else packed_attention(batch.row_lengths, device, dtype)
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         hidden = model(batch.input_ids, batch.positions, attend)
     targets = batch.targets.flatten()[batch.trained]
@@ -50,36 +52,47 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
-        compute_weight = weight.to(hidden.dtype)
+        size = len(weight)
+        compute_weight = _padded(weight.to(hidden.dtype))
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         # `needs_input_grad` stays true under no_grad, hence the flag: an evaluation pays for no gradients.
-        hidden_grad = torch.zeros_like(hidden) if with_gradients and ctx.needs_input_grad[0] else None
-        weight_grad = torch.zeros_like(weight) if with_gradients and ctx.needs_input_grad[1] else None
+        hidden_grad = torch.empty_like(hidden) if with_gradients and any(ctx.needs_input_grad) else None
+        weight_grad = torch.zeros_like(weight) if len(hidden) == 0 else None
         for start in range(0, len(hidden), CHUNK_POSITIONS):
             chunk = slice(start, start + CHUNK_POSITIONS)
             logits = F.linear(hidden[chunk], compute_weight)
-            wanted = targets[chunk, None]
-            log_probabilities = logits.log_softmax(dim=1, dtype=torch.float32)
-            total -= log_probabilities.gather(1, wanted).sum()
-            if hidden_grad is None and weight_grad is None:
+            logits[:, size:] = -torch.inf
+            losses, probabilities = _losses_and_probabilities(logits, targets[chunk, None])
+            total += losses.sum()
+            if hidden_grad is None:
                 continue
-            logit_grad = log_probabilities.exp_()
-            logit_grad.scatter_add_(1, wanted, logit_grad.new_full(wanted.shape, -1.0))
+            logit_grad = probabilities.scatter_add_(1, targets[chunk, None], probabilities.new_full(losses.shape, -1.0))
             logit_grad = logit_grad.to(hidden.dtype)
-            if hidden_grad is not None:
-                hidden_grad[chunk] = logit_grad @ compute_weight
-            if weight_grad is not None:
-                weight_grad += logit_grad.T @ hidden[chunk]
+            hidden_grad[chunk] = logit_grad @ compute_weight
+            if ctx.needs_input_grad[1]:
+                part = logit_grad[:, :size].T @ hidden[chunk]
+                weight_grad = part.float() if weight_grad is None else weight_grad.add_(part)
         ctx.save_for_backward(hidden_grad, weight_grad)
         return total
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
-        scale = grad_outputs[0]
-        hidden_grad, weight_grad = ctx.saved_tensors
-        return (
-            None if hidden_grad is None else hidden_grad * scale,
-            None if weight_grad is None else weight_grad * scale,
-            None,
-            None,
-        )
+        scaled = [None if grad is None else grad.mul_(grad_outputs[0]) for grad in ctx.saved_tensors]
+        return scaled[0], scaled[1], None, None
+
+
+def _losses_and_probabilities(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Negative log-likelihoods [M, 1] of `targets` [M, 1] and probabilities [M, V], both float32.
+
+    The normaliser is read off the likeliest token, whose probability is at least 1 / V and so never underflows: one
+    pass over the vocabulary less than a logarithmic softmax and its exponential.
+    """
+    probabilities = logits.softmax(dim=1, dtype=torch.float32)
+    normaliser = logits.amax(dim=1, keepdim=True).float() - probabilities.amax(dim=1, keepdim=True).log()
+    return normaliser - logits.gather(1, targets).float(), probabilities
+
+
+def _padded(weight: Tensor) -> Tensor:
+    """Round the vocabulary up, with rows of zeros, to what the device multiplies fast; [V, C] -> [>= V, C]."""
+    missing = -len(weight) % VOCABULARY_MULTIPLE.get(weight.device.type, 1)
+    return F.pad(weight, (0, 0, 0, missing)) if missing else weight
