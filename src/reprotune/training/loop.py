@@ -17,6 +17,7 @@ from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
 from reprotune.training.compiling import worth_compiling
 from reprotune.training.loss import batch_loss
 from reprotune.training.optimizer import build_optimizer, learning_rate
+from reprotune.training.passes import training_pass
 
 SAVE_SECONDS = 60.0
 """Shortest time between two checkpoints; each may also cost at most a twentieth of the time."""
@@ -52,6 +53,7 @@ class Trainer:
         model.checkpoint_activations = params.activation_checkpointing
         if worth_compiling(model.config, int(train.input_lengths.sum()) * params.epochs, params.compile, self.device):
             model.compile_blocks()
+        self._pass = training_pass(model, dtype, params.batching)
         self.optimizer = build_optimizer(model, params)
         self.trained_counts = train.trained_counts(params.mask_instruction)
         self.steps_per_epoch = steps_per_epoch(len(train), params)
@@ -96,14 +98,12 @@ class Trainer:
         trained = int(self.trained_counts[chosen].sum())
         total = torch.zeros((), device=self.device)
         for batch in micro_batches(self.train, chosen, self.params):
-            loss = batch_loss(self.model, batch.to(self.device), self.dtype) / max(trained, 1)
-            loss.backward()
-            total += loss.detach()
+            total += self._pass(batch, trained)
             progress.positions_computed += batch.input_ids.numel()
         if self.params.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
         self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        self.optimizer.zero_grad(set_to_none=not self._pass.keeps_gradients)
         progress.step += 1
         progress.batch += 1
         progress.tokens_seen += int(self.train.input_lengths[chosen].sum())

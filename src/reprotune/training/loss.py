@@ -34,13 +34,13 @@ def batch_loss(model: GPT2, batch: Batch, dtype: torch.dtype) -> Tensor:
     return linear_cross_entropy(hidden.flatten(0, 1)[batch.trained].to(dtype), model.wte.weight, targets)
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor | None = None) -> Tensor:
     """Sum of cross entropies of `hidden @ weight.T` without ever holding all logits.
 
     Shapes: `hidden` [M, C] (its dtype is that of the matrix products), `weight` [V, C] float32, `targets` [M] int64
-    in 0..V-1. Returns a float32 scalar; 0 for M = 0.
+    in 0..V-1, `counted` [M] 1 where a position counts and 0 where it is padding. Returns a float32 scalar; 0 for M = 0.
     """
-    result: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, torch.is_grad_enabled())
+    result: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, counted, torch.is_grad_enabled())
     return result
 
 
@@ -51,34 +51,38 @@ class _LinearCrossEntropy(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, with_gradients: bool) -> Tensor:
+    def forward(
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor | None, with_gradients: bool
+    ) -> Tensor:
         size = len(weight)
         compute_weight = _padded(weight.to(hidden.dtype))
+        counted = hidden.new_ones(len(hidden)) if counted is None else counted.to(hidden.dtype)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         # `needs_input_grad` stays true under no_grad, hence the flag: an evaluation pays for no gradients.
         hidden_grad = torch.empty_like(hidden) if with_gradients and any(ctx.needs_input_grad) else None
         weight_grad = torch.zeros_like(weight) if len(hidden) == 0 else None
         for start in range(0, len(hidden), CHUNK_POSITIONS):
             chunk = slice(start, start + CHUNK_POSITIONS)
+            counts = counted[chunk, None]
             logits = F.linear(hidden[chunk], compute_weight)
             logits[:, size:] = -torch.inf
             losses, probabilities = _losses_and_probabilities(logits, targets[chunk, None])
-            total += losses.sum()
+            total += (losses * counts).sum()
             if hidden_grad is None:
                 continue
             logit_grad = probabilities.scatter_add_(1, targets[chunk, None], probabilities.new_full(losses.shape, -1.0))
             logit_grad = logit_grad.to(hidden.dtype)
-            hidden_grad[chunk] = logit_grad @ compute_weight
+            hidden_grad[chunk] = logit_grad @ compute_weight * counts
             if ctx.needs_input_grad[1]:
-                part = logit_grad[:, :size].T @ hidden[chunk]
+                part = logit_grad[:, :size].T @ (hidden[chunk] * counts)
                 weight_grad = part.float() if weight_grad is None else weight_grad.add_(part)
         ctx.save_for_backward(hidden_grad, weight_grad)
         return total
 
     @staticmethod
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         scaled = [None if grad is None else grad.mul_(grad_outputs[0]) for grad in ctx.saved_tensors]
-        return scaled[0], scaled[1], None, None
+        return scaled[0], scaled[1], None, None, None
 
 
 def _losses_and_probabilities(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
