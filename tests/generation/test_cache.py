@@ -22,8 +22,8 @@ def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
             torch.testing.assert_close(part, whole[row, : lengths[row]])
         for offset in range(11):
             latest = [length + offset for length in lengths]
-            at = torch.tensor(latest)[:, None]
-            hidden = model(input_ids.gather(1, at), at, cache.step(latest))
+            at = torch.tensor(latest)
+            hidden = model(input_ids.gather(1, at[:, None]), at[:, None], cache.step(at, max(latest) + 1))
             for row, position in enumerate(latest):
                 torch.testing.assert_close(hidden[row, 0], whole[row, position])
 
@@ -31,15 +31,15 @@ def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
 def test_stale_contents_are_never_read(model: GPT2) -> None:
     """A slot that held a longer row gives what a fresh slot gives."""
     prompt = torch.tensor([[5, 6, 7]])
-    at = torch.tensor([[3]])
+    at = torch.tensor([3])
     with torch.inference_mode():
         fresh = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
         model(prompt, attend=fresh.prefill(0, [3]))
-        expected = model(torch.tensor([[8]]), at, fresh.step([3]))
+        expected = model(torch.tensor([[8]]), at[:, None], fresh.step(at, 4))
         used = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
         model(torch.full((1, 18), 9), attend=used.prefill(0, [18]))
         model(prompt, attend=used.prefill(0, [3]))
-        torch.testing.assert_close(model(torch.tensor([[8]]), at, used.step([3])), expected)
+        torch.testing.assert_close(model(torch.tensor([[8]]), at[:, None], used.step(at, 4)), expected)
 
 
 def test_a_moved_row_goes_on_as_before(model: GPT2) -> None:
@@ -48,8 +48,8 @@ def test_a_moved_row_goes_on_as_before(model: GPT2) -> None:
     with torch.inference_mode():
         cache = KeyValueCache(model.config, 2, 20, CPU, torch.float32)
         model(prompts, positions, cache.prefill(0, [4, 4]))
-        both = model(torch.tensor([[9], [9]]), torch.tensor([[4], [4]]), cache.step([4, 4]))
+        both = model(torch.tensor([[9], [9]]), torch.tensor([[4], [4]]), cache.step(torch.tensor([4, 4]), 5))
         cache.move(1, 0, length=4)
-        moved = model(torch.tensor([[9]]), torch.tensor([[4]]), cache.step([4]))
+        moved = model(torch.tensor([[9]]), torch.tensor([[4]]), cache.step(torch.tensor([4]), 5))
     torch.testing.assert_close(moved[0], both[1])
     assert not torch.allclose(moved[0], both[0])

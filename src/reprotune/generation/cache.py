@@ -47,14 +47,15 @@ class KeyValueCache:
 
         return attend
 
-    def step(self, positions: list[int]) -> Attend:
-        """Attend from one new token in each of the first A slots, at `positions` [A], to that slot's past.
+    def step(self, at: Tensor, longest: int) -> Attend:
+        """Attend from one new token in each of the first A slots, at positions `at` [A], to that slot's past.
+
+        `longest` is at least the largest position plus one: how much of the cache is looked at.
 
         Attention is written out: for a single query on a CPU it is two to four times faster than
         `scaled_dot_product_attention` (GPT-2 124M, 32 rows of 100 tokens).
         """
-        active, longest = len(positions), max(positions) + 1
-        at = torch.tensor(positions, device=self.keys.device)
+        active = len(at)
         slots = torch.arange(active, device=self.keys.device)
         future = torch.arange(longest, device=self.keys.device) > at[:, None]
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from reprotune.errors import UserError
 from reprotune.generation.cache import KeyValueCache, packed_positions
 from reprotune.generation.sampling import draw_tokens, filtered_probabilities, uniform_draws
+from reprotune.generation.steps import token_step
 from reprotune.model.gpt2 import GPT2
 
 FinishReason = Literal["eos", "length", "no_room"]
@@ -124,6 +125,7 @@ class _Decoder:
         self.device = weight.device
         capacity = max(len(row.prompt) + row.limit for row in rows)
         self.cache = KeyValueCache(model.config, self.slots, capacity, self.device, weight.dtype)
+        self._step = token_step(model, self.cache)
 
     def advance(self, waiting: deque[_Row]) -> list[tuple[int, Generated]]:
         """Give some rows one more token: new ones where enough slots are free, else all active ones.
@@ -134,30 +136,23 @@ class _Decoder:
         if waiting and free >= max(1, self.slots // 4):
             count = min(free, len(waiting), max(1, PREFILL_TOKENS // len(waiting[0].prompt)))
             rows = [waiting.popleft() for _ in range(count)]
-            hidden = self._read_prompts(rows)
+            logits = self._read_prompts(rows)
             self.active += rows
         else:
             rows = self.active
-            hidden = self._read_latest_tokens()
-        for row, token in zip(rows, self._choose(rows, self.model.logits(hidden)), strict=True):
+            logits = self._step([row.answer[-1] for row in rows], [row.position() for row in rows])
+        for row, token in zip(rows, self._choose(rows, logits), strict=True):
             row.add(token, self.settings.end_of_text)
         return self._release_finished()
 
     def _read_prompts(self, rows: list[_Row]) -> Tensor:
-        """Read whole prompts, without padding, into the free slots; hidden states of their last tokens, [rows, C]."""
+        """Read whole prompts, without padding, into the free slots; predictions after their last tokens, [rows, V]."""
         lengths = torch.tensor([len(row.prompt) for row in rows])
         input_ids = torch.tensor([token for row in rows for token in row.prompt])
         attend = self.cache.prefill(len(self.active), lengths.tolist())
         positions = packed_positions(lengths)
         hidden = self.model(input_ids[None].to(self.device), positions[None].to(self.device), attend)
-        return hidden[0, (lengths.cumsum(0) - 1).to(self.device)]
-
-    def _read_latest_tokens(self) -> Tensor:
-        """Read the latest token of each active row; its hidden state, [A, C]."""
-        positions = [row.position() for row in self.active]
-        input_ids = torch.tensor([[row.answer[-1]] for row in self.active], device=self.device)
-        places = torch.tensor(positions, device=self.device)[:, None]
-        return self.model(input_ids, places, self.cache.step(positions))[:, 0]
+        return self.model.logits(hidden[0, (lengths.cumsum(0) - 1).to(self.device)])
 
     def _choose(self, rows: list[_Row], logits: Tensor) -> list[int]:
         settings = self.settings

@@ -23,13 +23,11 @@ from reprotune.console import note
 from reprotune.dataset.collate import Batch
 from reprotune.model.attention import VarlenAttention
 from reprotune.model.gpt2 import GPT2
+from reprotune.model.recording import CudaRecorder, Recorder, refill, rounded_up
 from reprotune.training.loss import batch_loss, linear_cross_entropy
 
 GRAPH_TOKENS = 8192
 """Larger passes keep a GPU busy without a graph, whose memory would be held once per shape."""
-
-Recorder = Callable[[Callable[[], Tensor]], Callable[[], Tensor]]
-"""Turns a function of fixed tensors into one that computes the same again from their present contents."""
 
 
 def training_pass(model: GPT2, dtype: torch.dtype, batching: str) -> "TrainingPass":
@@ -78,11 +76,11 @@ class PassShape:
     @classmethod
     def covering(cls, batch: Batch, row_lengths: Sequence[int]) -> Self:
         """Return the smallest of few shapes that hold a packed batch."""
-        tokens = _rounded_up(batch.input_ids.numel())
+        tokens = rounded_up(batch.input_ids.numel())
         longest = 1 << max(max(row_lengths) - 1, 63).bit_length()
         padding_rows = -(-(tokens - batch.input_ids.numel()) // longest)
-        rows = _rounded_up(len(row_lengths) + padding_rows)
-        return cls(tokens, _rounded_up(len(batch.trained)), rows, longest)
+        rows = rounded_up(len(row_lengths) + padding_rows)
+        return cls(tokens, rounded_up(len(batch.trained)), rows, longest)
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ class GraphPass:
                 self._failed = True
                 return self._eager(batch, step_tokens)
         fixed, replay = self._recorded[shape]
-        _copy(inputs, fixed)
+        refill(fixed.tensors(), inputs.tensors())
         return replay().clone()
 
     def _recording(self, inputs: PassInputs, longest: int) -> tuple[PassInputs, Callable[[], Tensor]]:
@@ -174,40 +172,3 @@ class GraphPass:
         loss = linear_cross_entropy(trained, self.model.wte.weight, inputs.targets, inputs.counted) * inputs.scale
         loss.backward()
         return loss.detach()
-
-
-class CudaRecorder:
-    """Records functions as CUDA graphs that share one pool of memory; each is run twice first, as torch asks for."""
-
-    def __init__(self) -> None:
-        self._pool = torch.cuda.graph_pool_handle()
-
-    def __call__(self, function: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        """Return a function that replays `function`; its result lies in the graph's own memory until the next call."""
-        beside = torch.cuda.Stream()
-        beside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(beside):
-            for _ in range(2):
-                function()
-        torch.cuda.current_stream().wait_stream(beside)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool):
-            result = function()
-
-        def replay() -> Tensor:
-            graph.replay()
-            return result
-
-        return replay
-
-
-def _copy(inputs: PassInputs, fixed: PassInputs) -> None:
-    for source, target in zip(inputs.tensors(), fixed.tensors(), strict=True):
-        pinned = source.pin_memory() if target.is_cuda else source
-        target.copy_(pinned, non_blocking=True)
-
-
-def _rounded_up(count: int) -> int:
-    """Round up to one of four sizes per power of two, at least 16: at most a quarter more, few different sizes."""
-    unit = max(16, (1 << (count - 1).bit_length()) >> 3)
-    return -(-count // unit) * unit

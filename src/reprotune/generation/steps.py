@@ -1,0 +1,80 @@
+"""One more token for each active row: the network's predictions, operation by operation or as a CUDA graph."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from reprotune.console import note
+from reprotune.generation.cache import KeyValueCache
+from reprotune.model.gpt2 import GPT2
+from reprotune.model.recording import CudaRecorder, Recorder, refill, rounded_up
+
+
+class TokenStep(Protocol):
+    """What decoding needs of a step."""
+
+    def __call__(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """Logits [A, V] after the latest tokens [A] of the first A slots, at `positions` [A]; fills the cache."""
+
+
+def token_step(model: GPT2, cache: KeyValueCache) -> TokenStep:
+    """Return the fastest step for the model's device."""
+    return GraphStep(model, cache) if model.wte.weight.is_cuda else EagerStep(model, cache)
+
+
+class EagerStep:
+    """Operation by operation, on any device."""
+
+    def __init__(self, model: GPT2, cache: KeyValueCache) -> None:
+        self.model = model
+        self.cache = cache
+
+    def __call__(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """See `TokenStep`."""
+        device = self.cache.keys.device
+        at = torch.tensor(positions).to(device, non_blocking=True)
+        return self.logits(torch.tensor(tokens).to(device, non_blocking=True), at, max(positions) + 1)
+
+    def logits(self, tokens: Tensor, at: Tensor, longest: int) -> Tensor:
+        """Logits [A, V] of tokens [A] at positions [A], looking at the first `longest` places of the cache."""
+        hidden = self.model(tokens[:, None], at[:, None], self.cache.step(at, longest))
+        return self.model.logits(hidden[:, 0])
+
+
+class GraphStep:
+    """Recorded once for each of few sizes; slots beyond the active ones compute what nobody reads.
+
+    Such a slot writes to its place 0, which a new prompt overwrites before it is looked at.
+    """
+
+    def __init__(self, model: GPT2, cache: KeyValueCache, record: Recorder | None = None) -> None:
+        self.eager = EagerStep(model, cache)
+        self._record = record or CudaRecorder()
+        self._failed = False
+        self._recorded: dict[tuple[int, int], tuple[list[Tensor], Callable[[], Tensor]]] = {}
+
+    def __call__(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
+        """See `TokenStep`; the result is valid until the next call."""
+        keys = self.eager.cache.keys
+        active = len(tokens)
+        size = min(rounded_up(active), keys.shape[1]), min(rounded_up(max(positions) + 1), keys.shape[3])
+        if size not in self._recorded and not self._failed:
+            try:
+                self._recorded[size] = self._recording(*size)
+            except RuntimeError as error:  # slower is better than not at all
+                note(f"generate: no CUDA graph ({error}): going on without")
+                self._failed = True
+        if self._failed:
+            return self.eager(tokens, positions)
+        fixed, replay = self._recorded[size]
+        idle = [0] * (size[0] - active)
+        refill(fixed, [torch.tensor([*tokens, *idle]), torch.tensor([*positions, *idle])])
+        return replay()[:active]
+
+    def _recording(self, slots: int, longest: int) -> tuple[list[Tensor], Callable[[], Tensor]]:
+        device = self.eager.cache.keys.device
+        tokens, at = (torch.zeros(slots, dtype=torch.int64, device=device) for _ in range(2))
+        at.fill_(longest - 1)  # the trial runs must not touch what rows have written
+        return [tokens, at], self._record(lambda: self.eager.logits(tokens, at, longest))
