@@ -80,7 +80,7 @@ class Trainer:
             while progress.epoch < self.params.epochs and not self._stopped(progress):
                 batches = epoch_batches(self.train, progress.epoch, self.params)
                 for chosen in batches[progress.batch :]:
-                    self._step(chosen, progress)
+                    self.step(chosen, progress)
                     self._after_step(progress, len(batches))
                     bar.update()
                     bar.set_postfix_str(_losses(progress), refresh=False)
@@ -90,7 +90,7 @@ class Trainer:
         self.store.load_best(self.model, progress.best_step)
         return progress
 
-    def _step(self, chosen: np.ndarray, progress: Progress) -> None:
+    def step(self, chosen: np.ndarray, progress: Progress) -> None:
         """One optimizer update over the rows `chosen`."""
         rate = learning_rate(progress.step, self.total_steps, self.params)
         for group in self.optimizer.param_groups:
@@ -116,7 +116,7 @@ class Trainer:
         """Validate, stop early, move on to the next epoch and save, each when it is due."""
         ends_epoch = progress.batch == batches
         if ends_epoch or len(self._unread_losses) == LOSS_STEPS:
-            self._read_losses(progress)
+            self.read_losses(progress)
         every = self.params.eval_every
         if progress.step == self.total_steps or (progress.step % every == 0 if every else ends_epoch):
             self._validate(progress)
@@ -125,7 +125,7 @@ class Trainer:
         if time.perf_counter() >= self._next_save:
             self.save(progress)
 
-    def _read_losses(self, progress: Progress) -> None:
+    def read_losses(self, progress: Progress) -> None:
         """Fill in the losses of the latest steps; raises `UserError` when one is not finite."""
         first = len(progress.history) - len(self._unread_losses)
         for record, loss in zip(progress.history[first:], self._unread_losses, strict=True):
@@ -152,7 +152,7 @@ class Trainer:
 
     def save(self, progress: Progress) -> None:
         """Write a checkpoint now; the next one is due when it costs at most a twentieth of the time between."""
-        self._read_losses(progress)
+        self.read_losses(progress)
         started = time.perf_counter()
         progress.seconds += started - self._clock
         self._clock = started

@@ -1,0 +1,169 @@
+"""Training side by side: this project, the book chapter's script, TRL; same rows, same weights, same steps.
+
+    pip install trl                                     # beside the project's own environment
+    git clone https://github.com/rasbt/LLMs-from-scratch
+    python benchmarks/training.py --chapter LLMs-from-scratch [--size gpt2-medium] [--output FILE.json]
+
+Run it on an idle machine. `--tune-trl` first tries TRL's ways of batching and takes the fastest. `--grow` measures how
+this project's rate, memory and share of the ceiling grow with rows per step, row length and model size.
+"""
+
+import argparse
+import importlib.util
+import json
+import statistics
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from contenders.train_trl_variants import VARIANTS
+from side_by_side.machine import describe, sentence
+from side_by_side.rounds import ContenderError, markdown_table, median_ratio, run_contender
+from side_by_side.workload import DATA, Rows, chapter_rows, config_of, random_model, training_task
+
+from reprotune.training.batches import epoch_order
+from reprotune.training.compiling import training_flops_per_token
+
+Results = dict[str, list[dict[str, Any]]]
+
+
+def main() -> None:
+    options = parse_options()
+    rows, _ = chapter_rows(options.data)
+    report = grow(rows, options) if options.grow else compare(rows, options)
+    print(report.pop("markdown"))
+    if options.output:
+        options.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def compare(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
+    """Let the contenders train the chapter's first batches in turns."""
+    order = epoch_order(123, 0, len(rows))
+    steps = options.warmup + options.steps
+    batches = [order[8 * step : 8 * step + 8].tolist() for step in range(steps)]
+    task = training_task(options.size, rows, batches, options.warmup)
+    contenders: dict[str, tuple[str, dict[str, Any]]] = {"reprotune": ("train_reprotune", task)}
+    if options.chapter:
+        contenders["chapter"] = ("train_chapter", task | {"chapter": str(options.chapter.resolve())})
+    if importlib.util.find_spec("trl"):
+        variant = tuned_variant(task) if options.tune_trl else options.trl_variant
+        contenders["trl"] = ("train_trl", task | {"variant": variant})
+    else:
+        print("trl is not installed: left out (pip install trl)", file=sys.stderr)
+    results: Results = {name: [] for name in ["ceiling", *contenders]}
+    for number in range(options.rounds):
+        tokens = round(sum(len(p) + len(r) - 1 for p, r in rows) / len(rows) * 8)
+        results["ceiling"].append(run_contender("ceiling", {"model": task["model"], "tokens": tokens}))
+        for name, (module, its_task) in contenders.items():
+            results[name].append(run_contender(module, its_task))
+            print(f"round {number + 1}, {name}: {results[name][-1]['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
+    return {
+        "size": options.size,
+        "machine": describe(),
+        "results": results,
+        "markdown": compared(results, options.size),
+    }
+
+
+def tuned_variant(task: dict[str, Any]) -> str:
+    """Try each of TRL's variants for a few steps; returns the fastest name and prints all."""
+    short = task | {"batches": task["batches"][: task["warmup"] + 3]}
+    rates = {}
+    for variant in VARIANTS:
+        try:
+            result = run_contender("train_trl", short | {"variant": variant})
+        except ContenderError as error:
+            print(f"TRL, {variant}: does not run here ({error})", file=sys.stderr)
+            continue
+        rates[variant] = result["tokens_per_second"]
+        print(f"TRL, {variant}: {rates[variant]:.0f} tokens/s, losses {result['losses'][:3]}", file=sys.stderr)
+    return max(rates, key=lambda name: rates[name])
+
+
+def compared(results: Results, size: str) -> str:
+    """Return the table: medians over rounds, and ratios round by round."""
+    per_token = training_flops_per_token(config_of(size))
+    machine = results["ceiling"][0]["machine"]
+    best = [max(entry["flops"].values()) for entry in results["ceiling"]]
+    lines = []
+    for name, entries in results.items():
+        if name == "ceiling":
+            continue
+        rates = [entry["tokens_per_second"] for entry in entries]
+        share = statistics.median(rate * per_token / peak for rate, peak in zip(rates, best, strict=True))
+        first = entries[0]
+        ours = [entry["tokens_per_second"] for entry in results["reprotune"]]
+        apart = np.abs(np.array(first["losses"][:10]) - np.array(results["reprotune"][0]["losses"][:10])).max()
+        comparable = "packed" not in first["name"] or name == "reprotune"
+        lines.append(
+            [
+                first["name"],
+                f"{statistics.median(rates):.0f}",
+                "1" if name == "reprotune" else median_ratio(ours, rates),
+                f"{share:.0%}",
+                f"{statistics.median(entry['peak_memory_mb'] for entry in entries) / 1000:.1f}",
+                f"{first['padding_share']:.0%}",
+                f"{first['losses'][0]:.3f} -> {first['losses'][-1]:.3f}",
+                f"{apart:.3f}" if comparable else "other batches",
+            ]
+        )
+    header = ["trainer", "trained tokens/s", "reprotune is faster by", "share of ceiling", "peak memory (GB)"]
+    header += ["padding", "loss, first -> last step", "largest difference of 10 losses"]
+    rates_of = {
+        name: statistics.median(entry["flops"][name] for entry in results["ceiling"]) / 1e9
+        for name in ("bfloat16", "float32")
+    }
+    ceiling = ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in rates_of.items())
+    return (
+        f"### Training, {size}\n\n{markdown_table(header, lines)}\n\n"
+        f"Ceiling: matrix products alone, {ceiling}. A trained token counts {per_token / 1e9:.2f} GFLOP.\n"
+        f"{sentence(machine)}."
+    )
+
+
+def grow(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
+    """Measure this project's trainer over rows per step, row length and model size."""
+    generator = np.random.default_rng(0)
+    cases: list[tuple[str, str, Rows, int]] = []
+    for size in options.sizes:
+        cases += [("chapter", size, rows, count) for count in (4, 8, 16, 32)]
+        for length in (64, 256, 1024):
+            ids = generator.integers(0, 50000, (8, length + 1)).tolist()
+            cases.append((str(length), size, [([], row) for row in ids], max(1, 1024 // length)))
+    lines, results = [], []
+    for length, size, these, count in cases:
+        steps = options.warmup + 3
+        batches = [[(step * count + place) % len(these) for place in range(count)] for step in range(steps)]
+        result = run_contender("train_reprotune", training_task(size, these, batches, options.warmup))
+        tokens = round(result["trained_tokens"] / 3)
+        ceiling = run_contender("ceiling", {"model": str(random_model(size)), "tokens": tokens})
+        share = result["tokens_per_second"] * training_flops_per_token(config_of(size)) / max(ceiling["flops"].values())
+        results.append({"size": size, "row": length, "rows_per_step": count, "share": share, **result})
+        rate, memory = result["tokens_per_second"], result["peak_memory_mb"] / 1000
+        lines.append([size, length, str(count), str(tokens), f"{rate:.0f}", f"{share:.0%}", f"{memory:.1f}"])
+        print(lines[-1], file=sys.stderr)
+    header = ["size", "tokens of a row", "rows a step", "tokens a step", "trained tokens/s", "share of ceiling"]
+    table = markdown_table([*header, "peak memory (GB)"], lines)
+    markdown = f"### Training, growth\n\n{table}\n\n{sentence(describe())}."
+    return {"machine": describe(), "results": results, "markdown": markdown}
+
+
+def parse_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", default="gpt2", help="gpt2, gpt2-medium, gpt2-large, gpt2-xl or miniature")
+    parser.add_argument("--data", type=Path, default=DATA, help="the book's instruction-data.json")
+    parser.add_argument("--chapter", type=Path, help="a clone of rasbt/LLMs-from-scratch")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--steps", type=int, default=8, help="counted steps of 8 rows")
+    parser.add_argument("--warmup", type=int, default=2, help="steps before, not counted")
+    parser.add_argument("--trl-variant", choices=VARIANTS, default="bf16 padding-free")
+    parser.add_argument("--tune-trl", action="store_true", help="take the fastest of TRL's variants")
+    parser.add_argument("--grow", action="store_true", help="measure growth instead of comparing")
+    parser.add_argument("--sizes", nargs="+", default=["gpt2"], help="model sizes for --grow")
+    parser.add_argument("--output", type=Path, help="write the figures as JSON")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
