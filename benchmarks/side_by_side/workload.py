@@ -11,8 +11,9 @@ from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, save_tokenize
 from reprotune.model.gpt2 import GPT2, GPT2_SIZES, GPT2Config
 from reprotune.model.weights import save_model
 
-DATA = Path(__file__).resolve().parents[3] / "shared/data/llms-from-scratch/instruction-data.json"
-SCRATCH = Path(__file__).resolve().parents[2] / ".reprotune/benchmarks"
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT.parent / "shared/data/llms-from-scratch/instruction-data.json"
+SCRATCH = ROOT / ".reprotune/benchmarks"
 TRAINING_ROWS, TEST_ROWS = 935, 110
 MINIATURE = GPT2Config(n_layer=2, n_head=2, n_embd=32)
 """For trying the benchmarks themselves."""
