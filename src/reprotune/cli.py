@@ -232,7 +232,7 @@ def apply(name: PresetName) -> None:
 
     The file is reset to the defaults, then the preset's keys are set; comments and layout stay.
     """
-    from reprotune.params.schema import PARAMS_FILE
+    from reprotune.params.yaml_text import PARAMS_FILE
     from reprotune.review.presets import apply_preset
 
     changes = apply_preset(name, PARAMS_FILE)

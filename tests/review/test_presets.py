@@ -7,7 +7,7 @@ import pytest
 
 from reprotune.errors import UserError
 from reprotune.params.document import Document
-from reprotune.params.schema import read_document
+from reprotune.params.yaml_text import read_document
 from reprotune.review.presets import DEFAULT, apply_preset, list_presets, load_preset, preset_values
 
 ROOT = Path(__file__).resolve().parents[2]

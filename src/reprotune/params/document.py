@@ -8,9 +8,10 @@ from reprotune.params.finetune import FinetuneParams
 from reprotune.params.format import FormatParams
 from reprotune.params.generate import GenerateParams
 from reprotune.params.judge import JudgeParams
-from reprotune.params.schema import PARAMS_FILE, Section, read_document
+from reprotune.params.schema import Section
 from reprotune.params.split import SplitParams
 from reprotune.params.tokenize import TokenizeParams
+from reprotune.params.yaml_text import PARAMS_FILE, read_document
 
 
 class FetchParams(Section):

@@ -1,15 +1,12 @@
-"""How params.yaml is read: YAML 1.2 as DVC reads it, strict types, every fault of a section listed at once."""
+"""How the sections of params.yaml are checked: strict types, every fault of a section listed at once."""
 
 from pathlib import Path
 from typing import Any, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from reprotune.errors import UserError
-
-PARAMS_FILE = Path("params.yaml")
+from reprotune.params.yaml_text import PARAMS_FILE, read_document
 
 
 class Section(BaseModel):
@@ -35,18 +32,6 @@ class Section(BaseModel):
         except ValidationError as error:
             faults = "; ".join(_sentence(name, dict(fault)) for fault in error.errors())
             raise UserError(f"{path}: {faults}") from error
-
-
-def read_document(path: Path = PARAMS_FILE) -> Any:
-    """Parse a YAML 1.2 file (so `1e-3` is a number, as it is for DVC) into plain dictionaries and lists."""
-    if not path.is_file():
-        raise UserError(
-            f"{path} is missing: run from the folder that holds it, or restore it with `git checkout {path}`"
-        )
-    try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
-    except YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
 
 
 def _sentence(section: str, fault: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from reprotune.dataset.download import EMBEDDED_DATASET
 from reprotune.errors import UserError
 from reprotune.model.source import EMBEDDED_BASE, PINNED_REVISIONS
 from reprotune.params.document import Document
-from reprotune.params.schema import PARAMS_FILE, read_document
+from reprotune.params.yaml_text import PARAMS_FILE, read_document
 from reprotune.review.closure import stage_closure
 
 DVC_FILE = Path("dvc.yaml")

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from reprotune.errors import UserError
-from reprotune.params.schema import Section, read_document
+from reprotune.params.schema import Section
+from reprotune.params.yaml_text import read_document
 from reprotune.review.comparison import PAIRED, Comparison
 from reprotune.review.report_text import visible
 from reprotune.review.snapshot import Snapshot

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reprotune.review.presets import spelled
+from reprotune.params.yaml_text import spelled
 from reprotune.review.report_text import flattened
 
 ABSENT = "(absent)"

@@ -11,7 +11,8 @@ from rich.text import Text
 
 from reprotune.params.document import Document
 from reprotune.params.schema import Section
-from reprotune.review.presets import DEFAULT, preset_values, spelled
+from reprotune.params.yaml_text import spelled
+from reprotune.review.presets import DEFAULT, preset_values
 
 
 @dataclass(frozen=True)

@@ -1,33 +1,31 @@
 """What `dvc repro` will run, and why: every stage in the order of the graph.
 
-`dvc repro --dry` names only the stages whose own inputs changed, and fails in a clone without data. This plan asks DVC
-for the state of each dep and out, names the change (a param's old and new value, a module, an input), and marks the
+`dvc repro --dry` names only the stages whose own inputs changed, and fails in a clone without data. This plan compares
+each dep, param and out with dvc.lock, names the change (a param's old and new value, a module, an input), and marks the
 stages below as `maybe`: they run if the outputs above them really change.
 """
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from graphlib import TopologicalSorter
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from dvc.dependency.param import ParamsDependency
-from dvc.exceptions import DvcException
-from dvc.repo import Repo
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
 from reprotune.errors import UserError
+from reprotune.params.yaml_text import read_document
+from reprotune.review.hashes import Hashes
 from reprotune.review.params_diff import param_changes
+from reprotune.review.pipeline import DVC_YAML, LockedStage, PipelineStage, read_pipeline
 from reprotune.review.report_text import visible
 
 CODE = ("src/", "stages/")
 RUN, MAYBE, CURRENT = "run", "maybe", "up to date"
 STYLES = {RUN: "bold yellow", MAYBE: "yellow", CURRENT: "dim"}
 SHOWN_REASONS = 8
-NOT_HERE = ("deleted", "not in cache")
-"""DVC's words for data that dvc.lock knows and this clone lacks."""
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,27 @@ class StagePlan:
 
 
 def make_plan(root: Path) -> list[StagePlan]:
-    """Return the plan of the pipeline at `root`; raises `UserError` where DVC cannot read it."""
+    """Return the plan of the pipeline at `root`; raises `UserError` where it cannot be read."""
+    stages = {stage.name: stage for stage in read_pipeline(root)}
+    makers = {out: stage.name for stage in stages.values() for out in stage.outs}
+    needed = {name: [maker for out, maker in makers.items() if _reads(stage, out)] for name, stage in stages.items()}
     try:
-        with Repo(str(root)) as repo:
-            return _plan_stages(repo)
-    except DvcException as error:
-        raise UserError(f"DVC cannot read the pipeline: {' '.join(str(error).split())}") from error
+        order = list(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        raise UserError(f"{DVC_YAML}: the stages {', '.join(sorted(set(error.args[1])))} need one another") from error
+    hashes = Hashes(root)
+    locked_outs = {out: stage.locked.hashes.get(out) for stage in stages.values() if stage.locked for out in stage.outs}
+    plans: dict[str, StagePlan] = {}
+    for name in order:
+        not_here: list[str] = []
+        reasons = [*_own_reasons(root, stages[name], hashes, locked_outs, not_here)]
+        moving = [above for above in needed[name] if plans[above].state != CURRENT]
+        state = RUN if reasons else MAYBE if moving else CURRENT
+        if state == MAYBE:
+            reasons = [Reason("upstream", f"after {', '.join(sorted(set(moving)))}")]
+        plans[name] = StagePlan(name, state, reasons, not_here)
+    hashes.save()
+    return list(plans.values())
 
 
 def plan_json(plan: list[StagePlan]) -> dict[str, Any]:
@@ -94,58 +107,61 @@ def plan_conclusion(plan: list[StagePlan]) -> str:
     return f"{text} Next: `dvc repro`." if count[RUN] else text
 
 
-def _plan_stages(repo: Any) -> list[StagePlan]:
-    stages = list(repo.index.stages)
-    needed = {stage: list(repo.index.graph.successors(stage)) for stage in stages}
-    locked_outs = {out.fs_path: out.hash_info for stage in stages for out in stage.outs}
-    plans: dict[Any, StagePlan] = {}
-    for stage in TopologicalSorter(needed).static_order():
-        not_here: list[str] = []
-        reasons = [*_own_reasons(stage, locked_outs, not_here)]
-        moving = [above.addressing for above in needed[stage] if plans[above].state != CURRENT]
-        state = RUN if reasons else MAYBE if moving else CURRENT
-        if state == MAYBE:
-            reasons = [Reason("upstream", f"after {', '.join(sorted(moving))}")]
-        plans[stage] = StagePlan(stage.addressing, state, reasons, not_here)
-    return list(plans.values())
+def _reads(stage: PipelineStage, out: str) -> bool:
+    """Tell whether a dep of the stage is `out`, lies in it or holds it."""
+    return any(dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for dep in stage.deps)
 
 
-def _own_reasons(stage: Any, locked_outs: dict[str, Any], not_here: list[str]) -> Iterator[Reason]:
+def _own_reasons(
+    root: Path, stage: PipelineStage, hashes: Hashes, locked_outs: dict[str, str | None], not_here: list[str]
+) -> Iterator[Reason]:
     """Yield why the stage runs whatever the others do; what merely lacks is added to `not_here`."""
-    if not any(item.hash_info for item in [*stage.deps, *stage.outs]):
+    locked = stage.locked
+    if locked is None:
         yield Reason("new", "never run: dvc.lock does not know it")
         return
-    if stage.cmd_changed:
+    if stage.cmd != locked.cmd:
         yield Reason("command", "its command changed")
+    for file, keys in stage.params.items():
+        changes = param_changes(locked.params.get(file, {}), _values(read_document(root / file), keys))
+        yield from (Reason("param", str(change)) for change in changes)
     for dep in stage.deps:
-        if isinstance(dep, ParamsDependency):
-            changes = param_changes(dep.hash_info.value or {}, dep.read_params())
-            yield from (Reason("param", str(change)) for change in changes)
-        else:
-            yield from _dep_reasons(dep, locked_outs, not_here)
+        yield from _dep_reasons(dep, hashes.of(dep), locked, locked_outs, not_here)
     for out in stage.outs:
-        status = out.status().get(str(out))
-        if status in NOT_HERE and out.hash_info:
-            not_here.append(str(out))
-        elif status:
-            yield Reason("output", f"output {out} is {_worded(status)} (restored where the cache has it)")
+        found, wanted = hashes.of(out), locked.hashes.get(out)
+        if found is None and wanted:
+            not_here.append(out)
+        elif found != wanted:
+            yield Reason(
+                "output", f"output {out} is {'changed' if wanted else 'new'} (restored where the cache has it)"
+            )
 
 
-def _dep_reasons(dep: Any, locked_outs: dict[str, Any], not_here: list[str]) -> Iterator[Reason]:
-    name = str(dep)
-    kind = "code" if name.startswith(CODE) else "data"
-    status = dep.status().get(name)
-    if status is None:
-        return
-    made_here = any(dep.fs_path == path or dep.fs_path.startswith(f"{path}/") for path in locked_outs)
-    if status == "deleted" and made_here:
-        if dep.fs_path in locked_outs and dep.hash_info != locked_outs[dep.fs_path]:
-            yield Reason(kind, f"{name}: changed")
-        elif name not in not_here:
-            not_here.append(name)
-    else:
-        yield Reason(kind, f"{name}: {_worded(status)}")
+def _dep_reasons(
+    dep: str, found: str | None, locked: LockedStage, locked_outs: dict[str, str | None], not_here: list[str]
+) -> Iterator[Reason]:
+    kind = "code" if dep.startswith(CODE) else "data"
+    wanted = locked.hashes.get(dep)
+    if found is not None:
+        if found != wanted:
+            yield Reason(kind, f"{dep}: {'changed' if wanted else 'new'}")
+    elif not any(dep == out or dep.startswith(f"{out}/") for out in locked_outs):
+        yield Reason(kind, f"{dep}: removed")
+    elif dep in locked_outs and wanted != locked_outs[dep]:
+        yield Reason(kind, f"{dep}: changed")
+    elif dep not in not_here:
+        not_here.append(dep)
 
 
-def _worded(status: str) -> str:
-    return {"modified": "changed", "deleted": "removed"}.get(status, status)
+def _values(document: Any, keys: list[str]) -> dict[str, Any]:
+    """Return the values of dotted keys, those that there are; of no keys the whole document."""
+    if not keys:
+        return dict(document)
+    values = {}
+    for key in keys:
+        value = document
+        for name in key.split("."):
+            value = value.get(name, KeyError) if isinstance(value, dict) else KeyError
+        if value is not KeyError:
+            values[key] = value
+    return values

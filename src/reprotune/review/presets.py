@@ -6,7 +6,6 @@ comments and layout.
 """
 
 import io
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ruamel.yaml.representer import RoundTripRepresenter
 from reprotune.artifacts import write_text
 from reprotune.errors import UserError
 from reprotune.params.document import Document
-from reprotune.params.schema import PARAMS_FILE, read_document
+from reprotune.params.yaml_text import PARAMS_FILE, read_document, spelled
 
 FOLDER = Path(__file__).parent / "presets"
 DEFAULT = "embedded"
@@ -110,13 +109,6 @@ def _assign(target: CommentedMap, values: dict[str, Any], prefix: str) -> list[s
 
 def _same(old: Any, new: Any) -> bool:
     return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
-
-
-def spelled(value: Any) -> str:
-    """Return a value as YAML spells it."""
-    if value is None or isinstance(value, bool):
-        return {None: "null", True: "true", False: "false"}[value]
-    return re.sub(r"e([-+])0", r"e\1", repr(value)) if isinstance(value, float) else str(value)
 
 
 class _Representer(RoundTripRepresenter):

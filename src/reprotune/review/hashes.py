@@ -1,0 +1,80 @@
+"""MD5 of files and folders as DVC computes them, remembered for large files that did not change.
+
+Like DVC, a file is taken to be unchanged while its inode, size and time of change are what they were.
+"""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from pathspec import GitIgnoreSpec
+
+from reprotune.scratch import scratch_root
+
+REMEMBERED_BYTES = 1 << 20
+
+
+class Hashes:
+    """Hashes of paths below `root`; `save` keeps those of large files for the next time."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._file = scratch_root() / "hashes.json"
+        self._known: dict[str, Any] = _read(self._file)
+        self._seen: dict[str, str | None] = {}
+        self._fresh = False
+        ignored = root / ".dvcignore"
+        lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
+        self._ignored = GitIgnoreSpec.from_lines(lines)
+
+    def of(self, path: str) -> str | None:
+        """Return the MD5 of a file, or that of a folder's list with `.dir` behind it; null where there is neither."""
+        if path not in self._seen:
+            full = self.root / path
+            self._seen[path] = self._of_folder(full) if full.is_dir() else self._of_file(full)
+        return self._seen[path]
+
+    def save(self) -> None:
+        """Write down what was newly computed."""
+        if self._fresh:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
+            temporary.write_text(json.dumps(self._known), encoding="utf-8")
+            temporary.replace(self._file)
+
+    def _of_file(self, path: Path) -> str | None:
+        try:
+            state = path.stat()
+        except OSError:
+            return None
+        stamp = [state.st_ino, state.st_size, state.st_mtime_ns]
+        known = self._known.get(str(path))
+        if known and known[:3] == stamp:
+            return str(known[3])
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        if state.st_size >= REMEMBERED_BYTES:
+            self._known[str(path)] = [*stamp, digest]
+            self._fresh = True
+        return digest
+
+    def _of_folder(self, folder: Path) -> str:
+        entries = []
+        for place, _, names in os.walk(folder):
+            for name in names:
+                path = Path(place, name)
+                if not self._ignored.match_file(path.relative_to(self.root).as_posix()):
+                    entries.append({"md5": self._of_file(path), "relpath": path.relative_to(folder).as_posix()})
+        entries.sort(key=lambda entry: str(entry["relpath"]))
+        listed = json.dumps(entries, sort_keys=True).encode()
+        return hashlib.md5(listed, usedforsecurity=False).hexdigest() + ".dir"
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}

@@ -1,0 +1,105 @@
+"""Reading dvc.yaml and dvc.lock without DVC, and hashing as DVC does."""
+
+import os
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+from reprotune.errors import UserError
+from reprotune.review.hashes import Hashes
+from reprotune.review.pipeline import read_pipeline
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LOOPED = """
+stages:
+  write:
+    foreach:
+      one: {source: a.txt}
+      two: {source: b.txt}
+    do:
+      cmd: make ${key}
+      deps:
+        - ${item.source}
+      params:
+        - section.${key}
+        - other.yaml: [x]
+      metrics:
+        - out/${key}.json: {cache: false}
+  read:
+    foreach: [p, q]
+    do: {cmd: "read ${item}"}
+"""
+
+
+def write(folder: Path, text: str) -> Path:
+    (folder / "dvc.yaml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_loops_are_written_out(tmp_path: Path) -> None:
+    stages = {stage.name: stage for stage in read_pipeline(write(tmp_path, LOOPED))}
+    assert list(stages) == ["write@one", "write@two", "read@p", "read@q"]
+    two = stages["write@two"]
+    assert (two.cmd, two.deps, two.outs) == ("make two", ["b.txt"], ["out/two.json"])
+    assert two.params == {"params.yaml": ["section.two"], "other.yaml": ["x"]}
+    assert stages["read@q"].cmd == "read q" and two.locked is None
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("stages: {a: {cmd: x, wdir: sub}}", "a: `plan` does not know 'wdir'"),
+        ("stages: {a: {matrix: {m: [1]}, cmd: x}}", "a: `plan` does not know 'matrix'"),
+        ("stages: {a: {cmd: 'run ${model}'}}", r"a: `plan` does not know this use of \$"),
+        ("vars: [x.yaml]\nstages: {}", "does not know 'vars'"),
+        ("stages: {a: {foreach: '${list}', do: {cmd: x}}}", "`foreach` over a list or a mapping"),
+        ("stages: {a: {foreach: [1], do: {cmd: '${item.name}'}}}", "has no value"),
+        ("stages: [a]", "should be a mapping"),
+        ("[]", "should be a mapping"),
+    ],
+)
+def test_what_it_cannot_read_is_named(text: str, fault: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=fault):
+        read_pipeline(write(tmp_path, text))
+
+
+def test_the_projects_own_pipeline_is_read_and_hashed_as_dvc_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    locked = YAML(typ="safe", pure=True).load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    assert {stage.name for stage in read_pipeline(ROOT)} == set(locked)
+    source = next(dep for dep in locked["fetch@base"]["deps"] if dep["path"] == "data/embedded/base")
+    for _ in range(2):  # computed, then remembered
+        hashes = Hashes(ROOT)
+        assert hashes.of("data/embedded/base") == source["md5"]
+        hashes.save()
+    assert len((tmp_path / ".reprotune/hashes.json").read_text(encoding="utf-8")) > 50
+
+
+def test_a_large_file_that_changes_is_hashed_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    path = tmp_path / "large.bin"
+    seen = []
+    for content in (b"a", b"b"):
+        path.write_bytes(content * (2 << 20))
+        os.utime(path, ns=(1, ord(content)))
+        hashes = Hashes(tmp_path)
+        seen.append(hashes.of("large.bin"))
+        hashes.save()
+    assert seen[0] != seen[1]
+
+
+def test_what_is_not_there_has_no_hash_and_ignored_files_no_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    (tmp_path / ".dvcignore").write_text("*.pyc\n", encoding="utf-8")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "folder/kept.txt").write_text("x", encoding="utf-8")
+    alone = Hashes(tmp_path).of("folder")
+    (tmp_path / "folder/ignored.pyc").write_text("y", encoding="utf-8")
+    assert Hashes(tmp_path).of("folder") == alone
+    assert Hashes(tmp_path).of("missing") is None
