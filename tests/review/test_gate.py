@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from reprotune.errors import UserError
+from reprotune.review.compare_text import notes
 from reprotune.review.comparison import compare
 from reprotune.review.gate import check_changes, check_limits, read_rules
 from reprotune.review.snapshot import Snapshot
@@ -63,6 +64,20 @@ def test_numbers_without_rows_are_compared_by_tolerance(snapshots: Pair, tmp_pat
     loss = {"metric": "training.best.validation_loss", "better": "lower", "significance": None}
     assert states(change_rule(tmp_path, tolerance=0.2, **loss), (before, worse)) == ["kept"]
     assert states(change_rule(tmp_path, tolerance=0.1, **loss), (before, worse)) == ["broken"]
+
+
+@pytest.mark.parametrize("section", [{"finetune": {"mask_instruction": False}}, {"format": {"template": "phi3"}}])
+def test_losses_over_different_tokens_are_not_compared(
+    section: dict[str, Any], snapshots: Pair, tmp_path: Path
+) -> None:
+    before, after = snapshots
+    other = replace(
+        after, params={**after.params, **{name: {**after.params[name], **new} for name, new in section.items()}}
+    )
+    loss = {"metric": "training.best.validation_loss", "better": "lower", "significance": None, "tolerance": 100}
+    outcome = check_changes(change_rule(tmp_path, **loss), compare(before, other))[0]
+    assert outcome.state == "broken" and "different tokens" in outcome.found
+    assert any("cannot be compared" in note for note in notes(compare(before, other)))
 
 
 def test_limits(snapshots: Pair, tmp_path: Path) -> None:

@@ -68,6 +68,9 @@ def notes(comparison: Comparison) -> list[str]:
         )
     if change and change.n < shared:
         found.append(f"Shared rows without a score in one of the revisions, so not paired: {shared - change.n:,}.")
+    if comparison.loss_params:
+        keys = ", ".join(str(change) for change in comparison.loss_params)
+        found.append(f"The losses cannot be compared: they are taken over different tokens ({keys}).")
     if not comparison.data.same_validation:
         found.append("The validation splits differ, so validation losses are not of the same rows.")
     return found

@@ -46,6 +46,10 @@ NUMBERS = {
 """Metrics without a value per row: shown, not tested."""
 
 
+LOSS_PARAMS = ("finetune.mask_instruction", "format.", "tokenize.")
+"""Params that decide over which tokens a loss is taken."""
+
+
 @dataclass(frozen=True)
 class PairedChange:
     """A metric on the rows that both revisions scored, with the uncertainty of its mean paired difference."""
@@ -123,6 +127,11 @@ class Comparison:
     """Test rows that the second revision does not have."""
     only_after: int
     data: DataChanges
+
+    @property
+    def loss_params(self) -> list[ParamChange]:
+        """Changed params through which the losses are means over different tokens, so that they cannot be compared."""
+        return [change for change in self.params if change.key.startswith(LOSS_PARAMS)]
 
     @property
     def flips(self) -> list[RowPair]:

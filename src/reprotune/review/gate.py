@@ -126,6 +126,9 @@ def _number_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
     """Compare a metric's own values in both revisions."""
     if comparison.methods_differ and rule.metric.endswith((".score", ".smallest_detectable")):
         return Outcome(rule.metric, _worded(rule), "scored by different methods", BROKEN)
+    if rule.metric.endswith("_loss") and comparison.loss_params:
+        keys = ", ".join(str(change) for change in comparison.loss_params)
+        return Outcome(rule.metric, _worded(rule), f"taken over different tokens ({keys})", BROKEN)
     old, new = (_number(snapshot, rule.metric) for snapshot in (comparison.before, comparison.after))
     kept = _worsening(rule, new - old) <= rule.tolerance
     return Outcome(rule.metric, _worded(rule), f"{old:.6g} -> {new:.6g}", KEPT if kept else BROKEN)
