@@ -22,17 +22,21 @@ from side_by_side.workload import DATA, SCRATCH, Rows, chapter_rows, random_mode
 LEARNING_RATES = {"gpt2-medium": 3e-4, "gpt2-large": 2e-4, "gpt2-xl": 1.5e-4}
 
 
+WAYS: list[dict[str, Any]] = [
+    *({"batch_size": size, "cache": "dynamic", "by_length": True} for size in (16, 32, 64, 110)),
+    {"batch_size": 32, "cache": "dynamic", "by_length": False},
+    {"batch_size": 32, "cache": "static", "by_length": True},
+]
+"""What `--tune` tries of transformers' `generate`."""
+
+
 def main() -> None:
     options = parse_options()
     _, rows = chapter_rows(options.data)
+    rows = rows[: options.prompts]
     model = options.model or taught_model(options.size, rows)
     task = {"model": str(model), "prompts": [prompt for prompt, _ in rows], "max_new_tokens": 256}
-    ways = [
-        {"batch_size": size, "cache": cache, "by_length": by_length}
-        for size in (16, 32, 64, 110)
-        for cache, by_length in (("dynamic", True), ("dynamic", False), ("static", True))
-    ]
-    best = tuned(task, ways) if options.tune else ways[3]
+    best = tuned(task, WAYS) if options.tune else WAYS[1]
     contenders: dict[str, tuple[str, dict[str, Any]]] = {
         "reprotune": ("decode_reprotune", task | {"precision": "auto", "batch_size": 64}),
         "reprotune fp32": ("decode_reprotune", task | {"precision": "fp32", "batch_size": 64}),
@@ -56,7 +60,7 @@ def main() -> None:
 
 def taught_model(size: str, rows: Rows) -> Path:
     """Return a folder with a model that knows `rows` by heart; taught once."""
-    folder = SCRATCH / f"taught-{size}"
+    folder = SCRATCH / f"taught-{size}-{len(rows)}"
     if not (folder / "model.safetensors").is_file():
         rate = LEARNING_RATES.get(size, 5e-4)
         task = {"model": str(random_model(size)), "rows": rows, "output": str(folder), "learning_rate": rate}
@@ -117,6 +121,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="a folder in Hugging Face layout instead of a taught model")
     parser.add_argument("--data", type=Path, default=DATA, help="the book's instruction-data.json")
     parser.add_argument("--chapter", type=Path, help="a clone of rasbt/LLMs-from-scratch")
+    parser.add_argument("--prompts", type=int, default=110, help="how many of the test rows")
     parser.add_argument("--chapter-prompts", type=int, default=5, help="how many prompts its script gets")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tune", action="store_true", help="take the fastest of transformers' ways")

@@ -98,7 +98,7 @@ def test_resuming_equals_never_having_stopped(
     expected = straight.run()
 
     interrupted = make_trainer(save_seconds=save_seconds, **settings)
-    step = Trainer._step
+    step = Trainer.step
 
     def kill_in_step(trainer: Trainer, chosen: Any, progress: Progress) -> None:
         if progress.step == killed_after:
@@ -106,7 +106,7 @@ def test_resuming_equals_never_having_stopped(
         step(trainer, chosen, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_step", kill_in_step)
+        patch.setattr(Trainer, "step", kill_in_step)
         with pytest.raises(KilledError):
             interrupted.run()
     resumed = make_trainer(**settings)

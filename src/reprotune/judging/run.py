@@ -1,6 +1,7 @@
 """One judged run: every question in a single batch, then scores, canaries, pairs, metrics and the transcript."""
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -12,7 +13,14 @@ from reprotune.judging.clients.protocol import Client
 from reprotune.judging.health import check_canaries, health
 from reprotune.judging.pairwise import Comparison, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
 from reprotune.judging.prompts import Question
-from reprotune.judging.scoring import ScoredAnswer, answer_questions, method_name, score_offline, with_judgements
+from reprotune.judging.scoring import (
+    ScoredAnswer,
+    answer_questions,
+    first_questions,
+    method_name,
+    score_offline,
+    with_judgements,
+)
 from reprotune.judging.store import ReplyStore
 from reprotune.judging.summary import check_coverage, summarise
 from reprotune.judging.transcript import answer_lines, comparison_lines
@@ -56,14 +64,18 @@ def opened_judge(params: JudgeParams) -> Iterator[Judge | None]:
 
 def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> JudgedRun:
     """Score the answers, the canaries and, where params ask for it, the pairs."""
-    scored = score_offline(answers)
     canaries = score_offline(make_canaries(answers, params.canaries, params.seed))
     comparisons = pair_up(answers) if params.pairwise else []
     if judge is None:
+        scored = score_offline(answers)
         return JudgedRun(scored, canaries, with_scores(comparisons, scored))
     canaries = asked_canaries(canaries)
-    questions = answer_questions([*scored, *canaries], params.rubric) + pair_questions(comparisons)
-    judgements = iter(judge.ask(questions))
+    questions = first_questions(answers, params.rubric) + answer_questions(canaries, params.rubric)
+    questions += pair_questions(comparisons)
+    with ThreadPoolExecutor(1) as beside:  # the statistics are done while the judge is at work
+        scoring = beside.submit(score_offline, answers)
+        judgements = iter(judge.ask(questions))
+        scored = scoring.result()
     return JudgedRun(
         with_judgements(scored, judgements),
         with_judgements(canaries, judgements),

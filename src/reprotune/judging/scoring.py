@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from reprotune.judging.answers import Answer
 from reprotune.judging.prompts import Question, question
-from reprotune.judging.scorers import Statistics, measure, offline_composite
+from reprotune.judging.scorers import Statistics, measure, normalised, offline_composite
 from reprotune.judging.verdicts import Judgement
 from reprotune.params.judge import JudgeParams
 
@@ -39,13 +39,15 @@ def score_offline(answers: Sequence[Answer]) -> list[ScoredAnswer]:
     for answer in answers:
         statistics = measure(answer.item.reference, answer.item.response)
         score = offline_composite(statistics, answer.item.response)
-        status = "ok"
-        if not answer.item.response.strip():
-            status = "empty"
-        elif statistics.exact_match:
-            status = "exact"
-        scored.append(ScoredAnswer(answer, statistics, status, score))
+        scored.append(ScoredAnswer(answer, statistics, answer_status(answer), score))
     return scored
+
+
+def answer_status(answer: Answer) -> str:
+    """Say what an answer is before anybody scores it: `empty`, `exact` (as the reference) or `ok`."""
+    if not answer.item.response.strip():
+        return "empty"
+    return "exact" if normalised(answer.item.reference) == normalised(answer.item.response) else "ok"
 
 
 def needs_judge(row: ScoredAnswer) -> bool:
@@ -56,6 +58,11 @@ def needs_judge(row: ScoredAnswer) -> bool:
 def answer_questions(scored: Sequence[ScoredAnswer], rubric: str) -> list[Question]:
     """Return the questions about the answers that a judge has to see."""
     return [question(rubric, row.answer.item) for row in scored if needs_judge(row)]
+
+
+def first_questions(answers: Sequence[Answer], rubric: str) -> list[Question]:
+    """Return the same questions before the answers are scored."""
+    return [question(rubric, answer.item) for answer in answers if answer_status(answer) == "ok"]
 
 
 def with_judgements(scored: Sequence[ScoredAnswer], judgements: Iterator[Judgement]) -> list[ScoredAnswer]:
