@@ -6,6 +6,7 @@
 
 Run it on an idle machine. `--tune-trl` first tries TRL's ways of batching and takes the fastest. `--grow` measures how
 this project's rate, memory and share of the ceiling grow with rows per step, row length and model size.
+`--checkpointing` adds a run with activation checkpointing: what the saved memory costs.
 """
 
 import argparse
@@ -44,6 +45,8 @@ def compare(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
     batches = [order[8 * step : 8 * step + 8].tolist() for step in range(steps)]
     task = training_task(options.size, rows, batches, options.warmup)
     contenders: dict[str, tuple[str, dict[str, Any]]] = {"reprotune": ("train_reprotune", task)}
+    if options.checkpointing:
+        contenders["checkpointing"] = ("train_reprotune", task | {"params": {"activation_checkpointing": True}})
     if options.chapter:
         contenders["chapter"] = ("train_chapter", task | {"chapter": str(options.chapter.resolve())})
     if importlib.util.find_spec("trl"):
@@ -91,11 +94,12 @@ def compared(results: Results, size: str) -> str:
         if name == "ceiling":
             continue
         rates = [entry["tokens_per_second"] for entry in entries]
-        share = statistics.median(rate * per_token / peak for rate, peak in zip(rates, best, strict=True))
         first = entries[0]
+        computed = 1 - first["spared_share"]
+        share = statistics.median(rate * computed * per_token / peak for rate, peak in zip(rates, best, strict=True))
         ours = [entry["tokens_per_second"] for entry in results["reprotune"]]
         apart = np.abs(np.array(first["losses"][:10]) - np.array(results["reprotune"][0]["losses"][:10])).max()
-        comparable = "packed" not in first["name"] or name == "reprotune"
+        comparable = name != "trl" or "packed" not in first["name"]
         lines.append(
             [
                 first["name"],
@@ -104,12 +108,13 @@ def compared(results: Results, size: str) -> str:
                 f"{share:.0%}",
                 f"{statistics.median(entry['peak_memory_mb'] for entry in entries) / 1000:.1f}",
                 f"{first['padding_share']:.0%}",
+                f"{first['spared_share']:.0%}",
                 f"{first['losses'][0]:.3f} -> {first['losses'][-1]:.3f}",
                 f"{apart:.3f}" if comparable else "other batches",
             ]
         )
     header = ["trainer", "trained tokens/s", "reprotune is faster by", "share of ceiling", "peak memory (GB)"]
-    header += ["padding", "loss, first -> last step", "largest difference of 10 losses"]
+    header += ["padding", "shared", "loss, first -> last step", "largest difference of 10 losses"]
     rates_of = {
         name: statistics.median(entry["flops"][name] for entry in results["ceiling"]) / 1e9
         for name in ("bfloat16", "float32")
@@ -117,7 +122,8 @@ def compared(results: Results, size: str) -> str:
     ceiling = ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in rates_of.items())
     return (
         f"### Training, {size}\n\n{markdown_table(header, lines)}\n\n"
-        f"Ceiling: matrix products alone, {ceiling}. A trained token counts {per_token / 1e9:.2f} GFLOP.\n"
+        f"Ceiling: matrix products alone, {ceiling}. A trained token counts {per_token / 1e9:.2f} GFLOP, a shared one "
+        "(the beginning that the rows of a step have in common, computed once) nothing.\n"
         f"{sentence(machine)}."
     )
 
@@ -138,9 +144,11 @@ def grow(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
         result = run_contender("train_reprotune", training_task(size, these, batches, options.warmup))
         tokens = round(result["trained_tokens"] / 3)
         ceiling = run_contender("ceiling", {"model": str(random_model(size)), "tokens": tokens})
-        share = result["tokens_per_second"] * training_flops_per_token(config_of(size)) / max(ceiling["flops"].values())
+        rate = result["tokens_per_second"]
+        computed = rate * (1 - result["spared_share"]) * training_flops_per_token(config_of(size))
+        share = computed / max(ceiling["flops"].values())
         results.append({"size": size, "row": length, "rows_per_step": count, "share": share, **result})
-        rate, memory = result["tokens_per_second"], result["peak_memory_mb"] / 1000
+        memory = result["peak_memory_mb"] / 1000
         lines.append([size, length, str(count), str(tokens), f"{rate:.0f}", f"{share:.0%}", f"{memory:.1f}"])
         print(lines[-1], file=sys.stderr)
     header = ["size", "tokens of a row", "rows a step", "tokens a step", "trained tokens/s", "share of ceiling"]
@@ -159,6 +167,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--warmup", type=int, default=2, help="steps before, not counted")
     parser.add_argument("--trl-variant", choices=VARIANTS, default="bf16 padding-free")
     parser.add_argument("--tune-trl", action="store_true", help="take the fastest of TRL's variants")
+    parser.add_argument("--checkpointing", action="store_true", help="also run with activation checkpointing")
     parser.add_argument("--grow", action="store_true", help="measure growth instead of comparing")
     parser.add_argument("--sizes", nargs="+", default=["gpt2"], help="model sizes for --grow")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")

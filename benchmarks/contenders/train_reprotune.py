@@ -48,8 +48,9 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
             ends.append(time.perf_counter())
         trainer.read_losses(progress)
     losses = [record.train_loss or 0.0 for record in progress.history]
-    name = f"reprotune ({str(dtype).removeprefix('torch.')}, {params.batching})"
-    return training_result(task, ends, losses, progress.positions_computed, name)
+    extra = ", activation checkpointing" if params.activation_checkpointing else ""
+    name = f"reprotune ({str(dtype).removeprefix('torch.')}, {params.batching}{extra})"
+    return training_result(task, ends, losses, progress.positions_computed, name, progress.positions_spared)
 
 
 if __name__ == "__main__":

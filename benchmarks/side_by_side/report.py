@@ -8,12 +8,13 @@ import torch
 
 
 def training_result(
-    task: dict[str, Any], ends: Sequence[float], losses: Sequence[float], positions: int, name: str
+    task: dict[str, Any], ends: Sequence[float], losses: Sequence[float], positions: int, name: str, spared: int = 0
 ) -> dict[str, Any]:
     """Seconds of the steps after the warm-up and what they trained.
 
     `ends` [steps + 1]: the clock before the first step and after each; `losses` [steps]: mean nats per trained token;
-    `positions`: what the network computed over all steps, padding included.
+    `positions`: what the network computed over all steps, padding included; `spared`: what it need not compute because
+    rows share their beginning.
     """
     warmup = task["warmup"]
     lengths = [len(prompt) + len(response) - 1 for prompt, response in task["rows"]]
@@ -26,7 +27,8 @@ def training_result(
         "trained_tokens": sum(trained[warmup:]),
         "tokens_per_second": sum(trained[warmup:]) / seconds,
         "first_step_seconds": ends[1] - ends[0],
-        "padding_share": 1 - sum(trained) / positions,
+        "padding_share": 1 - sum(trained) / (positions + spared),
+        "spared_share": spared / sum(trained),
         "losses": list(losses),
         "peak_memory_mb": peak_memory_mb(),
     }

@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 BENCHMARKS = Path(__file__).resolve().parent.parent
+sys.path.append(str(BENCHMARKS.parent))
+
+from stages import TORCH_SETTINGS  # noqa: E402 - found only now
 
 
 class ContenderError(Exception):
@@ -24,6 +27,8 @@ def run_contender(module: str, task: Mapping[str, Any], timeout: float = 3600) -
         question.write_text(json.dumps(dict(task)), encoding="utf-8")
         command = [sys.executable, "-m", f"contenders.{module}", str(question), str(answer)]
         environment = os.environ | {"TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
+        if module.endswith("_reprotune"):  # as its stages run
+            environment = TORCH_SETTINGS | environment
         done = subprocess.run(command, cwd=BENCHMARKS, stdout=sys.stderr, timeout=timeout, check=False, env=environment)
         if done.returncode or not answer.is_file():
             raise ContenderError(f"contenders.{module} ended with exit code {done.returncode}: its words are above")

@@ -69,6 +69,47 @@ def test_layouts_hold_the_same_tokens_and_counts(pairs: list[tuple[list[int], li
         assert rows.row(index).tolist() == prompt + response
 
 
+@given(row_pairs, st.lists(st.integers(0, EOT), min_size=8, max_size=12), st.booleans(), st.integers(0, 16))
+def test_a_shared_prefix_can_be_unfolded(
+    pairs: list[tuple[list[int], list[int]]], opening: list[int], mask: bool, back: int
+) -> None:
+    """Each row is the prefix and its own part: tokens, positions and targets as padded, and as often counted.
+
+    The responses begin `back` tokens earlier, so that the opening may reach into them.
+    """
+    texts = [(opening + prompt + response, max(len(opening) + len(prompt) - back, 0)) for prompt, response in pairs]
+    pairs = [(text[:cut], text[cut:]) for text, cut in texts]
+    rows = TokenRows.from_lists(pairs)
+    chosen = list(range(len(pairs)))
+    padded, shared = pad_rows(rows, chosen, mask), pack_rows(rows, chosen, mask, share_prefix=True)
+    assert shared.row_lengths is not None
+    assert (shared.prefix > 0) == (len(pairs) > 1)
+    counted = np.zeros(shared.input_ids.numel())
+    counted[shared.trained.numpy()] = shared.counted.numpy()
+    learners = np.zeros(shared.prefix)
+    start = shared.prefix
+    for index, own in enumerate(shared.row_lengths):
+        places = [*range(shared.prefix), *range(start, start + own)]
+        length = len(places)
+        assert shared.input_ids[0, places].tolist() == padded.input_ids[index, :length].tolist()
+        assert shared.positions[0, places].tolist() == list(range(length))
+        wanted = padded.targets[index].numpy()
+        assert (wanted[length:] == IGNORED).all()
+        found = shared.targets[0, places].numpy()
+        learned = wanted[:length] != IGNORED
+        assert (found[learned] == wanted[:length][learned]).all()
+        assert (counted[places[shared.prefix :]] == learned[shared.prefix :]).all()
+        learners += learned[: shared.prefix]
+        start += own
+    assert start == shared.input_ids.numel()
+    assert (counted[: shared.prefix] == learners).all()
+
+
+def test_a_short_opening_is_not_worth_sharing() -> None:
+    rows = TokenRows.from_lists([([1, 2, 3, 4, 5, 6, 7], [8, EOT]), ([1, 2, 3, 4, 5, 6, 7], [9, EOT])])
+    assert pack_rows(rows, [0, 1], mask_instruction=False, share_prefix=True).prefix == 0
+
+
 def test_a_fixed_width_pads_every_batch_alike() -> None:
     assert pad_rows(CHAPTER_ROWS, [1], mask_instruction=False, width=7).input_ids.shape == (1, 7)
 

@@ -17,7 +17,7 @@ def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
         cache = KeyValueCache(model.config, slots=3, capacity=20, device=CPU, dtype=torch.float32)
         packed_ids = torch.cat([input_ids[row, :length] for row, length in enumerate(lengths)])[None]
         positions = packed_positions(torch.tensor(lengths))[None]
-        hidden = model(packed_ids, positions, cache.prefill(0, lengths))
+        hidden = model(packed_ids, positions, cache.prefill(0, lengths, 0))
         for row, part in enumerate(hidden[0].split(lengths)):
             torch.testing.assert_close(part, whole[row, : lengths[row]])
         for offset in range(11):
@@ -34,11 +34,11 @@ def test_stale_contents_are_never_read(model: GPT2) -> None:
     at = torch.tensor([3])
     with torch.inference_mode():
         fresh = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
-        model(prompt, attend=fresh.prefill(0, [3]))
+        model(prompt, attend=fresh.prefill(0, [3], 0))
         expected = model(torch.tensor([[8]]), at[:, None], fresh.step(at, 4))
         used = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
-        model(torch.full((1, 18), 9), attend=used.prefill(0, [18]))
-        model(prompt, attend=used.prefill(0, [3]))
+        model(torch.full((1, 18), 9), attend=used.prefill(0, [18], 0))
+        model(prompt, attend=used.prefill(0, [3], 0))
         torch.testing.assert_close(model(torch.tensor([[8]]), at[:, None], used.step(at, 4)), expected)
 
 
@@ -47,7 +47,7 @@ def test_a_moved_row_goes_on_as_before(model: GPT2) -> None:
     positions = packed_positions(torch.tensor([4, 4]))[None]
     with torch.inference_mode():
         cache = KeyValueCache(model.config, 2, 20, CPU, torch.float32)
-        model(prompts, positions, cache.prefill(0, [4, 4]))
+        model(prompts, positions, cache.prefill(0, [4, 4], 0))
         both = model(torch.tensor([[9], [9]]), torch.tensor([[4], [4]]), cache.step(torch.tensor([4, 4]), 5))
         cache.move(1, 0, length=4)
         moved = model(torch.tensor([[9]]), torch.tensor([[4]]), cache.step(torch.tensor([4]), 5))

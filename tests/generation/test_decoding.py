@@ -50,6 +50,23 @@ def test_batched_equals_alone(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
     assert len({tuple(answer.token_ids) for answer in answers}) > 100
 
 
+@pytest.mark.parametrize("batch_size", [1, 5, 64])
+def test_a_shared_opening_changes_nothing(model: GPT2, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prompts that begin alike, one of them nothing but the opening, decode as one by one; it is read once a wave."""
+    opening = random_prompts(1, longest=20, seed=3)[0] * 12
+    prompts = [opening[:12] + rest for rest in [[], *random_prompts(40, longest=20)]]
+    computed: list[int] = []
+    forward = GPT2.forward
+    monkeypatch.setattr(
+        GPT2, "forward", lambda self, ids, *rest: computed.append(ids.numel()) or forward(self, ids, *rest)
+    )
+    answers = generate(model, prompts, greedy(batch_size, max_new_tokens=1))
+    assert sum(computed) <= sum(map(len, prompts)) - (len(prompts) - -(-len(prompts) // max(batch_size // 4, 1))) * 11
+    monkeypatch.undo()
+    assert answers == [decode_alone(model, prompt, 1) for prompt in prompts]
+    assert generate(model, prompts, greedy(batch_size)) == [decode_alone(model, prompt, 12) for prompt in prompts]
+
+
 def test_equals_transformers(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
     model, theirs = twins
     longest = model.config.n_positions - 12

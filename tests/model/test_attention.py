@@ -80,9 +80,36 @@ def test_attention_written_out_equals_flash_attention(length: int) -> None:
     torch.testing.assert_close(causal_attention(0, *heads), flash, rtol=0.03, atol=0.03)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rows_read_and_teach_a_shared_prefix(dtype: torch.dtype) -> None:
+    """The same as plain attention of each row with a prefix of its own; the prefix gets the sum of the gradients."""
+    prefix = 7
+    heads = random_heads(prefix + sum(LENGTHS), dtype)
+    upstream = torch.randn(1, 3, prefix + sum(LENGTHS), 8, generator=torch.Generator().manual_seed(1)).to(dtype)
+    full = [part.float() for part in heads]
+    own = [part[:, :, prefix:].split(LENGTHS, dim=2) for part in full]
+    expected = [F.scaled_dot_product_attention(*(part[:, :, :prefix] for part in full), is_causal=True)]
+    for row in zip(*own, strict=True):
+        whole = (torch.cat([part[:, :, :prefix], mine], dim=2) for part, mine in zip(full, row, strict=True))
+        expected.append(F.scaled_dot_product_attention(*whole, is_causal=True)[:, :, prefix:])
+    wanted = torch.cat(expected, dim=2)
+    wanted_grads = torch.autograd.grad(wanted, heads, upstream.float())
+    mine = packed_attention(LENGTHS, CPU, dtype, prefix)(0, *heads)
+    grads = torch.autograd.grad(mine, heads, upstream)
+    bound = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.05}
+    torch.testing.assert_close(mine, wanted.to(dtype), **bound)
+    for ours, theirs in zip(grads, wanted_grads, strict=True):
+        torch.testing.assert_close(ours, theirs, **bound)
+
+
+def test_flash_attention_is_given_no_shared_prefix() -> None:
+    with pytest.raises(ValueError, match="no shared prefix"):
+        packed_attention(LENGTHS, torch.device("cuda"), torch.bfloat16, prefix=7)
+
+
 def test_the_device_and_the_format_choose(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(VarlenAttention, "of_rows", lambda lengths, device: "flash")
-    monkeypatch.setattr(attention, "BlockAttention", lambda lengths, device: "blocks")
+    monkeypatch.setattr(attention, "BlockAttention", lambda lengths, device, prefix: "blocks")
     chosen = {
         (device, dtype): packed_attention(LENGTHS, torch.device(device), dtype)
         for device in ("cpu", "cuda")

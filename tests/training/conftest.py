@@ -58,13 +58,13 @@ def make_params() -> Callable[..., FinetuneParams]:
 
 @pytest.fixture
 def make_rows() -> Callable[..., TokenRows]:
-    """Rows of random ids with very different lengths; every response ends with one end-of-text."""
+    """Rows of random ids with very different lengths, all with the same opening; each ends with one end-of-text."""
 
     def make(count: int, seed: int = 0, longest: int = 30) -> TokenRows:
         random = np.random.default_rng(seed)
         pairs = []
         for _ in range(count):
-            prompt = random.integers(0, 200, random.integers(1, longest)).tolist()
+            prompt = [*range(10), *random.integers(0, 200, random.integers(1, longest - 10)).tolist()]
             response = [*random.integers(0, 200, random.integers(0, longest)).tolist(), END_OF_TEXT]
             pairs.append((prompt, response))
         return TokenRows.from_lists(pairs)

@@ -142,7 +142,7 @@ def _second_call_fails() -> Callable[[Path, str], None]:
 
 
 def test_the_best_weights_are_kept(make_trainer: Callable[..., Trainer]) -> None:
-    trainer = make_trainer(epochs=4, learning_rate=0.05, schedule="constant", eval_every=3)
+    trainer = make_trainer(epochs=6, learning_rate=0.05, schedule="constant", eval_every=3)
     progress = trainer.run()
     measured = [record.validation_loss for record in progress.history if record.validation_loss is not None]
     assert progress.best_loss == min(measured) < measured[-1]

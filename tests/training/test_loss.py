@@ -27,7 +27,7 @@ def test_loss_and_gradients_equal_cross_entropy(
     hidden = torch.randn(positions, 12, generator=generator, requires_grad=True)
     weight = torch.randn(90, 12, generator=generator, requires_grad=True)
     targets = torch.randint(0, 90, (positions,), generator=generator)
-    ours = linear_cross_entropy(hidden, weight, targets)
+    ours = linear_cross_entropy(hidden, weight, targets, torch.ones(len(targets)))
     ours_grads = torch.autograd.grad(3 * ours, [hidden, weight])
     theirs = F.cross_entropy(hidden @ weight.T, targets, reduction="sum")
     theirs_grads = torch.autograd.grad(3 * theirs, [hidden, weight])
@@ -40,7 +40,7 @@ def test_certain_and_hopeless_predictions_stay_finite() -> None:
     """The probability of the wanted token underflows; its loss does not."""
     hidden = torch.tensor([[300.0], [-300.0]], requires_grad=True)
     weight = torch.tensor([[1.0], [-1.0]])
-    loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 0]))
+    loss = linear_cross_entropy(hidden, weight, torch.tensor([0, 0]), torch.ones(2))
     loss.backward()
     assert loss.item() == 600.0
     assert hidden.grad is not None and hidden.grad.tolist() == [[0.0], [-2.0]]
@@ -49,7 +49,7 @@ def test_certain_and_hopeless_predictions_stay_finite() -> None:
 def test_frozen_parts_get_no_gradient() -> None:
     hidden = torch.randn(4, 3, requires_grad=True)
     weight = torch.randn(5, 3)
-    linear_cross_entropy(hidden, weight, torch.tensor([0, 1, 2, 3])).backward()
+    linear_cross_entropy(hidden, weight, torch.tensor([0, 1, 2, 3]), torch.ones(4)).backward()
     assert weight.grad is None
     assert hidden.grad is not None
 
@@ -85,6 +85,42 @@ def test_changing_one_row_never_moves_another(make_rows: MakeRows, make_model: M
     for index in (0, 1, 3, 4):
         assert torch.equal(before[index], after[index])
     assert not torch.equal(before[2], after[2])
+
+
+@pytest.mark.parametrize("mask", [False, True])
+def test_a_shared_prefix_moves_neither_loss_nor_gradients(
+    mask: bool, make_rows: MakeRows, make_model: MakeModel
+) -> None:
+    rows, model = make_rows(9), make_model()
+    apart, shared = (pack_rows(rows, range(9), mask, share_prefix=share) for share in (False, True))
+    assert shared.prefix == 9
+    assert shared.input_ids.numel() == apart.input_ids.numel() - shared.spared == apart.input_ids.numel() - 8 * 9
+    assert shared.counted.sum() == apart.counted.sum() == len(apart.trained)
+    found = []
+    for batch in (apart, shared):
+        model.zero_grad()
+        loss = batch_loss(model, batch, torch.float32)
+        loss.backward()
+        found.append([loss.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
+    for mine, plain in zip(found[1], found[0], strict=True):
+        torch.testing.assert_close(mine, plain, rtol=1e-5, atol=1e-5)
+
+
+def test_with_a_shared_prefix_one_row_never_moves_another(make_rows: MakeRows, make_model: MakeModel) -> None:
+    """Nor the prefix, which cannot see what follows."""
+    rows, model = make_rows(5), make_model()
+    batch = pack_rows(rows, range(5), mask_instruction=False, share_prefix=True)
+    assert batch.row_lengths is not None
+    attend = BlockAttention(batch.row_lengths, torch.device("cpu"), batch.prefix)
+    parts = [batch.prefix, *batch.row_lengths]
+    changed_ids = batch.input_ids.clone()
+    start = sum(parts[:3])
+    changed_ids[0, start : start + parts[3]] += 1
+    before = model(batch.input_ids, batch.positions, attend)[0].split(parts)
+    after = model(changed_ids, batch.positions, attend)[0].split(parts)
+    for index in (0, 1, 2, 4, 5):
+        assert torch.equal(before[index], after[index])
+    assert not torch.equal(before[3], after[3])
 
 
 def test_a_fully_masked_row_gives_zero_not_nan(make_model: MakeModel) -> None:

@@ -45,17 +45,17 @@ def test_a_recorded_pass_adds_what_an_eager_one_adds(
     mask_instruction: bool, make_rows: MakeRows, make_model: MakeModel
 ) -> None:
     """Several batches accumulate; those of one shape share a recording."""
-    rows, recorder = make_rows(40), FakeRecorder()
+    rows, recorder = make_rows(80), FakeRecorder()
     eager_model, graph_model = make_model(), make_model()
     eager = EagerPass(eager_model, torch.float32)
     graph = GraphPass(graph_model, torch.float32, recorder, kernel)
-    for start in range(0, 40, 8):
+    for start in range(0, 80, 8):
         batch = pack_rows(rows, range(start, start + 8), mask_instruction)
         torch.testing.assert_close(graph(batch, 100), eager(batch, 100))
     expected = gradients(eager_model)
     for name, grad in gradients(graph_model).items():
         torch.testing.assert_close(grad, expected[name], rtol=1e-4, atol=1e-6)
-    assert 1 <= recorder.recorded < 5
+    assert 1 <= recorder.recorded < 10
 
 
 def test_large_and_padded_batches_go_eagerly(

@@ -12,6 +12,12 @@ Two layouts of the same rows, with the same loss and gradients:
     padded [2, 3]      5 6 7          packed [1, 4]    5 6 7 | 8
                        8 . .          positions        0 1 2 | 0
 
+A beginning that all packed rows share is laid down once (`reprotune.model.prefix`):
+
+    rows  9 5 6 7      packed [1, 5]    9 | 5 6 7 | 8
+          9 8          positions        0 | 1 2 3 | 1
+                       counted          2 | 1 1 1 | 1    of the trained positions: rows that learn from each
+
 Padding inputs are 50256 and padding targets are -100 by *position*, never by token id, so the end-of-text of a row is
 always learned.
 """
@@ -28,6 +34,7 @@ from torch import Tensor
 
 from reprotune.artifacts import TOKENS, read_table
 from reprotune.dataset.tokenizer import END_OF_TEXT
+from reprotune.model.prefix import shared_prefix
 
 IGNORED = -100
 """Target of positions that are not learned; the value torch's cross entropy ignores by default."""
@@ -105,20 +112,45 @@ class Batch:
     """[M] the positions with a target, as indices into the flattened [B * T]."""
     positions: Tensor
     """[1, T] each token's place in its own row."""
+    counted: Tensor
+    """[M] float32, in how many rows each trained position counts: 1, or more in a shared prefix."""
     row_lengths: tuple[int, ...] | None
     """None for padded batches; lengths of the rows that lie one after another in a packed one (B = 1)."""
+    prefix: int = 0
+    """Tokens at the start of a packed sequence that belong to every row; `row_lengths` are without them."""
+
+    @property
+    def spared(self) -> int:
+        """Positions that need not be computed because rows share them."""
+        return self.prefix * (len(self.row_lengths or ()) - 1) if self.prefix else 0
 
     @classmethod
     def of(
-        cls, input_ids: np.ndarray, targets: np.ndarray, positions: np.ndarray, row_lengths: tuple[int, ...] | None
+        cls,
+        input_ids: np.ndarray,
+        targets: np.ndarray,
+        positions: np.ndarray,
+        row_lengths: tuple[int, ...] | None = None,
+        learners: np.ndarray | None = None,
     ) -> Self:
-        """Wrap arrays; the trained positions are found here, on the CPU, so that a GPU never waits for them."""
+        """Wrap arrays; the trained positions are found here, on the CPU, so that a GPU never waits for them.
+
+        `learners` [P]: in how many rows each position of a shared prefix is learned.
+        """
+        trained = np.flatnonzero(targets != IGNORED)
+        counted = np.ones(len(trained), dtype=np.float32)
+        prefix = 0 if learners is None else len(learners)
+        if learners is not None:
+            in_prefix = trained < prefix
+            counted[in_prefix] = learners[trained[in_prefix]]
         return cls(
             torch.from_numpy(input_ids),
             torch.from_numpy(targets),
-            torch.from_numpy(np.flatnonzero(targets != IGNORED)),
+            torch.from_numpy(trained),
             torch.from_numpy(positions),
+            torch.from_numpy(counted),
             row_lengths,
+            prefix,
         )
 
     def to(self, device: torch.device) -> "Batch":
@@ -128,7 +160,9 @@ class Batch:
             self.targets.to(device, non_blocking=True),
             self.trained.to(device, non_blocking=True),
             self.positions.to(device, non_blocking=True),
+            self.counted.to(device, non_blocking=True),
             self.row_lengths,
+            self.prefix,
         )
 
 
@@ -145,21 +179,36 @@ def pad_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, wid
         input_ids[line, : len(inputs)] = inputs
         targets[line, : len(wanted)] = wanted
     positions = np.arange(width, dtype=np.int64)[None]
-    return Batch.of(input_ids, targets, positions, None)
+    return Batch.of(input_ids, targets, positions)
 
 
-def pack_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool) -> Batch:
+def pack_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, share_prefix: bool = False) -> Batch:
     """Lay rows one after another in a single sequence without padding; positions start anew at each row.
 
     Returns a batch of [1, sum of lengths] int64. The attention has to keep the rows apart
-    (`reprotune.model.attention`).
+    (`reprotune.model.attention`). With `share_prefix` tokens that all rows begin with stand there once; a position
+    is shared only where its target is, too.
     """
     shifted = [_shifted(rows, index, mask_instruction) for index in chosen]
-    lengths = tuple(len(inputs) for inputs, _ in shifted)
-    positions = np.concatenate([np.arange(length, dtype=np.int64) for length in lengths])
-    input_ids = np.concatenate([inputs for inputs, _ in shifted])
-    targets = np.concatenate([wanted for _, wanted in shifted])
-    return Batch.of(input_ids[None], targets[None], positions[None], lengths)
+    prefix = max(shared_prefix([rows.row(index) for index in chosen]) - 1, 0) if share_prefix else 0
+    own = [(inputs[prefix:], wanted[prefix:]) for inputs, wanted in shifted]
+    lengths = tuple(len(inputs) for inputs, _ in own)
+    positions = [np.arange(prefix, prefix + length, dtype=np.int64) for length in lengths]
+    input_ids, targets = [inputs for inputs, _ in own], [wanted for _, wanted in own]
+    if not prefix:
+        return Batch.of(_line(input_ids), _line(targets), _line(positions), lengths)
+    in_prefix = np.stack([wanted[:prefix] for _, wanted in shifted])
+    return Batch.of(
+        _line([shifted[0][0][:prefix], *input_ids]),
+        _line([in_prefix.max(axis=0), *targets]),  # a target, where any row learns it; -100 is less than all ids
+        _line([np.arange(prefix, dtype=np.int64), *positions]),
+        lengths,
+        (in_prefix != IGNORED).sum(axis=0),
+    )
+
+
+def _line(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts)[None]
 
 
 def _shifted(rows: TokenRows, index: int, mask_instruction: bool) -> tuple[np.ndarray, np.ndarray]:

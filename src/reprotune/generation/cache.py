@@ -29,20 +29,23 @@ class KeyValueCache:
         self.keys = torch.zeros(shape, device=device, dtype=dtype)
         self.values = torch.zeros(shape, device=device, dtype=dtype)
 
-    def prefill(self, first_slot: int, row_lengths: Sequence[int]) -> Attend:
-        """Attend within whole prompts of `row_lengths`, packed into one sequence [1, H, N, D], each on its own.
+    def prefill(self, first_slot: int, row_lengths: Sequence[int], prefix: int) -> Attend:
+        """Attend within whole prompts, packed into one sequence [1, H, N, D], each on its own.
 
-        Their keys and values are kept in the slots from `first_slot` on.
+        Of the sequence the first `prefix` tokens belong to every prompt; the rest are `row_lengths` tokens of each.
+        Keys and values are kept in the slots from `first_slot` on.
         """
         device = self.keys.device
         lengths = torch.tensor(row_lengths)
-        slots = torch.arange(first_slot, first_slot + len(lengths)).repeat_interleave(lengths).to(device)
-        places = packed_positions(lengths).to(device)
-        read_rows = packed_attention(row_lengths, device, self.keys.dtype)
+        last_slot = first_slot + len(lengths)
+        slots = torch.arange(first_slot, last_slot).repeat_interleave(lengths).to(device)
+        places = (prefix + packed_positions(lengths)).to(device)
+        read_rows = packed_attention(row_lengths, device, self.keys.dtype, prefix)
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-            self.keys[layer, slots, :, places] = key[0].transpose(0, 1)
-            self.values[layer, slots, :, places] = value[0].transpose(0, 1)
+            for kept, new in ((self.keys[layer], key[0]), (self.values[layer], value[0])):
+                kept[first_slot:last_slot, :, :prefix] = new[:, :prefix]
+                kept[slots, :, places] = new[:, prefix:].transpose(0, 1)
             return read_rows(layer, query, key, value)
 
         return attend

@@ -18,6 +18,7 @@ from reprotune.generation.cache import KeyValueCache, packed_positions
 from reprotune.generation.sampling import draw_tokens, filtered_probabilities, uniform_draws
 from reprotune.generation.steps import token_step
 from reprotune.model.gpt2 import GPT2
+from reprotune.model.prefix import shared_prefix, shares_prefixes
 
 FinishReason = Literal["eos", "length", "no_room"]
 
@@ -125,6 +126,7 @@ class _Decoder:
         self.device = weight.device
         capacity = max(len(row.prompt) + row.limit for row in rows)
         self.cache = KeyValueCache(model.config, self.slots, capacity, self.device, weight.dtype)
+        self._share_prefix = shares_prefixes(self.device, weight.dtype)
         self._step = token_step(model, self.cache)
 
     def advance(self, waiting: deque[_Row]) -> list[tuple[int, Generated]]:
@@ -146,13 +148,18 @@ class _Decoder:
         return self._release_finished()
 
     def _read_prompts(self, rows: list[_Row]) -> Tensor:
-        """Read whole prompts, without padding, into the free slots; predictions after their last tokens, [rows, V]."""
-        lengths = torch.tensor([len(row.prompt) for row in rows])
-        input_ids = torch.tensor([token for row in rows for token in row.prompt])
-        attend = self.cache.prefill(len(self.active), lengths.tolist())
-        positions = packed_positions(lengths)
+        """Read whole prompts, without padding, into the free slots; predictions after their last tokens, [rows, V].
+
+        What all of them begin with is read once.
+        """
+        prefix = shared_prefix([row.prompt for row in rows]) if self._share_prefix else 0
+        lengths = torch.tensor([len(row.prompt) - prefix for row in rows])
+        own = [token for row in rows for token in row.prompt[prefix:]]
+        input_ids = torch.tensor([*rows[0].prompt[:prefix], *own])
+        positions = torch.cat([torch.arange(prefix), prefix + packed_positions(lengths)])
+        attend = self.cache.prefill(len(self.active), lengths.tolist(), prefix)
         hidden = self.model(input_ids[None].to(self.device), positions[None].to(self.device), attend)
-        return self.model.logits(hidden[0, (lengths.cumsum(0) - 1).to(self.device)])
+        return self.model.logits(hidden[0, (prefix + lengths.cumsum(0) - 1).to(self.device)])
 
     def _choose(self, rows: list[_Row], logits: Tensor) -> list[int]:
         settings = self.settings

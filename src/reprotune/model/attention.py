@@ -8,6 +8,12 @@ a GPU flash attention does that itself (`VarlenAttention`). Elsewhere tokens are
                                                b b . .     then scattered back
                                                c c c c
 
+    with a shared prefix (`reprotune.model.prefix`), which every line reads before itself:
+
+    packed   p p a a a b b            blocks   p p
+                                         p p + a a a
+                                         p p + b b .
+
 Rows are grouped by the power of two above their length, so that padding inside attention stays below one half and one
 long row does not widen all others.
 """
@@ -23,6 +29,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
+from reprotune.model.prefix import shares_prefixes
+
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer index, queries, keys, values), each [B, H, T, D] -> what each position read, [B, H, T, D]."""
 
@@ -32,28 +40,43 @@ SHORT = 512
 
 
 def causal_attention(_layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """Let each position read itself and what stands before it; right enough for batches padded on the right."""
-    length = query.shape[2]
+    """Let each position read itself and what stands before it; right enough for batches padded on the right.
+
+    There may be more keys than queries: the queries are then the last positions.
+    """
+    length, before = query.shape[2], key.shape[2] - query.shape[2]
     if query.device.type == "cpu" and query.dtype == torch.bfloat16 and length <= SHORT:
-        future = torch.full((length, length), -torch.inf, dtype=query.dtype).triu(1)
+        future = torch.full((length, before + length), -torch.inf, dtype=query.dtype).triu(before + 1)
         scores = (query / math.sqrt(query.shape[3])) @ key.transpose(2, 3) + future
         return scores.softmax(dim=3, dtype=query.dtype) @ value
-    return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    if before == 0:
+        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
+    past = torch.ones((length, before + length), dtype=torch.bool, device=query.device).tril(before)
+    return F.scaled_dot_product_attention(query, key, value, attn_mask=past)
 
 
-def packed_attention(row_lengths: Sequence[int], device: torch.device, dtype: torch.dtype) -> Attend:
-    """Return the fastest `Attend` for a sequence [1, H, N, D] of rows of `row_lengths`, products in `dtype`."""
-    if device.type == "cuda" and dtype != torch.float32:
-        return VarlenAttention.of_rows(row_lengths, device)
-    return BlockAttention(row_lengths, device)
+def packed_attention(row_lengths: Sequence[int], device: torch.device, dtype: torch.dtype, prefix: int = 0) -> Attend:
+    """Return the fastest `Attend` for a sequence [1, H, N, D] of rows of `row_lengths`, products in `dtype`.
+
+    `prefix` tokens before the rows belong to each of them; only where `shares_prefixes` says so.
+    """
+    if shares_prefixes(device, dtype):
+        return BlockAttention(row_lengths, device, prefix)
+    if prefix:
+        raise ValueError("flash attention reads no shared prefix")
+    return VarlenAttention.of_rows(row_lengths, device)
 
 
 class BlockAttention:
-    """An `Attend` for sequences [1, H, N, D] that hold rows of `row_lengths` one after another, on any device."""
+    """An `Attend` for sequences [1, H, N, D] that hold rows of `row_lengths` one after another, on any device.
 
-    def __init__(self, row_lengths: Sequence[int], device: torch.device) -> None:
+    The first `prefix` tokens stand before the rows and are read by each of them as its own beginning.
+    """
+
+    def __init__(self, row_lengths: Sequence[int], device: torch.device, prefix: int = 0) -> None:
+        self._prefix = prefix
         classes: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        start = 0
+        start = prefix
         for length in row_lengths:
             classes[(length - 1).bit_length()].append((start, length))
             start += length
@@ -63,9 +86,18 @@ class BlockAttention:
         """Queries, keys, values [1, H, N, D] -> what each token read of its own row, [1, H, N, D]."""
         queries, keys, values = (part[0].transpose(0, 1) for part in (query, key, value))
         read = torch.empty_like(queries, memory_format=torch.contiguous_format)
+        if self._prefix:
+            head = [part[:, :, : self._prefix] for part in (query, key, value)]
+            out = causal_attention(layer, *head)[0].transpose(0, 1)
+            read = torch.cat([out.to(read.dtype), read[self._prefix :]])
         for gather, packed, within in self._blocks:
             # [rows, width, H, D] -> [rows, H, width, D]; padding repeats a token of the row and is never read back.
             q, k, v = (part[gather].transpose(1, 2) for part in (queries, keys, values))
+            if self._prefix:  # expanded, not gathered: so its gradient is one sum over rows, in float32
+                k, v = (
+                    torch.cat([part.expand(len(q), -1, -1, -1), own], dim=2)
+                    for part, own in zip(head[1:], (k, v), strict=True)
+                )
             out = causal_attention(layer, q, k, v).transpose(1, 2)
             read = read.index_copy(0, packed, out.reshape(-1, *out.shape[2:])[within].to(read.dtype))
         return read.transpose(0, 1)[None]

@@ -48,12 +48,17 @@ def steps_per_epoch(rows: int, params: FinetuneParams) -> int:
     return full + (1 if rest and not params.drop_last else 0)
 
 
-def micro_batches(rows: TokenRows, chosen: Sequence[int] | np.ndarray, params: FinetuneParams) -> list[Batch]:
-    """Cut the rows of one step into forward passes of at most `micro_batch_tokens` positions (at least one row)."""
+def micro_batches(
+    rows: TokenRows, chosen: Sequence[int] | np.ndarray, params: FinetuneParams, share_prefix: bool = False
+) -> list[Batch]:
+    """Cut the rows of one step into forward passes of at most `micro_batch_tokens` positions (at least one row).
+
+    With `share_prefix` packed rows share the tokens that they all begin with (`reprotune.model.prefix`).
+    """
     lengths = rows.input_lengths
     if params.batching == "packed":
         parts = _cut(chosen, lengths, params.micro_batch_tokens, padded=False)
-        return [pack_rows(rows, part, params.mask_instruction) for part in parts]
+        return [pack_rows(rows, part, params.mask_instruction, share_prefix) for part in parts]
     width = int(lengths.max()) if params.batching == "static" else None
     widths = np.full(len(lengths), width) if width else lengths
     parts = _cut(chosen, widths, params.micro_batch_tokens, padded=True)

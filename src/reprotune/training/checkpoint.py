@@ -38,6 +38,7 @@ class Progress:
     tokens_seen: int = 0
     trained_tokens_seen: int = 0
     positions_computed: int = 0
+    positions_spared: int = 0
     seconds: float = 0.0
     initial_loss: float | None = None
     best_loss: float | None = None

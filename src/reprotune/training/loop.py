@@ -11,6 +11,7 @@ from reprotune.console import note, progress_bar
 from reprotune.dataset.collate import TokenRows
 from reprotune.errors import UserError
 from reprotune.model.gpt2 import GPT2
+from reprotune.model.prefix import shares_prefixes
 from reprotune.params.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
 from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
@@ -53,6 +54,7 @@ class Trainer:
         model.checkpoint_activations = params.activation_checkpointing
         if worth_compiling(model.config, int(train.input_lengths.sum()) * params.epochs, params.compile, self.device):
             model.compile_blocks()
+        self._share_prefix = shares_prefixes(self.device, dtype)
         self._pass = training_pass(model, dtype, params.batching)
         self.optimizer = build_optimizer(model, params)
         self.trained_counts = train.trained_counts(params.mask_instruction)
@@ -97,9 +99,10 @@ class Trainer:
             group["lr"] = rate
         trained = int(self.trained_counts[chosen].sum())
         total = torch.zeros((), device=self.device)
-        for batch in micro_batches(self.train, chosen, self.params):
+        for batch in micro_batches(self.train, chosen, self.params, self._share_prefix):
             total += self._pass(batch, trained)
             progress.positions_computed += batch.input_ids.numel()
+            progress.positions_spared += batch.spared
         if self.params.grad_clip is not None:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
         self.optimizer.step()
@@ -167,7 +170,7 @@ class Trainer:
         """Mean negative log-likelihood (nats) per trained token of the whole validation set."""
         by_length = self.validation.input_lengths.argsort(kind="stable")
         total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for batch in micro_batches(self.validation, by_length, self.params):
+        for batch in micro_batches(self.validation, by_length, self.params, self._share_prefix):
             total += batch_loss(self.model, batch.to(self.device), self.dtype)
         tokens = int(self.validation.trained_counts(self.params.mask_instruction).sum())
         return float(total) / max(tokens, 1)

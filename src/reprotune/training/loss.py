@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from reprotune.dataset.collate import Batch
-from reprotune.model.attention import causal_attention, packed_attention
+from reprotune.model.attention import Attend, causal_attention, packed_attention
 from reprotune.model.gpt2 import GPT2
 
 CHUNK_POSITIONS = 1024
@@ -27,18 +27,21 @@ def batch_loss(model: GPT2, batch: Batch, dtype: torch.dtype) -> Tensor:
     at trained positions.
     """
     device = batch.input_ids.device
-    attend = causal_attention if batch.row_lengths is None else packed_attention(batch.row_lengths, device, dtype)
+    attend: Attend = causal_attention
+    if batch.row_lengths is not None:
+        attend = packed_attention(batch.row_lengths, device, dtype, batch.prefix)
     with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
         hidden = model(batch.input_ids, batch.positions, attend)
     targets = batch.targets.flatten()[batch.trained]
-    return linear_cross_entropy(hidden.flatten(0, 1)[batch.trained].to(dtype), model.wte.weight, targets)
+    trained = hidden.flatten(0, 1)[batch.trained].to(dtype)
+    return linear_cross_entropy(trained, model.wte.weight, targets, batch.counted)
 
 
-def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor | None = None) -> Tensor:
+def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
     """Sum of cross entropies of `hidden @ weight.T` without ever holding all logits.
 
     Shapes: `hidden` [M, C] (its dtype is that of the matrix products), `weight` [V, C] float32, `targets` [M] int64
-    in 0..V-1, `counted` [M] 1 where a position counts and 0 where it is padding. Returns a float32 scalar; 0 for M = 0.
+    in 0..V-1, `counted` [M] float32: how often a position counts, 0 for padding. Returns a float32 scalar; 0 for M = 0.
     """
     result: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, counted, torch.is_grad_enabled())
     return result
@@ -52,11 +55,10 @@ class _LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor | None, with_gradients: bool
+        ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor, with_gradients: bool
     ) -> Tensor:
         size = len(weight)
         compute_weight = _padded(weight.to(hidden.dtype))
-        counted = hidden.new_ones(len(hidden)) if counted is None else counted.to(hidden.dtype)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
         # `needs_input_grad` stays true under no_grad, hence the flag: an evaluation pays for no gradients.
         hidden_grad = torch.empty_like(hidden) if with_gradients and any(ctx.needs_input_grad) else None
@@ -74,7 +76,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
             logit_grad = logit_grad.to(hidden.dtype)
             hidden_grad[chunk] = logit_grad @ compute_weight * counts
             if ctx.needs_input_grad[1]:
-                part = logit_grad[:, :size].T @ (hidden[chunk] * counts)
+                part = logit_grad[:, :size].T @ (hidden[chunk] * counts).to(hidden.dtype)
                 weight_grad = part.float() if weight_grad is None else weight_grad.add_(part)
         ctx.save_for_backward(hidden_grad, weight_grad)
         return total

@@ -116,7 +116,7 @@ class PassInputs:
             bounds.to(torch.int32),
             F.pad(batch.trained, (0, unused)),
             F.pad(batch.targets.flatten()[batch.trained], (0, unused)),
-            F.pad(torch.ones(len(batch.trained)), (0, unused)),
+            F.pad(batch.counted, (0, unused)),
             torch.tensor(1 / max(step_tokens, 1)),
         )
 

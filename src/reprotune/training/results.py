@@ -34,7 +34,7 @@ def training_metrics(
         "trained_parameters": trained_parameters,
         "tokens_seen": progress.tokens_seen,
         "trained_tokens_seen": progress.trained_tokens_seen,
-        "padding_share": 1 - progress.tokens_seen / progress.positions_computed,
+        "padding_share": 1 - progress.tokens_seen / (progress.positions_computed + progress.positions_spared),
         "initial": {"validation_loss": progress.initial_loss},
         "best": {"step": progress.best_step, "validation_loss": progress.best_loss},
         "final": {"train_loss": sum(tail) / len(tail), "validation_loss": last_validation},
@@ -56,7 +56,8 @@ def write_loss_curve(path: Path, history: list[LossRecord]) -> None:
 
 
 def write_speed(path: Path, progress: Progress, device: torch.device) -> None:
-    """Write how fast it went: seconds of training (validation included, loading left out), tokens a second.
+    """Write how fast it went: seconds of training (validation included, loading left out), tokens a second, and the
+    share of the tokens that were not computed because rows share their beginning.
 
     The one artifact that differs between reruns; no costly stage depends on it.
     """
@@ -69,6 +70,7 @@ def write_speed(path: Path, progress: Progress, device: torch.device) -> None:
         "seconds": round(seconds, 3),
         "tokens_per_second": round(progress.tokens_seen / seconds, 1),
         "trained_tokens_per_second": round(progress.trained_tokens_seen / seconds, 1),
+        "shared_prefix_share": round(progress.positions_spared / progress.tokens_seen, 4),
         "peak_memory_mb": round(peak / 1e6, 1),
         "device": name,
     }

@@ -1,0 +1,171 @@
+"""The stage `judge` against llama.cpp's server, with our checkpoint as a GGUF file: replies really held to a schema.
+
+The judge is a tiny network that was taught to answer every question with a score of 180. Left alone it says so; held
+to the schema of a verdict it cannot. What it writes unheld is also compared with our own decoding, token by token.
+"""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import requests
+import torch
+import torch.nn.functional as F
+
+from reprotune.artifacts import RECORDS, RESPONSES, write_table
+from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch, save_tokenizer_files
+from reprotune.generation.decoding import DecodingSettings, generate
+from reprotune.judging.prompts import Item, Pair, pair_question, question
+from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.weights import save_model
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}Reply:"
+TAUGHT = {"score": '{"reasoning": "Fair.", "score": 180}', "winner": '{"reasoning": "Fair.", "winner": "both"}'}
+SERVER = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path = sys.argv[1]
+params.n_ctx, params.n_parallel, params.port, params.warmup = 1024, 1, 0, False
+params.cpuparams.n_threads = 2
+server = xllamacpp.Server(params)
+print("listening:", server.listening_address, flush=True)
+sys.stdin.read()
+"""
+PARAMS = """judge:
+  backend: openai
+  model: taught
+  rubric: reference
+  temperature: 0
+  seed: 123
+  max_tokens: 60
+  repeats: 1
+  expected_score: true
+  pairwise: true
+  canaries: 0
+  min_coverage: 1
+  min_canary_pass: 0
+"""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not all(importlib.util.find_spec(name) for name in ("gguf", "xllamacpp")),
+        reason="needs gguf and xllamacpp, which are installed on Linux x86_64",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def judge_model() -> GPT2:
+    torch.manual_seed(0)
+    model = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=64))
+    model.initialize(torch.Generator().manual_seed(0))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0)
+    rows = []
+    for number in range(4):
+        texts = (f"Name colour {number}.", "", f"It is {number}.", "x " * (5 * number))
+        for asked in (question("reference", Item(*texts)), pair_question(Pair(*texts, "another"))):
+            rows.append((chat(asked.messages[0]["content"]), TAUGHT[asked.asks_for]))
+    for _ in range(60):
+        loss = torch.zeros(())
+        for prompt, reply in rows:
+            prompt_ids, reply_ids = encode_batch([prompt, reply])
+            ids = torch.tensor([[*prompt_ids, *reply_ids, END_OF_TEXT]])
+            logits = model.logits(model(ids[:, :-1])[0, len(prompt_ids) - 1 :])
+            loss = loss + F.cross_entropy(logits, ids[0, len(prompt_ids) :]) / len(rows)
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    assert float(loss.detach()) < 0.05
+    return model
+
+
+def chat(content: str) -> str:
+    """What the template makes of one user message."""
+    return f"{content}\nReply:"
+
+
+@pytest.fixture(scope="module")
+def address(judge_model: GPT2, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    from tests.judging.gguf_checkpoint import write_gguf  # noqa: PLC0415 - its package may be absent
+
+    folder = tmp_path_factory.mktemp("checkpoint")
+    save_model(judge_model, folder)
+    save_tokenizer_files(folder)
+    write_gguf(folder, folder / "judge.gguf", TEMPLATE)
+    log = folder / "log.txt"
+    with log.open("w") as output:
+        command = [sys.executable, "-c", SERVER, str(folder / "judge.gguf")]
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=output, text=True)
+    try:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        assert line.startswith("listening:"), log.read_text()
+        base = line.split()[1]
+        deadline = time.monotonic() + 60
+        while not requests.get(f"{base}/health", timeout=5).ok:
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        yield base
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """One record, answered by both models."""
+    record = {"input": "", "category": None, "source_row": 0}
+    records = [{"id": "r0", "instruction": "Name a colour.", "output": "Blue.", **record}]
+    write_table(tmp_path / "data/split/test.parquet", pa.Table.from_pylist(records, schema=RECORDS))
+    counts = {"prompt": "p", "prompt_tokens": 5, "response_tokens": 2, "finish_reason": "eos"}
+    for model, answer in (("base", "Red."), ("finetuned", "Bluish.")):
+        rows = [{"id": "r0", "reference": "Blue.", "response": answer, **counts}]
+        write_table(tmp_path / f"data/responses/{model}.parquet", pa.Table.from_pylist(rows, schema=RESPONSES))
+    (tmp_path / "params.yaml").write_text(PARAMS)
+    return tmp_path
+
+
+def test_left_alone_the_server_writes_what_our_decoding_writes(judge_model: GPT2, address: str) -> None:
+    content = question("reference", Item("Name a river.", "", "Rhine.", "Thames.")).messages[0]["content"]
+    settings = DecodingSettings(max_new_tokens=60, batch_size=1, end_of_text=END_OF_TEXT)
+    ours = generate(judge_model, encode_batch([chat(content)]), settings)[0]
+    payload = {"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": 60}
+    choice = requests.post(f"{address}/v1/chat/completions", json=payload, timeout=60).json()["choices"][0]
+    assert choice["message"]["content"] == decode(ours.token_ids) == TAUGHT["score"]
+    assert choice["finish_reason"] == "stop"
+    assert ours.finish_reason == "eos"
+
+
+def test_the_schema_holds_the_judge_to_legal_verdicts(project: Path, address: str) -> None:
+    paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+    service = {"OPENAI_BASE_URL": f"{address}/v1", "NO_PROXY": "127.0.0.1", "REPROTUNE_JUDGE_CONCURRENCY": "1"}
+    run = subprocess.run(
+        [sys.executable, "-m", "stages.judge"],
+        cwd=project,
+        env={**os.environ, **paths, **service},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    scores = pq.read_table(project / "data/judgements/scores.parquet").to_pylist()
+    assert [row["status"] for row in scores] == ["ok", "ok"]
+    for row in scores:
+        said = json.loads(row["raw"])
+        assert list(said) == ["reasoning", "score"]
+        assert row["score"] == said["score"] in range(101)  # its own probabilities favour 180: no expected score
+    pairwise = json.loads((project / "data/judgements/metrics.json").read_text())["pairwise"]
+    assert pairwise["n"] == 1
+    assert pairwise["unscored"] == 0
