@@ -23,30 +23,7 @@ WORDS = 50_000
 BLOCK = 10_000
 ASKING = ["Describe", "Explain", "List", "Rewrite", "Compare", "Name", "Summarize", "Translate", "Classify", "Suggest"]
 ACCENTED = ["café", "naïve", "Zürich", "señor", "garçon", "łódź", "日本語", "привет", "🙂", "…"]
-ONSETS = [
-    "b",
-    "br",
-    "c",
-    "ch",
-    "d",
-    "f",
-    "g",
-    "gr",
-    "h",
-    "j",
-    "k",
-    "l",
-    "m",
-    "n",
-    "p",
-    "pl",
-    "r",
-    "s",
-    "st",
-    "t",
-    "tr",
-    "v",
-]
+ONSETS = [*"bcdfghjklmnprstv", "br", "ch", "gr", "pl", "st", "tr"]
 VOWELS = ["a", "e", "i", "o", "u", "ai", "ea", "oo"]
 CODAS = ["", "n", "r", "s", "t", "l", "nd", "st", "m", "ng"]
 
