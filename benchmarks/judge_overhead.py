@@ -64,7 +64,7 @@ def run_service(latency: float, pipe: Connection) -> None:
         async def guarded(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             try:
                 await service.serve(reader, writer)
-            except (asyncio.IncompleteReadError, ConnectionError):
+            except (asyncio.IncompleteReadError, asyncio.CancelledError, ConnectionError):
                 writer.close()  # the client has gone
 
         server = await asyncio.start_server(guarded, "127.0.0.1", 0)

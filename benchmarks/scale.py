@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from reprotune.dataset.tokenizer import load
 encoding, seconds, tokens = load(), 0.0, 0
 for path in sorted(Path("data/formatted").glob("*.parquet")):
-    for batch in pq.ParquetFile(path).iter_batches(20000, ["prompt", "response"]):
+    for batch in pq.ParquetFile(path).iter_batches(20000, columns=["prompt", "response"]):
         texts = batch["prompt"].to_pylist() + batch["response"].to_pylist()
         started = time.perf_counter()
         ids = encoding.encode_ordinary_batch(texts, num_threads=os.cpu_count())
