@@ -1,10 +1,11 @@
 """Divide the records into train, validation and test (section `split` of params.yaml)."""
 
+from contextlib import ExitStack
 from pathlib import Path
 
-from reprotune.artifacts import RECORDS, read_table, replaced_directory, write_json, write_table
+from reprotune.artifacts import RECORDS, TableWriter, iter_batches, replaced_directory, write_json
 from reprotune.console import note, run_stage
-from reprotune.dataset.split import split_records
+from reprotune.dataset.split import DEALING_ORDER, split_records
 from reprotune.params.split import SplitParams
 
 RECORDS_FILE = Path("data/raw/records.parquet")
@@ -14,10 +15,14 @@ OUTPUT = Path("data/split")
 def main() -> None:
     """Read the records, divide them, write one file per split and the counts."""
     params = SplitParams.load("split")
-    split = split_records(read_table(RECORDS_FILE, RECORDS), params)
-    with replaced_directory(OUTPUT) as folder:
-        for name, table in split.tables.items():
-            write_table(folder / f"{name}.parquet", table)
+    split = split_records(iter_batches(RECORDS_FILE, RECORDS), params)
+    with replaced_directory(OUTPUT) as folder, ExitStack() as opened:
+        writers = {
+            name: opened.enter_context(TableWriter(folder / f"{name}.parquet", RECORDS)) for name in DEALING_ORDER
+        }
+        for parts in split.parts(iter_batches(RECORDS_FILE, RECORDS)):
+            for name, table in parts.items():
+                writers[name].write(table)
         write_json(folder / "summary.json", split.summary)
     counts = split.summary
     note("split: " + ", ".join(f"{rows} {name}" for name, rows in counts["rows"].items()))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.artifacts import RECORDS
-from reprotune.dataset.split import deal_shuffled, split_records
+from reprotune.dataset.split import DEALING_ORDER, Split, deal_shuffled, split_records
 from reprotune.errors import UserError
 from reprotune.params.split import SplitParams
 
@@ -40,6 +41,20 @@ def distinct(count: int) -> list[str]:
     return [chr(0x4E00 + row) * 6 for row in range(count)]
 
 
+class Divided(NamedTuple):
+    """A split whose tables are put together again from batches of a few rows."""
+
+    tables: dict[str, pa.Table]
+    summary: dict[str, object]
+
+
+def divided(records: pa.Table, settings: SplitParams) -> Divided:
+    batches = records.to_batches(max_chunksize=7)
+    split: Split = split_records(batches, settings)
+    parts = list(split.parts(batches))
+    return Divided({name: pa.concat_tables(part[name] for part in parts) for name in DEALING_ORDER}, split.summary)
+
+
 def source_rows(split: pa.Table) -> list[int]:
     return split["source_row"].to_pylist()
 
@@ -52,7 +67,7 @@ def chapter_records(shared_data: Path) -> pa.Table:
 
 
 def test_file_order_without_grouping_is_the_chapters_cut(chapter_records: pa.Table) -> None:
-    split = split_records(chapter_records, params())
+    split = divided(chapter_records, params())
     assert source_rows(split.tables["train"]) == list(range(935))
     assert source_rows(split.tables["test"]) == list(range(935, 1045))
     assert source_rows(split.tables["validation"]) == list(range(1045, 1100))
@@ -66,7 +81,7 @@ def test_file_order_without_grouping_is_the_chapters_cut(chapter_records: pa.Tab
 
 @pytest.mark.parametrize("order", ["file", "shuffled"])
 def test_no_instruction_and_input_stands_in_two_splits(chapter_records: pa.Table, order: str) -> None:
-    split = split_records(chapter_records, params(group_near_duplicates=True, order=order))
+    split = divided(chapter_records, params(group_near_duplicates=True, order=order))
     keys = {
         name: set(zip(part["instruction"].to_pylist(), part["input"].to_pylist(), strict=True))
         for name, part in split.tables.items()
@@ -82,7 +97,7 @@ def test_no_instruction_and_input_stands_in_two_splits(chapter_records: pa.Table
 def test_a_group_goes_where_its_first_row_falls() -> None:
     texts = distinct(20)
     texts[19] = texts[18] = texts[3]
-    split = split_records(table(texts), params(train=0.5, test=0.25, group_near_duplicates=True))
+    split = divided(table(texts), params(train=0.5, test=0.25, group_near_duplicates=True))
     assert source_rows(split.tables["train"]) == [*range(10), 18, 19]
     assert source_rows(split.tables["test"]) == [*range(10, 15)]
     assert source_rows(split.tables["validation"]) == [*range(15, 18)]
@@ -93,7 +108,7 @@ def test_a_group_goes_where_its_first_row_falls() -> None:
 
 def test_shuffled_depends_on_the_seed_alone_and_keeps_the_source_order_inside() -> None:
     records = table(distinct(100))
-    first, again, other = (split_records(records, params(order="shuffled", seed=seed)) for seed in (1, 1, 2))
+    first, again, other = (divided(records, params(order="shuffled", seed=seed)) for seed in (1, 1, 2))
     assert first.tables["test"].equals(again.tables["test"])
     assert source_rows(first.tables["test"]) != source_rows(other.tables["test"])
     assert source_rows(first.tables["train"]) == sorted(source_rows(first.tables["train"]))
@@ -101,7 +116,7 @@ def test_shuffled_depends_on_the_seed_alone_and_keeps_the_source_order_inside() 
 
 
 def test_the_shuffle_of_a_seed_does_not_change_between_versions() -> None:
-    split = split_records(table(distinct(20)), params(order="shuffled", train=0.5, test=0.25))
+    split = divided(table(distinct(20)), params(order="shuffled", train=0.5, test=0.25))
     assert source_rows(split.tables["test"]) == [0, 6, 9, 12, 18]
 
 
@@ -122,6 +137,6 @@ def test_dealing_keeps_groups_whole_and_fills_the_shares(members: list[int], see
 @pytest.mark.parametrize("order", ["file", "shuffled"])
 def test_a_split_that_would_be_empty_is_refused(order: str) -> None:
     with pytest.raises(UserError, match=r"the test split would be empty: 5 records .* split\.test"):
-        split_records(table(distinct(5)), params(order=order))
+        divided(table(distinct(5)), params(order=order))
     with pytest.raises(UserError, match="in 1 groups"):
-        split_records(table(["same text"] * 50), params(order=order, group_near_duplicates=True))
+        divided(table(["same text"] * 50), params(order=order, group_near_duplicates=True))

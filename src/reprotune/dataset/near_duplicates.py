@@ -13,12 +13,14 @@ bounds how many shingles differ, then exactly, on the text.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint64]
+Places = npt.NDArray[np.int32]  # there are some ten postings a text, so their numbers are what takes memory
 
 SHINGLE = 5
 PAD = "\n"  # cannot occur in a normalised text
@@ -70,7 +72,7 @@ class _Groups:
             item = int(self.parent[item])
         return item
 
-    def roots(self, items: Ints) -> Ints:
+    def roots(self, items: Ints | Places) -> Ints | Places:
         while not np.array_equal(above := self.parent[items], items):
             items = above
         return items
@@ -84,10 +86,10 @@ class _Groups:
 class _Index:
     """The rare shingles of all texts, as postings sorted by (shingle, size of the text's set, text)."""
 
-    text: Ints
-    size: Ints  # of the text's set
-    remaining: Ints  # shingles of the text that are not rarer than this one
-    list_end: Ints  # where the postings of this shingle end
+    text: Places
+    size: Places  # of the text's set
+    remaining: Places  # shingles of the text that are not rarer than this one
+    list_end: Places  # where the postings of this shingle end
     signatures: Codes  # [texts, 4]: which of 256 buckets hold an odd number of the text's shingles
 
 
@@ -160,7 +162,7 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
     counts = np.zeros(1 << COUNTER_BITS, dtype=np.int64)
     for codes, _ in _shingle_codes(texts, alphabet):
         counts += np.bincount(_bucket(codes, COUNTER_BITS), minlength=len(counts))
-    postings: list[tuple[Codes, Ints, Ints, Ints]] = []  # code, text, size, remaining
+    postings: tuple[list[Any], ...] = ([], [], [], [])  # code, text, size, remaining
     signatures = []
     first_text = 0
     for codes, rows in _shingle_codes(texts, alphabet):
@@ -169,14 +171,28 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
         remaining = np.repeat(np.cumsum(size), size) - np.arange(len(distinct_rows))
         rare = remaining >= np.ceil(threshold * size - ROUNDING)[distinct_rows]
         text = distinct_rows[rare]
-        postings.append((distinct_codes[rare], text + first_text, size[text], remaining[rare]))
+        postings[0].append(distinct_codes[rare])
+        for column, part in zip(postings[1:], (text + first_text, size[text], remaining[rare]), strict=True):
+            column.append(part.astype(np.int32))
         signatures.append(_signatures(distinct_codes, distinct_rows))
         first_text += len(size)
-    all_codes, all_texts, all_sizes, all_remaining = (np.concatenate(column) for column in zip(*postings, strict=True))
-    order = np.lexsort((all_texts, all_sizes, all_codes))
-    ends = np.append(np.flatnonzero(np.diff(all_codes[order])) + 1, len(order))
-    list_end = np.repeat(ends, np.diff(ends, prepend=0))
-    return _Index(all_texts[order], all_sizes[order], all_remaining[order], list_end, np.concatenate(signatures))
+    codes, text, size, remaining = (_joined(column) for column in postings)
+    order = np.lexsort((text, size, codes))
+    codes = codes[order]
+    ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]) + 1, len(order))
+    list_end = np.repeat(ends.astype(np.int32), np.diff(ends, prepend=0))
+    del codes
+    text = text[order]  # one after another, each in the place of the unsorted one
+    size = size[order]
+    remaining = remaining[order]
+    return _Index(text, size, remaining, list_end, np.concatenate(signatures))
+
+
+def _joined(parts: list[Any]) -> Any:
+    """Concatenate arrays and let go of them."""
+    joined = np.concatenate(parts)
+    parts.clear()
+    return joined
 
 
 def _by_rarity(codes: Codes, rows: Ints, counts: Ints) -> tuple[Codes, Ints]:

@@ -1,6 +1,6 @@
 """Dividing records into train, test and validation, without near-duplicates across the borders."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,18 +20,32 @@ TRAIN, TEST, VALIDATION = range(3)
 
 @dataclass
 class Split:
-    """The records of each split, in their order in the source, and the counts for summary.json."""
+    """Where each record goes, in the order of the source, and the counts for summary.json."""
 
-    tables: dict[str, pa.Table]
+    assigned: Ints
+    """[rows] places in `DEALING_ORDER`."""
     summary: dict[str, Any]
 
+    def parts(self, batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, pa.Table]]:
+        """Yield the rows of each split for one batch of records after another."""
+        start = 0
+        for batch in batches:
+            places = self.assigned[start : start + batch.num_rows]
+            start += batch.num_rows
+            table = pa.Table.from_batches([batch])
+            yield {name: table.filter(pa.array(places == place)) for place, name in enumerate(DEALING_ORDER)}
 
-def split_records(records: pa.Table, params: SplitParams) -> Split:
-    """Divide a `RECORDS` table as `params` say; raises `UserError` if a split would be empty."""
-    rows = records.num_rows
-    groups = np.arange(rows)
+
+def split_records(batches: Iterable[pa.RecordBatch], params: SplitParams) -> Split:
+    """Divide records (batches of `RECORDS`) as `params` say; raises `UserError` if a split would be empty.
+
+    Looks at one batch at a time, so that memory holds the tasks' texts at most, never the answers.
+    """
     if params.group_near_duplicates:
-        groups = near_duplicate_groups(_tasks(records), params.near_duplicate_similarity)
+        groups = near_duplicate_groups(_tasks(batches), params.near_duplicate_similarity)
+    else:
+        groups = np.arange(sum(batch.num_rows for batch in batches))
+    rows = len(groups)
     sizes = split_sizes(rows, params)
     if params.order == "file":
         in_order = np.repeat(np.arange(len(sizes)), sizes)
@@ -40,9 +54,9 @@ def split_records(records: pa.Table, params: SplitParams) -> Split:
     else:
         assigned = deal_shuffled(groups, sizes, params.seed)
         moved = 0
-    tables = {name: records.filter(pa.array(assigned == place)) for place, name in enumerate(DEALING_ORDER)}
-    for name, table in tables.items():
-        if not table.num_rows:
+    dealt = dict(zip(DEALING_ORDER, np.bincount(assigned, minlength=len(DEALING_ORDER)).tolist(), strict=True))
+    for name, count in dealt.items():
+        if not count:
             raise UserError(
                 f"the {name} split would be empty: {rows} records in {len(np.unique(groups))} groups do not fill "
                 f"shares of train {params.train:g} and test {params.test:g}; add records, or change split.train "
@@ -50,17 +64,17 @@ def split_records(records: pa.Table, params: SplitParams) -> Split:
             )
     members = np.bincount(groups, minlength=rows)
     summary = {
-        "rows": {name: table.num_rows for name, table in tables.items()},
+        "rows": dealt,
         "near_duplicate_groups": int((members > 1).sum()) if params.group_near_duplicates else None,
         "rows_in_groups": int(members[members > 1].sum()) if params.group_near_duplicates else None,
         "rows_moved": moved,
     }
-    return Split(tables, summary)
+    return Split(assigned, summary)
 
 
-def _tasks(records: pa.Table) -> Iterator[str]:
-    """Yield instruction and input of each record as one text, without holding all of them as Python strings."""
-    for batch in records.to_batches(max_chunksize=8192):
+def _tasks(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
+    """Yield instruction and input of each record as one text."""
+    for batch in batches:
         columns = (batch[name].to_pylist() for name in ("instruction", "input"))
         yield from (f"{instruction}\n{extra}" for instruction, extra in zip(*columns, strict=True))
 
