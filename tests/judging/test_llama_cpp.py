@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch, save_tokenizer_files
 from reprotune.generation.decoding import DecodingSettings, generate
-from reprotune.judging.prompts import Item, Pair, pair_question, question
+from reprotune.judging.prompts import Item, Pair, Question, pair_question, question
 from reprotune.model.gpt2 import GPT2, GPT2Config
 from reprotune.model.weights import save_model
 
@@ -64,17 +64,20 @@ pytestmark = [
 ]
 
 
+def asked_of(number: int) -> list[Question]:
+    """The two questions about one item: for a score, and which of two answers is better."""
+    texts = (f"Name colour {number}.", "", f"It is {number}.", "x " * (5 * number))
+    return [question("reference", Item(*texts)), pair_question(Pair(*texts, "another"))]
+
+
 @pytest.fixture(scope="module")
 def judge_model() -> GPT2:
     torch.manual_seed(0)
     model = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=64))
     model.initialize(torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0)
-    rows = []
-    for number in range(4):
-        texts = (f"Name colour {number}.", "", f"It is {number}.", "x " * (5 * number))
-        for asked in (question("reference", Item(*texts)), pair_question(Pair(*texts, "another"))):
-            rows.append((chat(asked.messages[0]["content"]), TAUGHT[asked.asks_for]))
+    questions = [asked for number in range(4) for asked in asked_of(number)]
+    rows = [(chat(asked.messages[0]["content"]), TAUGHT[asked.asks_for]) for asked in questions]
     for _ in range(60):
         loss = torch.zeros(())
         for prompt, reply in rows:
@@ -103,23 +106,24 @@ def address(judge_model: GPT2, tmp_path_factory: pytest.TempPathFactory) -> Iter
     save_tokenizer_files(folder)
     write_gguf(folder, folder / "judge.gguf", TEMPLATE)
     log = folder / "log.txt"
-    with log.open("w") as output:
-        command = [sys.executable, "-c", SERVER, str(folder / "judge.gguf")]
-        pipe = subprocess.PIPE
-        process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=output, text=True)
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        assert line.startswith("listening:"), log.read_text()
-        base = line.split()[1]
-        deadline = time.monotonic() + 60
-        while not requests.get(f"{base}/health", timeout=5).ok:
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
-        yield base
-    finally:
-        process.kill()
-        process.wait()
+    command = [sys.executable, "-c", SERVER, str(folder / "judge.gguf")]
+    pipe = subprocess.PIPE
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=output, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            assert line.startswith("listening:"), log.read_text()
+            base = line.split()[1]
+            deadline = time.monotonic() + 60
+            while not requests.get(f"{base}/health", timeout=5).ok:
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.2)
+            yield base
+        finally:
+            process.kill()
 
 
 @pytest.fixture
@@ -137,14 +141,21 @@ def project(tmp_path: Path) -> Path:
 
 
 def test_left_alone_the_server_writes_what_our_decoding_writes(judge_model: GPT2, address: str) -> None:
-    content = question("reference", Item("Name a river.", "", "Rhine.", "Thames.")).messages[0]["content"]
+    content = asked_of(1)[0].messages[0]["content"]
+    prompt_ids = encode_batch([chat(content)])[0]
     settings = DecodingSettings(max_new_tokens=60, batch_size=1, end_of_text=END_OF_TEXT)
-    ours = generate(judge_model, encode_batch([chat(content)]), settings)[0]
-    payload = {"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": 60}
+    ours = generate(judge_model, [prompt_ids], settings)[0]
+    payload = {"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": 60, "logprobs": True}
     choice = requests.post(f"{address}/v1/chat/completions", json=payload, timeout=60).json()["choices"][0]
     assert choice["message"]["content"] == decode(ours.token_ids) == TAUGHT["score"]
     assert choice["finish_reason"] == "stop"
     assert ours.finish_reason == "eos"
+    ids = torch.tensor([[*prompt_ids, *ours.token_ids]])
+    with torch.no_grad():
+        logits = judge_model.logits(judge_model(ids[:, :-1])[0, len(prompt_ids) - 1 :])
+    expected = logits.log_softmax(-1).gather(1, torch.tensor(ours.token_ids)[:, None])[:, 0]
+    theirs = [token["logprob"] for token in choice["logprobs"]["content"]]
+    torch.testing.assert_close(torch.tensor(theirs[: len(expected)]), expected, atol=0.02, rtol=0)  # its cache is fp16
 
 
 def test_the_schema_holds_the_judge_to_legal_verdicts(project: Path, address: str) -> None:
