@@ -178,11 +178,11 @@ def compare(
     from reprotune.review.snapshot import read_snapshot
 
     comparison = compare_snapshots(read_snapshot(rev), read_snapshot(rev2), threshold)
-    print_comparison(comparison, Console(highlight=False, markup=False))
     if markdown is not None:
         write_text(markdown, comparison_markdown(comparison))
     if html is not None:
         write_text(html, comparison_page(comparison))
+    print_comparison(comparison, Console(highlight=False, markup=False))
 
 
 @app.command()

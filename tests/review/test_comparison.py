@@ -54,7 +54,9 @@ def test_p_agrees_with_scipy() -> None:
     [
         ([], "cannot be said"),
         ([0.0] * 9, "unchanged"),
-        ([3.0], "within noise"),
+        ([3.0], "too few rows"),
+        ([80.0] * 5, "too few rows"),
+        ([80.0] * 6, "better"),
         ([5.0, -5.0] * 10, "within noise"),
         ([4.0, 6.0] * 10, "better"),
         ([-4.0, -6.0] * 10, "worse"),

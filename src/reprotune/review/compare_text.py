@@ -5,6 +5,7 @@ from reprotune.review.comparison import (
     FLIPS,
     NOISE,
     SAME,
+    TOO_FEW,
     UNKNOWN,
     WORSE,
     CategoryChange,
@@ -18,8 +19,9 @@ from reprotune.review.report_text import SPLITS, points, quantity, signed
 MAIN_METRIC = "finetuned.score"
 TEST_WORDS = (
     "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap; p comes from a "
-    "sign-flip permutation test of the paired differences; where p is 0.05 or more the verdict is within noise. "
-    "Where nothing really changed, one verdict in twenty still says better or worse: many rows, many chances."
+    "sign-flip permutation test of the paired differences; where p is 0.05 or more the verdict is within noise, "
+    "and fewer than six rows cannot tell. Where nothing really changed, one verdict in twenty still says better or "
+    "worse: many rows, many chances."
 )
 
 
@@ -38,6 +40,7 @@ def headline(comparison: Comparison) -> tuple[str, str]:
         BETTER: ("better", f"The fine-tuned model is better: {moved}"),
         WORSE: ("worse", f"The fine-tuned model is worse: {moved}"),
         NOISE: ("noise", f"The fine-tuned score moved within noise: {moved}"),
+        TOO_FEW: ("noise", f"The fine-tuned score moved on too few rows to tell: {moved}"),
     }
     return sentences[change.verdict]
 

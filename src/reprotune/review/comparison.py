@@ -23,6 +23,10 @@ FLIP_POINTS = 25.0
 
 NO_CATEGORY = "(none)"
 BETTER, WORSE, NOISE, SAME, UNKNOWN = "better", "worse", "within noise", "unchanged", "cannot be said"
+TOO_FEW = "too few rows"
+
+SMALLEST_TESTED = 6
+"""Rows a test at 5 % needs: with fewer, p is 2 / 2**5 or more even where every row moved the same way."""
 
 PAIRED = {
     "finetuned.score": ("Score", 1.0),
@@ -65,7 +69,7 @@ class PairedChange:
     p_value: float | None
     smallest_detectable: float | None
     verdict: str
-    """`better`, `worse`, `within noise`, `unchanged` or `cannot be said`."""
+    """`better`, `worse`, `within noise`, `too few rows`, `unchanged` or `cannot be said`."""
 
 
 @dataclass(frozen=True)
@@ -195,6 +199,8 @@ def _verdict(differences: Sequence[float], difference: float | None, p_value: fl
         return UNKNOWN
     if not any(differences):
         return SAME
+    if len(differences) < SMALLEST_TESTED:
+        return TOO_FEW
     if p_value >= 1 - CONFIDENCE:
         return NOISE
     return BETTER if difference > 0 else WORSE
