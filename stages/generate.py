@@ -12,6 +12,7 @@ from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.generation.response import answer_text
 from reprotune.model.allocator import keep_freed_memory
+from reprotune.model.packing import pack_matrices
 from reprotune.model.precision import cast_matrices, pick_device, resolve_precision
 from reprotune.model.weights import load_model
 from reprotune.params.generate import GenerateParams
@@ -31,6 +32,7 @@ def main(name: str) -> None:
     device = pick_device()
     model = load_model(MODELS[name], device)
     cast_matrices(model, resolve_precision(params.precision, device))
+    pack_matrices(model)
     with progress_bar(f"answers of {name}", len(rows)) as bar:
         answers = generate(model, prompts, settings, [row["id"] for row in rows], bar.update)
 

@@ -11,6 +11,7 @@ from side_by_side.rounds import contender_main
 from reprotune.dataset.tokenizer import END_OF_TEXT
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.model.allocator import keep_freed_memory
+from reprotune.model.packing import pack_matrices
 from reprotune.model.precision import cast_matrices, pick_device, resolve_precision
 from reprotune.model.weights import load_model
 
@@ -20,6 +21,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     device = pick_device()
     model = load_model(Path(task["model"]), device)
     cast_matrices(model, resolve_precision(task["precision"], device))
+    pack_matrices(model)
     settings = DecodingSettings(task["max_new_tokens"], task["batch_size"], END_OF_TEXT)
     generate(model, task["prompts"][:2], settings)
     synchronize(device)

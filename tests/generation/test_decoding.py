@@ -1,5 +1,6 @@
 """Decoding against one-by-one decoding without a cache and against transformers' `generate`."""
 
+import copy
 import random
 
 import pytest
@@ -12,6 +13,7 @@ from reprotune.errors import UserError
 from reprotune.generation import decoding
 from reprotune.generation.decoding import DecodingSettings, Generated, generate
 from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.packing import pack_matrices
 from reprotune.model.precision import cast_matrices
 
 END = 7
@@ -166,3 +168,10 @@ def test_bfloat16_mostly_agrees(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
     cast_matrices(model, torch.bfloat16)
     answers = [answer.token_ids[:1] for answer in generate(model, prompts, greedy(16))]
     assert sum(a == b for a, b in zip(answers, expected, strict=True)) >= 54
+
+
+def test_packed_matrices_answer_as_plain_ones(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
+    packed = copy.deepcopy(twins[0])
+    pack_matrices(packed)
+    prompts = random_prompts(40, longest=40)
+    assert generate(packed, prompts, greedy(8)) == generate(twins[0], prompts, greedy(8))

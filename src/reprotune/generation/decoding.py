@@ -164,7 +164,7 @@ class _Decoder:
     def _choose(self, rows: list[_Row], logits: Tensor) -> list[int]:
         settings = self.settings
         if settings.temperature == 0:
-            return logits.argmax(dim=1).tolist()
+            return logits.float().argmax(dim=1).tolist()  # three times as fast as in bfloat16 on a CPU
         probabilities = filtered_probabilities(logits, settings.temperature, settings.top_k, settings.top_p)
         draws = torch.stack([row.draws[len(row.answer)] for row in rows])
         return draw_tokens(probabilities, draws).tolist()

@@ -50,6 +50,7 @@ class Block(nn.Module):
         self.attn_proj = nn.Linear(width, width)
         self.ln_2 = nn.LayerNorm(width, eps=config.layer_norm_epsilon)
         self.c_fc = nn.Linear(width, 4 * width)
+        self.act = nn.GELU("tanh")
         self.mlp_proj = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, attend: Attend) -> Tensor:
@@ -68,7 +69,7 @@ class Block(nn.Module):
     def finish(self, x: Tensor, read: Tensor) -> Tensor:
         """Add what was read, [B, H, T, D], and the feed-forward part to `x` [B, T, C]."""
         x = x + self.attn_proj(read.transpose(1, 2).reshape(x.shape))
-        return x + self.mlp_proj(F.gelu(self.c_fc(self.ln_2(x)), approximate="tanh"))
+        return x + self.mlp_proj(self.act(self.c_fc(self.ln_2(x))))
 
 
 class GPT2(nn.Module):
@@ -79,6 +80,8 @@ class GPT2(nn.Module):
         self.config = config
         self.checkpoint_activations = False
         """Keep only each block's input for the backward pass and compute the rest of it again: memory for time."""
+        self.head: nn.Module | None = None
+        """What turns hidden states into logits instead of the embedding matrix: a packed copy of it."""
         self.wte = nn.Embedding(config.vocab_size, config.n_embd)
         self.wpe = nn.Embedding(config.n_positions, config.n_embd)
         self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.n_layer))
@@ -101,7 +104,7 @@ class GPT2(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """[..., C] -> [..., V], through the embedding matrix (the head is tied)."""
-        return F.linear(hidden, self.wte.weight)
+        return F.linear(hidden, self.wte.weight) if self.head is None else self.head(hidden)
 
     def compile_blocks(self) -> None:
         """Compile what stands before and after the attention of each block (`torch.compile`), once for all blocks.
