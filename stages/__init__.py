@@ -13,4 +13,5 @@ TORCH_SETTINGS = {
 """What torch reads from the environment when it is loaded; a user's own settings come first."""
 
 for name, value in TORCH_SETTINGS.items():
-    os.environ.setdefault(name, value)
+    if name != "GOMP_SPINCOUNT" or "OMP_WAIT_POLICY" not in os.environ:  # that says the same in other words
+        os.environ.setdefault(name, value)

@@ -56,6 +56,7 @@ def test_p_agrees_with_scipy() -> None:
         ([0.0] * 9, "unchanged"),
         ([3.0], "too few rows"),
         ([80.0] * 5, "too few rows"),
+        ([80.0] * 5 + [0.0] * 100, "too few rows"),
         ([80.0] * 6, "better"),
         ([5.0, -5.0] * 10, "within noise"),
         ([4.0, 6.0] * 10, "better"),

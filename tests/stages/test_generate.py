@@ -16,6 +16,7 @@ from reprotune.dataset.tokenizer import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.packing import PackedLinear
 from reprotune.model.weights import load_model, save_model
 from stages.generate import main
 
@@ -92,6 +93,16 @@ def test_bf16_runs(project: Path) -> None:
     set_params(precision="bf16")
     main("base")
     assert responses("base")[0]["response_tokens"] == 6
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs a torch with oneDNN")
+def test_a_processor_decodes_with_packed_matrices(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    heads: list[object] = []
+    monkeypatch.setattr(
+        "stages.generate.generate", lambda model, *rest: heads.append(model.head) or generate(model, *rest)
+    )
+    main("base")
+    assert isinstance(heads[0], PackedLinear)
 
 
 def test_empty_test_set_gives_an_empty_file(project: Path) -> None:

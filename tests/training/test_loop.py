@@ -50,6 +50,12 @@ def losses(progress: Progress) -> list[tuple[float | None, float | None]]:
     return [(record.train_loss, record.validation_loss) for record in progress.history]
 
 
+def test_every_token_is_computed_or_spared(make_trainer: Callable[..., Trainer]) -> None:
+    progress = make_trainer(epochs=1, batching="packed").run()
+    assert progress.positions_spared > 0
+    assert progress.positions_computed + progress.positions_spared == progress.tokens_seen
+
+
 needs_compiler = pytest.mark.skipif(not shutil.which("g++"), reason="torch.compile needs g++ on a CPU")
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -91,10 +92,23 @@ def test_changing_one_row_never_moves_another(make_rows: MakeRows, make_model: M
 def test_a_shared_prefix_moves_neither_loss_nor_gradients(
     mask: bool, make_rows: MakeRows, make_model: MakeModel
 ) -> None:
-    rows, model = make_rows(9), make_model()
+    compare_apart_and_shared(make_rows(9), make_model(), mask, prefix=9)
+
+
+def test_a_shared_prefix_that_only_some_rows_learn(make_model: MakeModel) -> None:
+    """Responses that begin inside the opening: each of its positions counts as often as rows learn it."""
+    random = np.random.default_rng(4)
+    opening = list(range(20))
+    tails = [random.integers(0, 200, random.integers(1, 30)).tolist() for _ in range(9)]
+    rows = TokenRows.from_lists([(opening[: 3 * row], opening[3 * row :] + tail) for row, tail in enumerate(tails)])
+    compare_apart_and_shared(rows, make_model(), mask=True, prefix=19)
+
+
+def compare_apart_and_shared(rows: TokenRows, model: GPT2, mask: bool, prefix: int) -> None:
+    """The same loss and gradients from nine rows, whether their opening is shared or not."""
     apart, shared = (pack_rows(rows, range(9), mask, share_prefix=share) for share in (False, True))
-    assert shared.prefix == 9
-    assert shared.input_ids.numel() == apart.input_ids.numel() - shared.spared == apart.input_ids.numel() - 8 * 9
+    assert shared.prefix == prefix
+    assert shared.input_ids.numel() == apart.input_ids.numel() - shared.spared == apart.input_ids.numel() - 8 * prefix
     assert shared.counted.sum() == apart.counted.sum() == len(apart.trained)
     found = []
     for batch in (apart, shared):

@@ -68,6 +68,15 @@ def test_large_and_padded_batches_go_eagerly(
     assert recorder.recorded == 0
 
 
+def test_batches_with_a_shared_prefix_go_eagerly(make_rows: MakeRows, make_model: MakeModel) -> None:
+    recorder = FakeRecorder()
+    graph = GraphPass(make_model(), torch.float32, recorder, kernel)
+    batch = pack_rows(make_rows(8), range(8), False, share_prefix=True)
+    assert batch.prefix > 0
+    assert graph(batch, 100) == EagerPass(make_model(), torch.float32)(batch, 100)
+    assert recorder.recorded == 0
+
+
 def test_a_failed_recording_is_told_and_survived(
     make_rows: MakeRows, make_model: MakeModel, capsys: pytest.CaptureFixture[str]
 ) -> None:

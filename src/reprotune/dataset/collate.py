@@ -12,11 +12,11 @@ Two layouts of the same rows, with the same loss and gradients:
     padded [2, 3]      5 6 7          packed [1, 4]    5 6 7 | 8
                        8 . .          positions        0 1 2 | 0
 
-A beginning that all packed rows share is laid down once (`reprotune.model.prefix`):
+A beginning that all packed rows share is laid down once (`reprotune.model.prefix`), as far as its targets are shared:
 
-    rows  9 5 6 7      packed [1, 5]    9 | 5 6 7 | 8
-          9 8          positions        0 | 1 2 3 | 1
-                       counted          2 | 1 1 1 | 1    of the trained positions: rows that learn from each
+    inputs  3 9 5 6    packed [1, 6]    3 | 9 5 6 | 9 8
+            3 9 8      positions        0 | 1 2 3 | 1 2
+                       counted          2 | 1 1 1 | 1 1    of the trained positions: rows that learn from each
 
 Padding inputs are 50256 and padding targets are -100 by *position*, never by token id, so the end-of-text of a row is
 always learned.
@@ -122,7 +122,7 @@ class Batch:
     @property
     def spared(self) -> int:
         """Positions that need not be computed because rows share them."""
-        return self.prefix * (len(self.row_lengths or ()) - 1) if self.prefix else 0
+        return self.prefix * (len(self.row_lengths or ()) - 1)
 
     @classmethod
     def of(
@@ -185,7 +185,7 @@ def pad_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, wid
 def pack_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, share_prefix: bool = False) -> Batch:
     """Lay rows one after another in a single sequence without padding; positions start anew at each row.
 
-    Returns a batch of [1, sum of lengths] int64. The attention has to keep the rows apart
+    Returns a batch of [1, sum of lengths] int64, less what is shared. The attention has to keep the rows apart
     (`reprotune.model.attention`). With `share_prefix` tokens that all rows begin with stand there once; a position
     is shared only where its target is, too.
     """

@@ -49,10 +49,9 @@ def causal_attention(_layer: int, query: Tensor, key: Tensor, value: Tensor) -> 
         future = torch.full((length, before + length), -torch.inf, dtype=query.dtype).triu(before + 1)
         scores = (query / math.sqrt(query.shape[3])) @ key.transpose(2, 3) + future
         return scores.softmax(dim=3, dtype=query.dtype) @ value
-    if before == 0:
-        return F.scaled_dot_product_attention(query, key, value, is_causal=True)
-    past = torch.ones((length, before + length), dtype=torch.bool, device=query.device).tril(before)
-    return F.scaled_dot_product_attention(query, key, value, attn_mask=past)
+    if before:  # queries that nobody reads: the causal kernel skips the future, which a mask would only hide
+        query = F.pad(query, (0, 0, before, 0))
+    return F.scaled_dot_product_attention(query, key, value, is_causal=True)[:, :, before:]
 
 
 def packed_attention(row_lengths: Sequence[int], device: torch.device, dtype: torch.dtype, prefix: int = 0) -> Attend:
@@ -93,7 +92,7 @@ class BlockAttention:
         for gather, packed, within in self._blocks:
             # [rows, width, H, D] -> [rows, H, width, D]; padding repeats a token of the row and is never read back.
             q, k, v = (part[gather].transpose(1, 2) for part in (queries, keys, values))
-            if self._prefix:  # expanded, not gathered: so its gradient is one sum over rows, in float32
+            if self._prefix:  # expanded, not gathered: its gradient is then one sum over the rows of a block
                 k, v = (
                     torch.cat([part.expand(len(q), -1, -1, -1), own], dim=2)
                     for part, own in zip(head[1:], (k, v), strict=True)

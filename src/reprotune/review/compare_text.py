@@ -20,8 +20,8 @@ MAIN_METRIC = "finetuned.score"
 TEST_WORDS = (
     "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap; p comes from a "
     "sign-flip permutation test of the paired differences; where p is 0.05 or more the verdict is within noise, "
-    "and fewer than six rows cannot tell. Where nothing really changed, one verdict in twenty still says better or "
-    "worse: many rows, many chances."
+    "and fewer than six rows that moved cannot tell. Where nothing really changed, one verdict in twenty still says "
+    "better or worse: many rows, many chances."
 )
 
 

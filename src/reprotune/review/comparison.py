@@ -26,7 +26,7 @@ BETTER, WORSE, NOISE, SAME, UNKNOWN = "better", "worse", "within noise", "unchan
 TOO_FEW = "too few rows"
 
 SMALLEST_TESTED = 6
-"""Rows a test at 5 % needs: with fewer, p is 2 / 2**5 or more even where every row moved the same way."""
+"""Rows that moved which a test at 5 % needs: with fewer, p is 2 / 2**5 or more even where all moved the same way."""
 
 PAIRED = {
     "finetuned.score": ("Score", 1.0),
@@ -199,7 +199,7 @@ def _verdict(differences: Sequence[float], difference: float | None, p_value: fl
         return UNKNOWN
     if not any(differences):
         return SAME
-    if len(differences) < SMALLEST_TESTED:
+    if sum(map(bool, differences)) < SMALLEST_TESTED:
         return TOO_FEW
     if p_value >= 1 - CONFIDENCE:
         return NOISE

@@ -23,6 +23,7 @@ from reprotune.console import note
 from reprotune.dataset.collate import Batch
 from reprotune.model.attention import VarlenAttention
 from reprotune.model.gpt2 import GPT2
+from reprotune.model.prefix import shares_prefixes
 from reprotune.model.recording import CudaRecorder, Recorder, refill, rounded_up
 from reprotune.training.loss import batch_loss, linear_cross_entropy
 
@@ -32,7 +33,7 @@ GRAPH_TOKENS = 8192
 
 def training_pass(model: GPT2, dtype: torch.dtype, batching: str) -> "TrainingPass":
     """Return the fastest pass for the model's device."""
-    if model.wte.weight.is_cuda and dtype != torch.float32 and batching == "packed":
+    if batching == "packed" and not shares_prefixes(model.wte.weight.device, dtype):
         return GraphPass(model, dtype)
     return EagerPass(model, dtype)
 
@@ -143,7 +144,7 @@ class GraphPass:
 
     def __call__(self, batch: Batch, step_tokens: int) -> Tensor:
         """See `TrainingPass`."""
-        if batch.row_lengths is None or batch.input_ids.numel() > GRAPH_TOKENS or self._failed:
+        if batch.row_lengths is None or batch.prefix or batch.input_ids.numel() > GRAPH_TOKENS or self._failed:
             return self._eager(batch, step_tokens)
         shape = PassShape.covering(batch, batch.row_lengths)
         inputs = PassInputs.padded(batch, batch.row_lengths, shape, step_tokens)
