@@ -8,13 +8,15 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from reprotune.model.gpt2 import GPT2
-from reprotune.model.packing import PackedLinear, pack_matrices
+from reprotune.model.packing import PackedLinear, can_pack, pack_matrices
 from reprotune.model.precision import cast_matrices
 from reprotune.model.weights import load_model
 
-pytestmark = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="needs a torch with oneDNN")
+CPU = torch.device("cpu")
+
+pytestmark = pytest.mark.skipif(not can_pack(CPU, torch.float32), reason="needs an x86 processor and oneDNN")
 needs_bf16 = pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="needs a processor on which oneDNN multiplies bf16"
+    not can_pack(CPU, torch.bfloat16), reason="needs a processor on which oneDNN multiplies bf16"
 )
 
 

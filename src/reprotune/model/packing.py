@@ -18,7 +18,7 @@ def pack_matrices(model: GPT2) -> bool:
     Returns whether it did: on GPUs, and on processors that oneDNN has no kernels for, nothing is changed. The token
     embedding stays beside the packed head, since a packed matrix has no rows to look up.
     """
-    if not _can_pack(model.wte.weight):
+    if not can_pack(model.wte.weight.device, model.wte.weight.dtype):
         return False
     for block in model.blocks:
         for name in ("c_attn", "attn_proj", "c_fc", "mlp_proj"):
@@ -44,7 +44,10 @@ class PackedLinear(nn.Module):
         return torch.ops.mkldnn._linear_pointwise(x.to(self.dtype), self.weight, self.bias, *self.then)
 
 
-def _can_pack(weight: Tensor) -> bool:
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+def can_pack(device: torch.device, dtype: torch.dtype) -> bool:
+    """Say whether oneDNN has kernels of its own here: on x86 processors (elsewhere it was not measured)."""
+    if device.type != "cpu" or not torch.backends.mkldnn.is_available():
         return False
-    return weight.dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
+    if not torch.backends.cpu.get_cpu_capability().startswith("AVX"):
+        return False
+    return dtype == torch.float32 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
