@@ -1,10 +1,14 @@
 """A judge's service on loopback that speaks both protocols and fails as told."""
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +16,7 @@ import pytest
 from reprotune.judging.clients.transport import Deadlines
 from reprotune.params.judge import JudgeParams
 
+ROOT = Path(__file__).resolve().parents[2]
 DIGEST = "sha256:365c0bd3c000"
 GOOD = '{"reasoning": "Close to the reference.", "score": 70}'
 
@@ -188,3 +193,23 @@ def judge_params() -> Callable[..., JudgeParams]:
         return JudgeParams.model_validate(values | changes)
 
     return make
+
+
+@pytest.fixture
+def run_judge_stage() -> Callable[[Path, str], "subprocess.CompletedProcess[str]"]:
+    """Run the stage in a project's folder, as DVC does, against the OpenAI-compatible service at a base URL."""
+
+    def run(project: Path, address: str) -> "subprocess.CompletedProcess[str]":
+        paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
+        service = {"OPENAI_BASE_URL": address, "NO_PROXY": "127.0.0.1", "REPROTUNE_JUDGE_CONCURRENCY": "1"}
+        return subprocess.run(
+            [sys.executable, "-m", "stages.judge"],
+            cwd=project,
+            env={**os.environ, **paths, **service},
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
+    return run

@@ -6,11 +6,10 @@ to the schema of a verdict it cannot. What it writes unheld is also compared wit
 
 import importlib.util
 import json
-import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -27,7 +26,6 @@ from reprotune.judging.prompts import Item, Pair, Question, pair_question, quest
 from reprotune.model.gpt2 import GPT2, GPT2Config
 from reprotune.model.weights import save_model
 
-ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}Reply:"
 TAUGHT = {"score": '{"reasoning": "Fair.", "score": 180}', "winner": '{"reasoning": "Fair.", "winner": "both"}'}
 SERVER = """
@@ -158,18 +156,10 @@ def test_left_alone_the_server_writes_what_our_decoding_writes(judge_model: GPT2
     torch.testing.assert_close(torch.tensor(theirs[: len(expected)]), expected, atol=0.02, rtol=0)  # its cache is fp16
 
 
-def test_the_schema_holds_the_judge_to_legal_verdicts(project: Path, address: str) -> None:
-    paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
-    service = {"OPENAI_BASE_URL": f"{address}/v1", "NO_PROXY": "127.0.0.1", "REPROTUNE_JUDGE_CONCURRENCY": "1"}
-    run = subprocess.run(
-        [sys.executable, "-m", "stages.judge"],
-        cwd=project,
-        env={**os.environ, **paths, **service},
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
+def test_the_schema_holds_the_judge_to_legal_verdicts(
+    project: Path, address: str, run_judge_stage: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
+    run = run_judge_stage(project, f"{address}/v1")
     assert run.returncode == 0, run.stderr
     scores = pq.read_table(project / "data/judgements/scores.parquet").to_pylist()
     assert [row["status"] for row in scores] == ["ok", "ok"]

@@ -11,7 +11,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -25,7 +25,6 @@ from reprotune.dataset.tokenizer import save_tokenizer_files
 from reprotune.model.gpt2 import GPT2, GPT2Config
 from reprotune.model.weights import save_model
 
-ROOT = Path(__file__).resolve().parents[2]
 TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant:"
 PARAMS = """judge:
   backend: openai
@@ -104,21 +103,12 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_garbage_gets_statuses_and_no_scores(project: Path, checkpoint: Path, address: str) -> None:
+def test_garbage_gets_statuses_and_no_scores(
+    project: Path, checkpoint: Path, address: str, run_judge_stage: Callable[..., "subprocess.CompletedProcess[str]"]
+) -> None:
     def judge(min_coverage: float) -> "subprocess.CompletedProcess[str]":
         (project / "params.yaml").write_text(PARAMS.format(model=checkpoint, min_coverage=min_coverage))
-        paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
-        service = {"OPENAI_BASE_URL": address, "NO_PROXY": "127.0.0.1", "REPROTUNE_JUDGE_CONCURRENCY": "1"}
-        command = [sys.executable, "-m", "stages.judge"]
-        return subprocess.run(
-            command,
-            cwd=project,
-            env={**os.environ, **paths, **service},
-            capture_output=True,
-            text=True,
-            timeout=300,
-            check=False,
-        )
+        return run_judge_stage(project, address)
 
     failed = judge(min_coverage=0.95)
     assert failed.returncode == 1, failed.stderr
