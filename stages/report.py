@@ -7,7 +7,7 @@ from reprotune.console import note, run_stage
 from reprotune.params.document import Document
 from reprotune.review import publish
 from reprotune.review.report import render_report
-from reprotune.review.report_data import load_results
+from reprotune.review.report_data import load_results, load_speed
 
 DATA = Path("data")
 METRICS = Path("metrics")
@@ -15,16 +15,16 @@ PAGE = DATA / "report/index.html"
 
 
 def main() -> None:
-    results = load_results(DATA)
+    results, speed = load_results(DATA), load_speed(DATA)
     write_json(METRICS / "scores.json", publish.scores_metrics(results.judged))
     write_json(METRICS / "training.json", publish.numbers(results.training))
     write_json(METRICS / "data.json", publish.numbers(results.summaries))
-    write_json(METRICS / "speed.json", publish.numbers(results.speed))
+    write_json(METRICS / "speed.json", publish.numbers(speed))
     initial_loss = results.training["initial"]["validation_loss"]
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))
     write_text(METRICS / "plots/length.csv", publish.length_csv(results.lengths("finetuned")))
-    write_text(PAGE, render_report(results, Document.read()))
+    write_text(PAGE, render_report(results, speed, Document.read()))
     note(f"the report is in {PAGE}")
 
 

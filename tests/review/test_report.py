@@ -12,7 +12,7 @@ import pytest
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.review.report import render_report, verdict
-from reprotune.review.report_data import load_results, pick_examples
+from reprotune.review.report_data import load_results, load_speed, pick_examples
 from reprotune.review.report_text import data_table, quantity, visible
 
 Browser = Callable[[Path, int], str]
@@ -20,11 +20,11 @@ Browser = Callable[[Path, int], str]
 
 @pytest.fixture
 def page(workspace: Path) -> str:
-    return render_report(load_results(workspace / "data"), Document.read())
+    return render_report(load_results(workspace / "data"), load_speed(workspace / "data"), Document.read())
 
 
 def test_a_rerun_gives_the_same_bytes(workspace: Path, page: str) -> None:
-    assert render_report(load_results(workspace / "data"), Document.read()) == page
+    assert render_report(load_results(workspace / "data"), load_speed(workspace / "data"), Document.read()) == page
 
 
 def test_hostile_text_becomes_no_element_and_no_attribute(page: str, check_inert: Callable[[str], None]) -> None:
@@ -107,7 +107,7 @@ def test_nulls_are_shown_as_such(workspace: Path) -> None:
     judged["difference"] |= none
     judged["categories"]["spelling"] |= {"base": None, "finetuned": None}
     path.write_text(json.dumps(judged))
-    page = render_report(load_results(workspace / "data"), Document.read())
+    page = render_report(load_results(workspace / "data"), load_speed(workspace / "data"), Document.read())
     assert "cannot be told apart from the base model" in page
     assert "None" not in re.sub(r"(?s)<style>.*?</style>", "", page)
 

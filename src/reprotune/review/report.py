@@ -13,7 +13,7 @@ from reprotune.review.report_text import data_table, flattened, words
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
 
 
-def render_report(results: Results, params: Document) -> str:
+def render_report(results: Results, speed: dict[str, Any], params: Document) -> str:
     """Return the page as HTML text."""
     categories = results.judged["categories"]
     return render_page(
@@ -23,7 +23,7 @@ def render_report(results: Results, params: Document) -> str:
         judged=results.judged,
         verdict=verdict(results.judged["difference"]),
         training=results.training,
-        speed=flattened(results.speed, name=words),
+        speed=flattened(speed, name=words),
         loss=loss_plot(results.loss, results.training["initial"]["validation_loss"]),
         bars=score_bars(*(histogram(results.scores(model)) for model in MODELS)),
         lengths=length_plot(*(results.lengths(model) for model in MODELS)),

@@ -53,7 +53,6 @@ class Results:
 
     judged: dict[str, Any]
     training: dict[str, Any]
-    speed: dict[str, Any]
     summaries: dict[str, dict[str, Any]]
     """Stage (`raw`, `split`, `formatted`, `tokens`) -> its summary.json."""
     loss: list[dict[str, str]]
@@ -74,13 +73,17 @@ def load_results(data: Path) -> Results:
     return Results(
         judged=_read_json(data / "judgements/metrics.json"),
         training=_read_json(data / "model/metrics.json"),
-        speed=_read_json(data / "speed/finetune.json"),
         summaries={
             stage: _read_json(data / stage / "summary.json") for stage in ("raw", "split", "formatted", "tokens")
         },
         loss=_read_csv(data / "model/loss.csv"),
         rows=_read_rows(data),
     )
+
+
+def load_speed(data: Path) -> dict[str, Any]:
+    """Read how fast training went, apart from the results: the one artifact that a rerun does not give again."""
+    return _read_json(data / "speed/finetune.json")
 
 
 def pick_examples(rows: list[Row]) -> dict[str, list[Row]]:
