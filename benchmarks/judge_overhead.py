@@ -21,9 +21,9 @@ from pathlib import Path
 from typing import Any
 
 from reprotune.judging.answers import Answer
-from reprotune.judging.prompts import Item
+from reprotune.judging.questions.prompts import Item
 from reprotune.judging.run import judge_answers, opened_judge
-from reprotune.params.judge import JudgeParams
+from reprotune.params.sections.judge import JudgeParams
 
 REPLY = json.dumps(
     {

@@ -23,7 +23,7 @@ import torch
 from ruamel.yaml import YAML
 
 from reprotune.artifacts import RECORDS, RESPONSES, read_table
-from reprotune.judging.scorers import measure
+from reprotune.judging.offline import measure
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTBOOK = ROOT / "data/embedded/textbook"

@@ -6,10 +6,10 @@ from pathlib import Path
 from reprotune.artifacts import RECORDS, REJECTED, TableWriter, replaced_directory, write_json
 from reprotune.console import note, progress_bar, run_stage
 from reprotune.dataset.download import source_file
+from reprotune.dataset.readers import read_rows
 from reprotune.dataset.records import Normalizer
-from reprotune.dataset.sources import read_rows
 from reprotune.model.source import fetch_base
-from reprotune.params.fetch import BaseParams, DatasetParams
+from reprotune.params.sections.fetch import BaseParams, DatasetParams
 
 RAW = Path("data/raw")
 BASE = Path("data/base")

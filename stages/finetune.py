@@ -5,15 +5,15 @@ from pathlib import Path
 import torch
 
 from reprotune.artifacts import replaced_directory, write_json
+from reprotune.compute.device import pick_device, resolve_precision
+from reprotune.compute.memory import keep_freed_memory
 from reprotune.console import note, run_stage
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
-from reprotune.model.allocator import keep_freed_memory
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
-from reprotune.model.precision import pick_device, resolve_precision
 from reprotune.model.weights import load_model, save_model
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.scratch import exclusive, fingerprint, scratch_directory
 from reprotune.training import results
 from reprotune.training.checkpoint import CheckpointStore

@@ -14,7 +14,7 @@ from reprotune.artifacts import (
 )
 from reprotune.console import note, progress_bar, run_stage
 from reprotune.dataset.templates import count_markers, load_template
-from reprotune.params.format import FormatParams
+from reprotune.params.sections.format import FormatParams
 
 INPUT = Path("data/split")
 OUTPUT = Path("data/formatted")

@@ -7,15 +7,15 @@ from pathlib import Path
 import pyarrow as pa
 
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
+from reprotune.compute.blocked_weights import pack_matrices
+from reprotune.compute.device import cast_matrices, pick_device, resolve_precision
+from reprotune.compute.memory import keep_freed_memory
 from reprotune.console import progress_bar, run_stage
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.generation.response import answer_text
-from reprotune.model.allocator import keep_freed_memory
-from reprotune.model.packing import pack_matrices
-from reprotune.model.precision import cast_matrices, pick_device, resolve_precision
 from reprotune.model.weights import load_model
-from reprotune.params.generate import GenerateParams
+from reprotune.params.sections.generate import GenerateParams
 
 TEST_PROMPTS = Path("data/formatted/test.parquet")
 MODELS = {"base": Path("data/base"), "finetuned": Path("data/model")}

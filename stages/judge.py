@@ -9,7 +9,7 @@ from reprotune.console import note, run_stage
 from reprotune.judging.answers import read_answers
 from reprotune.judging.run import check_run, judge_answers, opened_judge, run_metrics, transcript
 from reprotune.judging.scoring import method_name, score_row
-from reprotune.params.judge import JudgeParams
+from reprotune.params.sections.judge import JudgeParams
 
 RECORDS_PATH = Path("data/split/test.parquet")
 RESPONSES_PATHS = {model: Path(f"data/responses/{model}.parquet") for model in ("base", "finetuned")}

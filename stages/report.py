@@ -5,9 +5,9 @@ from pathlib import Path
 from reprotune.artifacts import write_json, write_text
 from reprotune.console import note, run_stage
 from reprotune.params.document import Document
-from reprotune.review import publish
-from reprotune.review.report import render_report
-from reprotune.review.report_data import load_results, load_speed
+from reprotune.report import publish
+from reprotune.report.page import render_report
+from reprotune.results.read import load_results, load_speed
 
 DATA = Path("data")
 METRICS = Path("metrics")

@@ -6,7 +6,7 @@ from pathlib import Path
 from reprotune.artifacts import RECORDS, TableWriter, iter_batches, replaced_directory, write_json
 from reprotune.console import note, run_stage
 from reprotune.dataset.split import DEALING_ORDER, split_records
-from reprotune.params.split import SplitParams
+from reprotune.params.sections.split import SplitParams
 
 RECORDS_FILE = Path("data/raw/records.parquet")
 OUTPUT = Path("data/split")

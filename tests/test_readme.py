@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from reprotune.review.params_reference import markdown_table
-from reprotune.review.presets import list_presets
+from reprotune.params.presets import list_presets
+from reprotune.params.reference import markdown_table
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -7,8 +7,8 @@ import torch
 from side_by_side.machine import describe, product_rate
 from side_by_side.rounds import contender_main
 
-from reprotune.model.allocator import keep_freed_memory
-from reprotune.model.precision import pick_device
+from reprotune.compute.device import pick_device
+from reprotune.compute.memory import keep_freed_memory
 from reprotune.model.weights import read_config
 
 

@@ -10,8 +10,8 @@ from side_by_side.report import peak_memory_mb
 from side_by_side.rounds import contender_main
 
 from contenders.train_chapter import chapter_model, import_chapter
+from reprotune.compute.device import pick_device
 from reprotune.dataset.tokenizer import END_OF_TEXT
-from reprotune.model.precision import pick_device
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from side_by_side.machine import synchronize
 from side_by_side.report import peak_memory_mb
 from side_by_side.rounds import contender_main
 
+from reprotune.compute.blocked_weights import pack_matrices
+from reprotune.compute.device import cast_matrices, pick_device, resolve_precision
+from reprotune.compute.memory import keep_freed_memory
 from reprotune.dataset.tokenizer import END_OF_TEXT
 from reprotune.generation.decoding import DecodingSettings, generate
-from reprotune.model.allocator import keep_freed_memory
-from reprotune.model.packing import pack_matrices
-from reprotune.model.precision import cast_matrices, pick_device, resolve_precision
 from reprotune.model.weights import load_model
 
 

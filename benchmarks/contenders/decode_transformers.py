@@ -9,8 +9,8 @@ from side_by_side.report import peak_memory_mb
 from side_by_side.rounds import contender_main
 from transformers import AutoModelForCausalLM
 
+from reprotune.compute.device import pick_device, resolve_precision
 from reprotune.dataset.tokenizer import END_OF_TEXT
-from reprotune.model.precision import pick_device, resolve_precision
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

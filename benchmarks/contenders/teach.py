@@ -6,13 +6,13 @@ from typing import Any
 
 from side_by_side.rounds import contender_main
 
+from reprotune.compute.device import pick_device, resolve_precision
+from reprotune.compute.memory import keep_freed_memory
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
-from reprotune.model.allocator import keep_freed_memory
-from reprotune.model.precision import pick_device, resolve_precision
 from reprotune.model.weights import load_model, save_model
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches
 from reprotune.training.checkpoint import CheckpointStore, Progress
 from reprotune.training.loop import Trainer

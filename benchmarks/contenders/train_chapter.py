@@ -16,8 +16,8 @@ from side_by_side.machine import synchronize
 from side_by_side.report import training_result
 from side_by_side.rounds import contender_main
 
+from reprotune.compute.device import pick_device
 from reprotune.model.gpt2 import GPT2Config
-from reprotune.model.precision import pick_device
 from reprotune.model.weights import read_config
 
 

@@ -10,11 +10,11 @@ from side_by_side.machine import synchronize
 from side_by_side.report import training_result
 from side_by_side.rounds import contender_main
 
+from reprotune.compute.device import pick_device, resolve_precision
+from reprotune.compute.memory import keep_freed_memory
 from reprotune.dataset.collate import TokenRows
-from reprotune.model.allocator import keep_freed_memory
-from reprotune.model.precision import pick_device, resolve_precision
 from reprotune.model.weights import load_model
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.checkpoint import CheckpointStore, Progress
 from reprotune.training.loop import Trainer
 

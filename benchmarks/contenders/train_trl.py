@@ -13,7 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
 from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found]
 
 from contenders.train_trl_variants import VARIANTS
-from reprotune.model.precision import pick_device
+from reprotune.compute.device import pick_device
 
 
 class Clock(TrainerCallback):

@@ -41,7 +41,7 @@ def summary() -> None:
     """Show scores, validation loss and the time of each stage."""
     from rich.console import Console
 
-    from reprotune.review.summary import summary_table
+    from reprotune.results.terminal import summary_table
 
     Console().print(summary_table(Path()))
 
@@ -51,7 +51,7 @@ def params(
     markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
 ) -> None:
     """Explain every key of params.yaml."""
-    from reprotune.review.params_reference import markdown_table, print_reference
+    from reprotune.params.reference import markdown_table, print_reference
 
     if markdown:
         print(markdown_table(), end="")
@@ -68,7 +68,7 @@ def deps(
     DVC re-runs a stage when one of its deps changes, so a missing dep means stale results and a needless one means
     wasted runs. Used are the modules that a stage imports, directly or not, and the local files that params.yaml names.
     """
-    from reprotune.review.deps import DVC_FILE, compare, mend
+    from reprotune.pipeline.deps import DVC_FILE, compare, mend
 
     findings = mend(Path()) if fix else compare(Path())
     for finding in findings:
@@ -97,9 +97,9 @@ def pairwise(
     import json
 
     from reprotune.judging.answers import read_answers
-    from reprotune.judging.pairwise import pair_lines, summarise_pairs
+    from reprotune.judging.pairs import pair_lines, summarise_pairs
     from reprotune.judging.run import compare_answers, opened_judge
-    from reprotune.params.judge import JudgeParams
+    from reprotune.params.sections.judge import JudgeParams
 
     judge_params = JudgeParams.load("judge")
     answers = read_answers(records, {"baseline": first, "candidate": second})
@@ -124,8 +124,8 @@ def calibrate(
     Prints Pearson, Spearman and Kendall correlations, the mean absolute error, Cohen's kappa of five grades with
     quadratic weights, the mean bias, and how far errors follow the answers' length.
     """
-    from reprotune.judging.calibrate import run_calibration
-    from reprotune.params.judge import JudgeParams
+    from reprotune.judging.labels.labelled import run_calibration
+    from reprotune.params.sections.judge import JudgeParams
 
     judge_params = JudgeParams.load("judge") if judge else None
     for line in run_calibration(file, answer, labels, scores or [], judge_params, mapping, fit, output):
@@ -145,7 +145,7 @@ def plan(
 
     from rich.console import Console
 
-    from reprotune.review.plan import make_plan, plan_conclusion, plan_json, plan_table
+    from reprotune.pipeline.plan import make_plan, plan_conclusion, plan_json, plan_table
 
     stages = make_plan(Path())
     if as_json:
@@ -171,11 +171,11 @@ def compare(
     from rich.console import Console
 
     from reprotune.artifacts import write_text
-    from reprotune.review.compare_markdown import comparison_markdown
-    from reprotune.review.compare_page import comparison_page
-    from reprotune.review.compare_table import print_comparison
-    from reprotune.review.comparison import compare as compare_snapshots
-    from reprotune.review.snapshot import read_snapshot
+    from reprotune.compare.comparison import compare as compare_snapshots
+    from reprotune.compare.markdown import comparison_markdown
+    from reprotune.compare.page import comparison_page
+    from reprotune.compare.snapshot import read_snapshot
+    from reprotune.compare.terminal import print_comparison
 
     comparison = compare_snapshots(read_snapshot(rev), read_snapshot(rev2), threshold)
     if markdown is not None:
@@ -193,9 +193,9 @@ def gate(
     """Check the workspace's results against gate.yaml; exit code 1 when a rule is broken."""
     from rich.console import Console
 
-    from reprotune.review.comparison import compare as compare_snapshots
-    from reprotune.review.gate import BROKEN, check_changes, check_limits, gate_table, read_rules
-    from reprotune.review.snapshot import read_snapshot
+    from reprotune.compare.comparison import compare as compare_snapshots
+    from reprotune.compare.gate import BROKEN, check_changes, check_limits, gate_table, read_rules
+    from reprotune.compare.snapshot import read_snapshot
 
     wanted, here = read_rules(rules), read_snapshot("workspace")
     comparison = None if against is None else compare_snapshots(read_snapshot(against), here)
@@ -210,7 +210,7 @@ def gate(
 @preset_app.command("list")
 def list_all() -> None:
     """List the presets, one line each."""
-    from reprotune.review.presets import list_presets
+    from reprotune.params.presets import list_presets
 
     presets = list_presets()
     width = max(len(preset.name) for preset in presets)
@@ -221,7 +221,7 @@ def list_all() -> None:
 @preset_app.command()
 def show(name: PresetName) -> None:
     """Print what a preset sets, relative to the defaults."""
-    from reprotune.review.presets import preset_text
+    from reprotune.params.presets import preset_text
 
     print(preset_text(name), end="")
 
@@ -232,8 +232,8 @@ def apply(name: PresetName) -> None:
 
     The file is reset to the defaults, then the preset's keys are set; comments and layout stay.
     """
+    from reprotune.params.presets import apply_preset
     from reprotune.params.yaml_text import PARAMS_FILE
-    from reprotune.review.presets import apply_preset
 
     changes = apply_preset(name, PARAMS_FILE)
     for change in changes:

@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.artifacts import RECORDS, REJECTED
+from reprotune.dataset.readers import SourceRow, Unreadable
 from reprotune.dataset.records import Normalizer
-from reprotune.dataset.sources import SourceRow, Unreadable
 from reprotune.errors import UserError
-from reprotune.params.fetch import DatasetParams
+from reprotune.params.sections.fetch import DatasetParams
 
 GOOD = {"instruction": "Add.", "input": "1 and 2", "output": "3", "category": "sums"}
 

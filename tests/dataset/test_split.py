@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from reprotune.artifacts import RECORDS
 from reprotune.dataset.split import DEALING_ORDER, Split, deal_shuffled, split_records
 from reprotune.errors import UserError
-from reprotune.params.split import SplitParams
+from reprotune.params.sections.split import SplitParams
 
 
 def params(**changes: object) -> SplitParams:

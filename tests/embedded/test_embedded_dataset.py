@@ -10,7 +10,7 @@ from textbook.recipe import TextParams
 from textbook.tellings import documents
 
 from reprotune.dataset.near_duplicates import near_duplicate_groups
-from reprotune.params.split import SplitParams
+from reprotune.params.sections.split import SplitParams
 
 Row = dict[str, str]
 Parts = dict[str, list[Row]]

@@ -9,12 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2LMHeadModel
 
+from reprotune.compute.blocked_weights import pack_matrices
+from reprotune.compute.device import cast_matrices
 from reprotune.errors import UserError
 from reprotune.generation import decoding
 from reprotune.generation.decoding import DecodingSettings, Generated, generate
 from reprotune.model.gpt2 import GPT2, GPT2Config
-from reprotune.model.packing import pack_matrices
-from reprotune.model.precision import cast_matrices
 
 END = 7
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from reprotune.judging.clients.transport import Deadlines
-from reprotune.params.judge import JudgeParams
+from reprotune.judging.service.transport import Deadlines
+from reprotune.params.sections.judge import JudgeParams
 
 ROOT = Path(__file__).resolve().parents[2]
 DIGEST = "sha256:365c0bd3c000"

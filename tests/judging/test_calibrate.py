@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from reprotune.cli import app
-from reprotune.judging.agreement import agreement, weighted_kappa
-from reprotune.judging.calibration import FEATURES, FITS, cross_fitted, mapped
+from reprotune.statistics.agreement import agreement, weighted_kappa
+from reprotune.statistics.calibration import FEATURES, FITS, cross_fitted, mapped
 
 ROWS = [
     {"instruction": "Name it.", "output": f"It is {n}.", "said": f"It is {m}.", "gold": g, "judge": j}

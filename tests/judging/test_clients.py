@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.judging.clients.ollama import OllamaClient, _base_url
-from reprotune.judging.clients.openai import OpenAIClient
-from reprotune.judging.clients.protocol import Client
-from reprotune.judging.clients.transport import Deadlines, RequestError, ServiceUnreachableError, Transport
-from reprotune.judging.prompts import Item, Question, question
+from reprotune.judging.questions.prompts import Item, Question, question
+from reprotune.judging.service.ollama import OllamaClient, _base_url
+from reprotune.judging.service.openai import OpenAIClient
+from reprotune.judging.service.protocol import Client
+from reprotune.judging.service.transport import Deadlines, RequestError, ServiceUnreachableError, Transport
 
 ITEM = Item("Name the capital of Norway.", "", "Oslo.", "Bergen.")
 

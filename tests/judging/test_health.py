@@ -6,12 +6,12 @@ from scipy import stats
 
 from reprotune.errors import UserError
 from reprotune.judging.answers import Answer
-from reprotune.judging.canaries import KINDS, asked_canaries, make_canaries, passed_canaries
+from reprotune.judging.checks import KINDS, asked_canaries, make_canaries, passed_canaries
 from reprotune.judging.health import check_canaries, health
-from reprotune.judging.prompts import Item, question
-from reprotune.judging.replies import Verdict
+from reprotune.judging.questions.prompts import Item, question
+from reprotune.judging.questions.replies import Verdict
 from reprotune.judging.scoring import ScoredAnswer, answer_questions, score_offline, with_judgements
-from reprotune.judging.verdicts import Judgement
+from reprotune.judging.service.collect import Judgement
 
 ROWS = [
     Answer(model, f"row{n}", None, Item(f"Question {n}", "", f"The word is {word}.", "x" * n))

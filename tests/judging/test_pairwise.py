@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
 from reprotune.cli import app
 from reprotune.judging.answers import Answer
-from reprotune.judging.pairwise import (
+from reprotune.judging.pairs import (
     RIDGE,
     length_controlled_win_rate,
     pair_questions,
@@ -24,10 +24,10 @@ from reprotune.judging.pairwise import (
     with_scores,
     with_verdicts,
 )
-from reprotune.judging.prompts import Item
-from reprotune.judging.replies import Verdict
+from reprotune.judging.questions.prompts import Item
+from reprotune.judging.questions.replies import Verdict
 from reprotune.judging.scoring import score_offline
-from reprotune.judging.verdicts import Judgement
+from reprotune.judging.service.collect import Judgement
 
 ROOT = Path(__file__).resolve().parents[2]
 

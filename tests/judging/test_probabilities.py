@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.judging.clients.ollama import OllamaClient
-from reprotune.judging.clients.openai import OpenAIClient
-from reprotune.judging.probabilities import TAIL_TOKENS, expected_score, token_tail
-from reprotune.judging.prompts import Item, question
-from reprotune.judging.store import ReplyStore
-from reprotune.judging.verdicts import collect_verdicts
+from reprotune.judging.questions.probabilities import TAIL_TOKENS, expected_score, token_tail
+from reprotune.judging.questions.prompts import Item, question
+from reprotune.judging.service.collect import collect_verdicts
+from reprotune.judging.service.ollama import OllamaClient
+from reprotune.judging.service.openai import OpenAIClient
+from reprotune.judging.service.store import ReplyStore
 
 QUESTION = question("reference", Item("Name it.", "", "reference", "answer"))
 

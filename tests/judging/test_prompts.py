@@ -5,7 +5,16 @@ import re
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.judging.prompts import STRUCTURE, VERDICT_SCHEMA, Item, Pair, fence, neutralised, pair_question, question
+from reprotune.judging.questions.prompts import (
+    STRUCTURE,
+    VERDICT_SCHEMA,
+    Item,
+    Pair,
+    fence,
+    neutralised,
+    pair_question,
+    question,
+)
 
 hostile = st.text(alphabet=st.sampled_from(list("=<|>/ \nsBEGINDx_[]{}%'\"")), max_size=60) | st.text(max_size=60)
 

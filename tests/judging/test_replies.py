@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.judging.replies import read_verdict
+from reprotune.judging.questions.replies import read_verdict
 
 DEEP = '{"a":' * 3000
 

@@ -8,8 +8,8 @@ import sacrebleu
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.judging.scorers import Statistics, measure, normalised, number_agreement, offline_composite, tokens
-from reprotune.judging.statistics import spearman
+from reprotune.judging.offline import Statistics, measure, normalised, number_agreement, offline_composite, tokens
+from reprotune.statistics.intervals import spearman
 
 texts = st.text(alphabet="abc ABC.,!1234\nü日", max_size=40)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from reprotune.judging.statistics import (
+from reprotune.statistics.intervals import (
     mean_interval,
     paired_bootstrap,
     sign_flip_p,
@@ -40,7 +40,7 @@ def test_bootstrap_agrees_with_scipy_and_is_seeded() -> None:
 
 def test_bootstrap_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = paired_bootstrap(VALUES, seed=1)
-    monkeypatch.setattr("reprotune.judging.statistics.CHUNK", 1000)
+    monkeypatch.setattr("reprotune.statistics.intervals.CHUNK", 1000)
     assert paired_bootstrap(VALUES, seed=1) == whole
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from reprotune.judging.prompts import Item, question
-from reprotune.judging.store import Reply, ReplyStore, question_key
+from reprotune.judging.questions.prompts import Item, question
+from reprotune.judging.service.store import Reply, ReplyStore, question_key
 
 JUDGE: dict[str, Any] = {"backend": "ollama", "model": "llama3", "digest": "d1", "options": {"seed": 1}}
 QUESTION = question("reference", Item("i", "", "r", "a"))

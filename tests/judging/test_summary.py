@@ -6,12 +6,12 @@ from scipy import stats
 
 from reprotune.errors import UserError
 from reprotune.judging.answers import Answer
-from reprotune.judging.prompts import Item
-from reprotune.judging.replies import Verdict
+from reprotune.judging.metrics import check_coverage, summarise
+from reprotune.judging.questions.prompts import Item
+from reprotune.judging.questions.replies import Verdict
 from reprotune.judging.scoring import ScoredAnswer, answer_questions, score_offline, score_row, with_judgements
-from reprotune.judging.summary import check_coverage, summarise
+from reprotune.judging.service.collect import Judgement
 from reprotune.judging.transcript import answer_lines
-from reprotune.judging.verdicts import Judgement
 
 
 def answers(base: list[str], finetuned: list[str], categories: list[str | None]) -> list[Answer]:

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.judging.clients.ollama import OllamaClient
-from reprotune.judging.clients.openai import OpenAIClient
-from reprotune.judging.clients.transport import Deadlines
-from reprotune.judging.prompts import Item, Question, question
-from reprotune.judging.store import ReplyStore
-from reprotune.judging.verdicts import Judgement, collect_verdicts
+from reprotune.judging.questions.prompts import Item, Question, question
+from reprotune.judging.service.collect import Judgement, collect_verdicts
+from reprotune.judging.service.ollama import OllamaClient
+from reprotune.judging.service.openai import OpenAIClient
+from reprotune.judging.service.store import ReplyStore
+from reprotune.judging.service.transport import Deadlines
 
 Collect = Callable[[list[Question]], list[Judgement]]
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from transformers import GPT2LMHeadModel
 
+from reprotune.compute.blocked_weights import PackedLinear, can_pack, pack_matrices
+from reprotune.compute.device import cast_matrices
 from reprotune.model.gpt2 import GPT2
-from reprotune.model.packing import PackedLinear, can_pack, pack_matrices
-from reprotune.model.precision import cast_matrices
 from reprotune.model.weights import load_model
 
 CPU = torch.device("cpu")

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from reprotune.compute import device as precision
+from reprotune.compute.device import cast_matrices, pick_device, resolve_precision
 from reprotune.errors import UserError
-from reprotune.model import precision
 from reprotune.model.gpt2 import GPT2, GPT2Config
-from reprotune.model.precision import cast_matrices, pick_device, resolve_precision
 
 CPU = torch.device("cpu")
 

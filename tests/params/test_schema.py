@@ -6,8 +6,8 @@ import pytest
 
 from reprotune.errors import UserError
 from reprotune.params.document import Document
-from reprotune.params.finetune import FinetuneParams
-from reprotune.params.split import SplitParams
+from reprotune.params.sections.finetune import FinetuneParams
+from reprotune.params.sections.split import SplitParams
 from reprotune.params.yaml_text import read_document
 
 ROOT = Path(__file__).resolve().parents[2]

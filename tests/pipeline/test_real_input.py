@@ -11,7 +11,7 @@ import pytest
 
 from reprotune.artifacts import FORMATTED, RECORDS, read_table
 from reprotune.dataset.collate import TokenRows
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches
 
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]

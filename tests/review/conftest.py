@@ -17,7 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reprotune.artifacts import RECORDS, RESPONSES, SCORES, write_json, write_table
-from reprotune.review.snapshot import Snapshot, load_snapshot
+from reprotune.compare.snapshot import Snapshot, load_snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

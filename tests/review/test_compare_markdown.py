@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from reprotune.review.compare_markdown import MAX_CHARS, code_block, code_span, comparison_markdown
-from reprotune.review.comparison import compare
-from reprotune.review.snapshot import Snapshot
+from reprotune.compare.comparison import compare
+from reprotune.compare.markdown import MAX_CHARS, code_block, code_span, comparison_markdown
+from reprotune.compare.snapshot import Snapshot
 
 GITHUB = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 NASTY = st.text(alphabet=st.sampled_from("`~|\\<>&*_[]()!#-= \t\nab@\u202e\x00"), max_size=60)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from reprotune.review.compare_page import comparison_page, loss_overlay
-from reprotune.review.comparison import Comparison, compare
-from reprotune.review.snapshot import Snapshot
+from reprotune.compare.comparison import Comparison, compare
+from reprotune.compare.page import comparison_page, loss_overlay
+from reprotune.compare.snapshot import Snapshot
 
 Browser = Callable[[Path, int], str]
 

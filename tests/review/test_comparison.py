@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import permutation_test
 
-from reprotune.review.compare_text import headline, notes
-from reprotune.review.comparison import FLIP_POINTS, Comparison, compare, paired_change
-from reprotune.review.data_changes import data_changes
-from reprotune.review.params_diff import param_changes
-from reprotune.review.snapshot import Record, Snapshot
+from reprotune.compare.comparison import FLIP_POINTS, Comparison, compare, paired_change
+from reprotune.compare.data_changes import data_changes
+from reprotune.compare.snapshot import Record, Snapshot
+from reprotune.compare.words import headline, notes
+from reprotune.params.differences import param_changes
 
 Pair = tuple[Snapshot, Snapshot]
 

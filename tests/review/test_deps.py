@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reprotune.errors import UserError
-from reprotune.review.deps import compare, mend
+from reprotune.pipeline.deps import compare, mend
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from reprotune.compare.comparison import compare
+from reprotune.compare.gate import check_changes, check_limits, read_rules
+from reprotune.compare.snapshot import Snapshot
+from reprotune.compare.words import notes
 from reprotune.errors import UserError
-from reprotune.review.compare_text import notes
-from reprotune.review.comparison import compare
-from reprotune.review.gate import check_changes, check_limits, read_rules
-from reprotune.review.snapshot import Snapshot
 
 ROOT = Path(__file__).resolve().parents[2]
 Pair = tuple[Snapshot, Snapshot]

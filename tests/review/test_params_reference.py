@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from reprotune.params.reference import markdown_table, param_entries, print_reference
 from reprotune.params.yaml_text import read_document
-from reprotune.review.params_reference import markdown_table, param_entries, print_reference
 
 ROOT = Path(__file__).resolve().parents[2]
 

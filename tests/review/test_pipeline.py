@@ -7,8 +7,8 @@ import pytest
 from ruamel.yaml import YAML
 
 from reprotune.errors import UserError
-from reprotune.review.hashes import Hashes
-from reprotune.review.pipeline import read_pipeline
+from reprotune.pipeline.dvc_yaml import read_pipeline
+from reprotune.pipeline.hashes import Hashes
 
 ROOT = Path(__file__).resolve().parents[2]
 

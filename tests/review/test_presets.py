@@ -7,8 +7,8 @@ import pytest
 
 from reprotune.errors import UserError
 from reprotune.params.document import Document
+from reprotune.params.presets import DEFAULT, apply_preset, list_presets, load_preset, preset_values
 from reprotune.params.yaml_text import read_document
-from reprotune.review.presets import DEFAULT, apply_preset, list_presets, load_preset, preset_values
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -36,7 +36,7 @@ def flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 def test_params_yaml_as_it_ships_is_the_preset_embedded() -> None:
     assert (
         read_document(ROOT / "params.yaml")
-        == read_document(ROOT / "src/reprotune/review/presets/embedded.yaml")["params"]
+        == read_document(ROOT / "src/reprotune/params/presets/embedded.yaml")["params"]
     )
 
 

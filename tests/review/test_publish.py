@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.review.publish import histogram, length_csv, loss_csv, numbers, scores_csv, scores_metrics
+from reprotune.report.publish import histogram, length_csv, loss_csv, numbers, scores_csv, scores_metrics
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

@@ -11,9 +11,9 @@ import pytest
 
 from reprotune.errors import UserError
 from reprotune.params.document import Document
-from reprotune.review.report import render_report, verdict
-from reprotune.review.report_data import load_results, load_speed, pick_examples
-from reprotune.review.report_text import data_table, quantity, visible
+from reprotune.report.page import render_report, verdict
+from reprotune.results.read import load_results, load_speed, pick_examples
+from reprotune.results.words import data_table, quantity, visible
 
 Browser = Callable[[Path, int], str]
 

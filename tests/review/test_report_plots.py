@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.review.report_plots import CURVE_POINTS, length_plot, loss_plot, nice_ticks, score_bars
+from reprotune.pages.plots import CURVE_POINTS, length_plot, loss_plot, nice_ticks, score_bars
 
 
 @given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from reprotune.review.summary import duration, read_timings, summary_table
+from reprotune.results.terminal import duration, read_timings, summary_table
 
 
 def shown(root: Path) -> str:

@@ -12,11 +12,11 @@ import pytest
 import torch
 
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
+from reprotune.compute.blocked_weights import PackedLinear, can_pack
 from reprotune.dataset.tokenizer import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.model.gpt2 import GPT2, GPT2Config
-from reprotune.model.packing import PackedLinear, can_pack
 from reprotune.model.weights import load_model, save_model
 from stages.generate import main
 

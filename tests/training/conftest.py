@@ -10,7 +10,7 @@ import torch
 from reprotune.dataset import collate
 from reprotune.dataset.collate import TokenRows
 from reprotune.model.gpt2 import GPT2, GPT2Config
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 
 DEFAULTS: dict[str, Any] = {
     "init": "base",

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.dataset.collate import TokenRows
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, epoch_order, micro_batches, steps_per_epoch
 
 MakeRows = Callable[..., TokenRows]

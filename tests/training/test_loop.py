@@ -15,7 +15,7 @@ from reprotune.dataset.collate import TokenRows
 from reprotune.errors import UserError
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.checkpoint import CheckpointStore, Progress
 from reprotune.training.loop import Trainer
 

@@ -7,7 +7,7 @@ import torch
 from transformers import get_cosine_schedule_with_warmup
 
 from reprotune.model.gpt2 import GPT2
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.optimizer import build_optimizer, learning_rate
 
 MakeParams = Callable[..., FinetuneParams]

@@ -12,7 +12,7 @@ Two layouts of the same rows, with the same loss and gradients:
     padded [2, 3]      5 6 7          packed [1, 4]    5 6 7 | 8
                        8 . .          positions        0 1 2 | 0
 
-A beginning that all packed rows share is laid down once (`reprotune.model.prefix`), as far as its targets are shared:
+A beginning that all packed rows share is laid down once (`shared_prefix`), as far as its targets are shared, too:
 
     inputs  3 9 5 6    packed [1, 6]    3 | 9 5 6 | 9 8
             3 9 8      positions        0 | 1 2 3 | 1 2
@@ -33,8 +33,8 @@ import torch
 from torch import Tensor
 
 from reprotune.artifacts import TOKENS, read_table
+from reprotune.dataset.shared_prefix import shared_prefix
 from reprotune.dataset.tokenizer import END_OF_TEXT
-from reprotune.model.prefix import shared_prefix
 
 IGNORED = -100
 """Target of positions that are not learned; the value torch's cross entropy ignores by default."""

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from reprotune.dataset.sources import SourceRow, Unreadable
+from reprotune.dataset.readers import SourceRow, Unreadable
 from reprotune.errors import UserError
-from reprotune.params.fetch import ColumnNames, DatasetParams
+from reprotune.params.sections.fetch import ColumnNames, DatasetParams
 
 ID_DIGITS = 16
 SHOWN_NAMES = 20

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from reprotune.dataset.near_duplicates import near_duplicate_groups
 from reprotune.errors import UserError
-from reprotune.params.split import SplitParams
+from reprotune.params.sections.split import SplitParams
 
 Ints = npt.NDArray[np.int64]
 

@@ -13,12 +13,12 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from reprotune.dataset.shared_prefix import shared_prefix, shares_prefixes
 from reprotune.errors import UserError
 from reprotune.generation.cache import KeyValueCache, packed_positions
 from reprotune.generation.sampling import draw_tokens, filtered_probabilities, uniform_draws
 from reprotune.generation.steps import token_step
 from reprotune.model.gpt2 import GPT2
-from reprotune.model.prefix import shared_prefix, shares_prefixes
 
 FinishReason = Literal["eos", "length", "no_room"]
 

@@ -6,10 +6,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from reprotune.compute.cuda_graphs import CudaRecorder, Recorder, refill, rounded_up
 from reprotune.console import note
 from reprotune.generation.cache import KeyValueCache
 from reprotune.model.gpt2 import GPT2
-from reprotune.model.recording import CudaRecorder, Recorder, refill, rounded_up
 
 
 class TokenStep(Protocol):

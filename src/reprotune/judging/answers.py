@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from reprotune.artifacts import RECORDS, RESPONSES, read_table
 from reprotune.errors import UserError
-from reprotune.judging.prompts import Item
+from reprotune.judging.questions.prompts import Item
 
 
 class Answer(NamedTuple):

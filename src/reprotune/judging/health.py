@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from reprotune.errors import UserError
-from reprotune.judging.canaries import KINDS, passed_canaries
+from reprotune.judging.checks import KINDS, passed_canaries
 from reprotune.judging.scoring import ScoredAnswer
-from reprotune.judging.statistics import spearman
+from reprotune.statistics.intervals import spearman
 
 
 def health(scored: Sequence[ScoredAnswer], canaries: Sequence[ScoredAnswer]) -> dict[str, float | None]:

@@ -6,13 +6,11 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from reprotune.judging.answers import Answer
-from reprotune.judging.canaries import asked_canaries, make_canaries
-from reprotune.judging.clients.ollama import OllamaClient
-from reprotune.judging.clients.openai import OpenAIClient
-from reprotune.judging.clients.protocol import Client
+from reprotune.judging.checks import asked_canaries, make_canaries
 from reprotune.judging.health import check_canaries, health
-from reprotune.judging.pairwise import Comparison, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
-from reprotune.judging.prompts import Question
+from reprotune.judging.metrics import check_coverage, summarise
+from reprotune.judging.pairs import Comparison, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
+from reprotune.judging.questions.prompts import Question
 from reprotune.judging.scoring import (
     ScoredAnswer,
     answer_questions,
@@ -21,11 +19,13 @@ from reprotune.judging.scoring import (
     score_offline,
     with_judgements,
 )
-from reprotune.judging.store import ReplyStore
-from reprotune.judging.summary import check_coverage, summarise
+from reprotune.judging.service.collect import Judgement, collect_verdicts
+from reprotune.judging.service.ollama import OllamaClient
+from reprotune.judging.service.openai import OpenAIClient
+from reprotune.judging.service.protocol import Client
+from reprotune.judging.service.store import ReplyStore
 from reprotune.judging.transcript import answer_lines, comparison_lines
-from reprotune.judging.verdicts import Judgement, collect_verdicts
-from reprotune.params.judge import JudgeParams
+from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import scratch_root
 
 CLIENTS: dict[str, Callable[[JudgeParams], Client]] = {"ollama": OllamaClient, "openai": OpenAIClient}

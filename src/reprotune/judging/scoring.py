@@ -9,10 +9,10 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from reprotune.judging.answers import Answer
-from reprotune.judging.prompts import Question, question
-from reprotune.judging.scorers import Statistics, measure, normalised, offline_composite
-from reprotune.judging.verdicts import Judgement
-from reprotune.params.judge import JudgeParams
+from reprotune.judging.offline import Statistics, measure, normalised, offline_composite
+from reprotune.judging.questions.prompts import Question, question
+from reprotune.judging.service.collect import Judgement
+from reprotune.params.sections.judge import JudgeParams
 
 
 class ScoredAnswer(NamedTuple):

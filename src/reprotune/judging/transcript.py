@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from reprotune.judging.pairwise import Comparison
+from reprotune.judging.pairs import Comparison
 from reprotune.judging.scoring import ScoredAnswer
-from reprotune.judging.verdicts import Judgement
+from reprotune.judging.service.collect import Judgement
 
 
 def answer_lines(rows: Sequence[ScoredAnswer], judge: dict[str, Any], purpose: str) -> list[str]:

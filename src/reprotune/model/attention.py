@@ -8,7 +8,7 @@ a GPU flash attention does that itself (`VarlenAttention`). Elsewhere tokens are
                                                b b . .     then scattered back
                                                c c c c
 
-    with a shared prefix (`reprotune.model.prefix`), which every line reads before itself:
+    with a shared prefix (`reprotune.dataset.shared_prefix`), which every line reads before itself:
 
     packed   p p a a a b b            blocks   p p
                                          p p + a a a
@@ -29,7 +29,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
-from reprotune.model.prefix import shares_prefixes
+from reprotune.dataset.shared_prefix import shares_prefixes
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer index, queries, keys, values), each [B, H, T, D] -> what each position read, [B, H, T, D]."""

@@ -3,14 +3,14 @@
 from pathlib import Path
 from typing import Self
 
-from reprotune.params.fetch import BaseParams, DatasetParams
-from reprotune.params.finetune import FinetuneParams
-from reprotune.params.format import FormatParams
-from reprotune.params.generate import GenerateParams
-from reprotune.params.judge import JudgeParams
 from reprotune.params.schema import Section
-from reprotune.params.split import SplitParams
-from reprotune.params.tokenize import TokenizeParams
+from reprotune.params.sections.fetch import BaseParams, DatasetParams
+from reprotune.params.sections.finetune import FinetuneParams
+from reprotune.params.sections.format import FormatParams
+from reprotune.params.sections.generate import GenerateParams
+from reprotune.params.sections.judge import JudgeParams
+from reprotune.params.sections.split import SplitParams
+from reprotune.params.sections.tokenize import TokenizeParams
 from reprotune.params.yaml_text import PARAMS_FILE, read_document
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from reprotune.dataset.collate import Batch, TokenRows, pack_rows, pad_rows
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 
 BUCKET_BATCHES = 32
 """`bucketed` sorts this many batches' worth of shuffled rows by length: like lengths, still random."""
@@ -53,7 +53,7 @@ def micro_batches(
 ) -> list[Batch]:
     """Cut the rows of one step into forward passes of at most `micro_batch_tokens` positions (at least one row).
 
-    With `share_prefix` packed rows share the tokens that they all begin with (`reprotune.model.prefix`).
+    With `share_prefix` packed rows share the tokens that they all begin with (`reprotune.dataset.shared_prefix`).
     """
     lengths = rows.input_lengths
     if params.batching == "packed":

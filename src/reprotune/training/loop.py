@@ -9,10 +9,10 @@ from torch import Tensor
 
 from reprotune.console import note, progress_bar
 from reprotune.dataset.collate import TokenRows
+from reprotune.dataset.shared_prefix import shares_prefixes
 from reprotune.errors import UserError
 from reprotune.model.gpt2 import GPT2
-from reprotune.model.prefix import shares_prefixes
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
 from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
 from reprotune.training.compiling import worth_compiling

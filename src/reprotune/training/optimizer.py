@@ -5,7 +5,7 @@ import math
 import torch
 from torch import nn
 
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 
 
 def build_optimizer(model: nn.Module, params: FinetuneParams) -> torch.optim.AdamW:

@@ -19,12 +19,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
+from reprotune.compute.cuda_graphs import CudaRecorder, Recorder, refill, rounded_up
 from reprotune.console import note
 from reprotune.dataset.collate import Batch
+from reprotune.dataset.shared_prefix import shares_prefixes
 from reprotune.model.attention import VarlenAttention
 from reprotune.model.gpt2 import GPT2
-from reprotune.model.prefix import shares_prefixes
-from reprotune.model.recording import CudaRecorder, Recorder, refill, rounded_up
 from reprotune.training.loss import batch_loss, linear_cross_entropy
 
 GRAPH_TOKENS = 8192

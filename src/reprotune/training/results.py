@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from reprotune.artifacts import write_json, write_text
-from reprotune.params.finetune import FinetuneParams
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.checkpoint import LossRecord, Progress
 
 

@@ -1,0 +1,78 @@
+"""A comparison as one HTML page."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from reprotune.compare.comparison import FLIPS, Comparison
+from reprotune.compare.snapshot import Snapshot
+from reprotune.compare.words import (
+    CATEGORY_HEAD,
+    METRIC_HEAD,
+    NUMBER_HEAD,
+    TEST_WORDS,
+    category_cells,
+    data_lines,
+    flip_summary,
+    headline,
+    metric_cells,
+    notes,
+    number_cells,
+)
+from reprotune.pages.html import category_choices, render_page
+from reprotune.pages.plots import Axes, Dot, Tick, loss_dots, loss_series
+
+TEMPLATE = Path(__file__).with_name("compare.html.jinja")
+CHANGED_RECORDS = 20
+KINDS = (*FLIPS, "other answer", "same answer")
+
+
+@dataclass(frozen=True)
+class LossOverlay:
+    """The loss curves of both revisions on common axes."""
+
+    curves: list[tuple[str, str]]
+    """(class of the line, its points)."""
+    dots: list[Dot]
+    x_ticks: list[Tick]
+    y_ticks: list[Tick]
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Return the page as HTML text."""
+    kinds = [pair.kind for pair in comparison.rows]
+    return render_page(
+        TEMPLATE,
+        comparison=comparison,
+        headline=headline(comparison),
+        notes=notes(comparison),
+        test_words=TEST_WORDS,
+        metric_head=METRIC_HEAD,
+        metrics=[(change.name, metric_cells(change)) for change in comparison.paired.values()],
+        number_head=NUMBER_HEAD,
+        numbers=[(change.name, number_cells(change)) for change in comparison.numbers],
+        category_head=CATEGORY_HEAD,
+        categories=[(change.name, category_cells(change)) for change in comparison.categories],
+        loss=loss_overlay(comparison.before, comparison.after),
+        flips=flip_summary(comparison),
+        kinds=[(kind, f"{kind} ({kinds.count(kind):,})") for kind in KINDS if kind in kinds],
+        category_choices=category_choices(pair.after.category for pair in comparison.rows),
+        data=data_lines(comparison),
+        changed=comparison.data.changed[:CHANGED_RECORDS],
+    )
+
+
+def loss_overlay(before: Snapshot, after: Snapshot) -> LossOverlay:
+    """Lay out training and validation losses of both revisions."""
+    old, new = (
+        loss_series(snapshot.results.loss, snapshot.results.training["initial"]["validation_loss"])
+        for snapshot in (before, after)
+    )
+    axes = Axes(max(old.last_step, new.last_step), old.losses + new.losses)
+    curves = [
+        ("train before", axes.curve(old.train)),
+        ("train after", axes.curve(new.train)),
+        ("validation before", axes.curve(old.validation)),
+        ("validation after", axes.curve(new.validation)),
+    ]
+    dots = loss_dots(axes, old, "before", "before, ") + loss_dots(axes, new, "after", "after, ")
+    return LossOverlay(curves, dots, axes.x_ticks, axes.y_ticks)

@@ -1,0 +1,110 @@
+"""The results of one revision, read as the report reads them."""
+
+import tempfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from reprotune.artifacts import RECORDS, SCORES, read_table
+from reprotune.compare.revision import Revision
+from reprotune.errors import UserError
+from reprotune.params.differences import ParamChange, param_changes
+from reprotune.results.read import Results, Row, load_results
+from reprotune.results.words import SPLITS, flattened
+
+ARTIFACTS = (
+    "data/raw/summary.json",
+    "data/split",
+    "data/formatted/summary.json",
+    "data/tokens/summary.json",
+    "data/model/metrics.json",
+    "data/model/loss.csv",
+    "data/responses",
+    "data/judgements",
+)
+"""Results, and the records of all splits; all come out the same wherever the revision is run again."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One instruction record and the split it is in."""
+
+    split: str
+    instruction: str
+    input: str
+    output: str
+    category: str | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Everything that is compared of one revision."""
+
+    title: str
+    params: dict[str, Any]
+    stale: list[ParamChange]
+    """Where params.yaml differs from what the results were made with."""
+    results: Results
+    statistics: dict[tuple[str, str], dict[str, float]]
+    """(model, id) -> the statistical scores of that answer."""
+    records: dict[str, Record]
+
+    @cached_property
+    def rows(self) -> dict[str, Row]:
+        """The test rows by id."""
+        return {row.id: row for row in self.results.rows}
+
+    def numbers(self) -> dict[str, float]:
+        """Return the metrics of the test set and of training (`training.`) by dotted name."""
+        judged = {key: value for key, value in self.results.judged.items() if key != "categories"}
+        flat = flattened({**judged, "training": self.results.training})
+        return {key: value for key, value in flat.items() if isinstance(value, (int, float))}
+
+
+def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
+    """Read the results of a Git revision, or of the workspace; raises `UserError` where a part cannot be had."""
+    revision = Revision(name, root)
+    params = revision.yaml("params.yaml")
+    with tempfile.TemporaryDirectory(prefix="reprotune-") as folder:
+        for path in ARTIFACTS:
+            for part in _parts(revision, path):
+                revision.place(part, Path(folder) / part)
+        try:
+            return load_snapshot(Path(folder) / "data", revision.title, params, _stale(revision.lock, params))
+        except UserError as error:
+            raise UserError(f"{revision.title}: {str(error).replace(f'{folder}/', '')}") from error
+
+
+def load_snapshot(data: Path, title: str, params: dict[str, Any], stale: list[ParamChange]) -> Snapshot:
+    """Read the artifacts under `data/`; raises `UserError` where one is missing or malformed."""
+    results = load_results(data)
+    scores = read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
+    statistics = {(row["model"], row["id"]): _statistics(row) for row in scores}
+    return Snapshot(title, params, stale, results, statistics, _read_records(data / "split"))
+
+
+def _parts(revision: Revision, path: str) -> list[str]:
+    """Return the locked outs below a folder that is no out itself (`data/responses`), else the path."""
+    outs = [out["path"] for stage in revision.lock.values() for out in stage.get("outs", [])]
+    return [out for out in outs if out.startswith(f"{path}/")] or [path]
+
+
+def _read_records(folder: Path) -> dict[str, Record]:
+    return {
+        row["id"]: Record(split, row["instruction"], row["input"], row["output"], row["category"])
+        for split in SPLITS
+        for row in read_table(folder / f"{split}.parquet", RECORDS).to_pylist()
+    }
+
+
+def _statistics(score: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in score.items() if isinstance(value, float) and key != "score"}
+
+
+def _stale(lock: dict[str, Any], params: dict[str, Any]) -> list[ParamChange]:
+    """Compare params.yaml with the params in dvc.lock, which the results were made with."""
+    used: dict[str, Any] = {}
+    for stage in lock.values():
+        used |= flattened(stage.get("params", {}).get("params.yaml", {}))
+    return param_changes(used, params) if used else []

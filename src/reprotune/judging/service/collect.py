@@ -1,0 +1,183 @@
+"""Asking a judge for many verdicts at once, each question at most once ever."""
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from statistics import fmean
+from typing import NamedTuple
+
+from reprotune.console import note, progress
+from reprotune.errors import UserError
+from reprotune.judging.questions.probabilities import expected_score
+from reprotune.judging.questions.prompts import Question
+from reprotune.judging.questions.replies import Verdict, read_verdict
+from reprotune.judging.service.protocol import Client
+from reprotune.judging.service.store import Reply, ReplyStore, question_key
+from reprotune.judging.service.transport import RequestError
+
+MOST_FAILURES = 10
+"""Failed questions in a row after which asking on is pointless: the service is ill, not one answer."""
+
+
+class Judgement(NamedTuple):
+    """A verdict and where it comes from."""
+
+    verdict: Verdict
+    replies: tuple[str, ...]
+    """Every raw reply, in order; where one could not be read, the reply to the repair request follows it."""
+    key: str
+    """The store's key of the first question."""
+    error: str | None = None
+    """What went wrong, for status `error`."""
+    scores: tuple[float, ...] = ()
+    """The score of each repeat that gave one; the verdict's is their mean."""
+    masses: tuple[float, ...] = ()
+    """Probability of the legal scores, for each repeat whose score is weighted by probabilities."""
+
+
+class _Turn(NamedTuple):
+    """One repeat of one question, with its key in the store."""
+
+    key: str
+    question: Question
+    repeat: int
+
+
+def collect_verdicts(
+    client: Client, questions: Sequence[Question], store: ReplyStore, repeats: int = 1
+) -> list[Judgement]:
+    """Return one judgement per question, in order: from the store where it has the replies, else from the judge.
+
+    Each question is asked `repeats` times. Raises `UserError` when the service is gone or fails again and again; the
+    replies that came are in the store.
+    """
+    keys = [[question_key(client.judge, question, repeat) for repeat in range(repeats)] for question in questions]
+    turns = {
+        key: _Turn(key, question, repeat)
+        for question, own in zip(questions, keys, strict=True)
+        for repeat, key in enumerate(own)
+    }
+    judgements: dict[str, Judgement] = {}
+    missing: list[_Turn] = []
+    for key, turn in turns.items():
+        try:
+            judgements[key] = _judge(client, turn, lambda asked: _kept_reply(store, asked))
+        except _NotKeptError:
+            missing.append(turn)
+    if missing:
+        note(f"judge: {len(turns) - len(missing)} of {len(turns)} verdicts are kept, {len(missing)} to ask for")
+        client.prepare([turn.question for turn in missing])
+        judgements |= _ask_all(client, missing, store)
+    return [_combined([judgements[key] for key in own]) for own in keys]
+
+
+def _combined(repeats: Sequence[Judgement]) -> Judgement:
+    """Return the repeats of one question as one judgement.
+
+    The score is the mean over the repeats that gave one, if more than half did; else there is none, and the status is
+    that of the first that failed.
+    """
+    if len(repeats) == 1:
+        return repeats[0]
+    scores = [score for judgement in repeats for score in judgement.scores]
+    failed = [judgement for judgement in repeats if not judgement.scores]
+    if 2 * len(scores) > len(repeats):
+        verdict = Verdict("ok", fmean(scores), next(part.verdict.reasoning for part in repeats if part.scores))
+    else:
+        verdict = failed[0].verdict
+    return Judgement(
+        verdict,
+        tuple(reply for judgement in repeats for reply in judgement.replies),
+        repeats[0].key,
+        next((judgement.error for judgement in failed if judgement.error), None),
+        tuple(scores),
+        tuple(mass for judgement in repeats for mass in judgement.masses),
+    )
+
+
+def _ask_all(client: Client, turns: Sequence[_Turn], store: ReplyStore) -> dict[str, Judgement]:
+    """Ask with bounded concurrency; a question that fails gets status `error` and is not kept.
+
+    Twice as many threads as the service gets questions at a time: while some wait for the disk, the others ask. A
+    reply that is not yet on the disk counts as under way, for its thread asks nothing else.
+    """
+    slots = threading.Semaphore(client.concurrency)
+    fatal: list[UserError] = []
+
+    def judge(turn: _Turn) -> Judgement:
+        with slots:
+            if fatal:
+                raise fatal[0]
+            try:
+                judgement = _judge(client, turn, lambda asked: _reply(client, store, asked))
+            except RequestError as fault:
+                return Judgement(Verdict("error"), (), turn.key, str(fault))
+            except UserError as error:
+                fatal.append(error)
+                raise
+        store.sync()
+        return judgement
+
+    with ThreadPoolExecutor(2 * client.concurrency) as pool:
+        futures = [pool.submit(judge, turn) for turn in turns]
+        try:
+            return _gathered(futures)
+        except BaseException:
+            client.close()  # wakes the threads that wait for a retry
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _gathered(futures: list[Future[Judgement]]) -> dict[str, Judgement]:
+    judgements = {}
+    failures = 0
+    for future in progress(as_completed(futures), "judge", total=len(futures)):
+        judgement = future.result()
+        judgements[judgement.key] = judgement
+        failures = failures + 1 if judgement.error else 0
+        if failures == MOST_FAILURES:
+            raise UserError(
+                f"the judge failed on {failures} answers in a row (the last: {judgement.error}); every reply so far "
+                "is kept: mend the service and run `dvc repro` again, which asks only for what is missing"
+            )
+    return judgements
+
+
+def _judge(client: Client, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> Judgement:
+    """Read the reply to a question; one that cannot be read is sent back for repair, once."""
+    reply = reply_to(turn)
+    replies: tuple[str, ...] = (reply.text,)
+    verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
+    if verdict.status == "unparsable":
+        repair = turn.question.after(reply.text)
+        reply = reply_to(_Turn(question_key(client.judge, repair, turn.repeat), repair, turn.repeat))
+        replies += (reply.text,)
+        verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
+    if verdict.score is None:
+        return Judgement(verdict, replies, turn.key)
+    weighted = expected_score(verdict.score, reply.tail) if turn.question.asks_for == "score" else None
+    if weighted is None:
+        return Judgement(verdict, replies, turn.key, scores=(verdict.score,))
+    verdict = verdict._replace(score=weighted.score)
+    return Judgement(verdict, replies, turn.key, scores=(weighted.score,), masses=(weighted.mass,))
+
+
+class _NotKeptError(Exception):
+    """The store has no reply to a question."""
+
+
+def _kept_reply(store: ReplyStore, turn: _Turn) -> Reply:
+    reply = store.get(turn.key)
+    if reply is None:
+        raise _NotKeptError
+    return reply
+
+
+def _reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
+    """Return the kept reply, or ask and keep it."""
+    try:
+        return _kept_reply(store, turn)
+    except _NotKeptError:
+        reply = client.ask(turn.question, turn.repeat)
+        store.put(turn.key, reply, client.judge)
+        return reply

@@ -1,0 +1,144 @@
+"""OpenAI-compatible chat completions: OpenAI, vLLM, llama.cpp, LM Studio, `transformers serve` and others."""
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from reprotune.errors import UserError
+from reprotune.judging.questions.probabilities import ALTERNATIVES, TokenTail, token_tail
+from reprotune.judging.questions.prompts import Question
+from reprotune.judging.service.store import Reply
+from reprotune.judging.service.transport import Deadlines, RequestError, Transport, concurrency
+from reprotune.params.sections.judge import JudgeParams
+
+DEFAULT_URL = "https://api.openai.com/v1"
+WAY_OUT = (
+    "set OPENAI_BASE_URL to the service (ending in /v1 as a rule) and OPENAI_API_KEY to its key, or set "
+    "judge.backend: offline in params.yaml"
+)
+REPLY_FORMATS = ("json_schema", "json_object", "text")
+"""How strictly the server is asked to shape a reply, strictest first; not every server knows the first two."""
+
+
+class OpenAIClient:
+    """A judge at `$OPENAI_BASE_URL` with the key `$OPENAI_API_KEY` (local servers need none)."""
+
+    def __init__(self, params: JudgeParams, deadlines: Deadlines | None = None) -> None:
+        """Read the environment; nothing is sent yet."""
+        self.concurrency = concurrency(default=8)
+        address = os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
+        key = os.environ.get("OPENAI_API_KEY", "").strip()
+        if not key and address == DEFAULT_URL:
+            raise UserError(f"OPENAI_API_KEY is not set: {WAY_OUT}")
+        if not (key.isascii() and key.isprintable()):
+            raise UserError("OPENAI_API_KEY holds characters that no key has: copy it anew")
+        self._transport = Transport(address, key or None, deadlines or Deadlines(), self.concurrency, WAY_OUT)
+        self._model = params.model
+        self._options: dict[str, Any] = {
+            "seed": params.seed,
+            "temperature": params.temperature,
+            "max_tokens": params.max_tokens,
+        }
+        if params.expected_score:
+            self._options |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
+        self._format = 0
+        self._limit_name = "max_tokens"
+        self._tells_probabilities = True
+        # These services tell no digest of the model's weights.
+        self.judge = {"backend": "openai", "model": params.model, "digest": None, "options": self._options}
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._transport.close()
+
+    def prepare(self, questions: Sequence[Question]) -> None:
+        """Nothing to prepare: the first question shows whether the service is there."""
+
+    def ask(self, question: Question, repeat: int = 0) -> Reply:
+        """Ask once, with the strictest reply format that the server accepts; raises `RequestError`."""
+        if question.schema is None:
+            return _reply(self._send(question, "text", repeat))
+        first = self._format
+        for level in range(first, len(REPLY_FORMATS)):
+            try:
+                value = self._send(question, REPLY_FORMATS[level], repeat)
+            except RequestError as fault:
+                if fault.status != 400 or level == len(REPLY_FORMATS) - 1:
+                    raise
+                continue
+            # Remembered only now: a 400 may also mean that this one prompt is too long.
+            self._format = max(self._format, level)
+            return _reply(value)
+        raise AssertionError("the loop returns or raises")
+
+    def _send(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
+        try:
+            return self._post(question, reply_format, repeat)
+        except RequestError as fault:
+            if fault.status == 404:
+                raise UserError(
+                    f"{self._transport.address} has no model {self._model} or no chat completions ({fault}): check "
+                    "judge.model in params.yaml and OPENAI_BASE_URL"
+                ) from fault
+            if fault.status != 400 or not self._learned_from(str(fault)):
+                raise
+        return self._send(question, reply_format, repeat)
+
+    def _learned_from(self, refusal: str) -> bool:
+        """Take note of an option that the server says it does not know; false when it says no such thing."""
+        if self._limit_name == "max_tokens" and "max_completion_tokens" in refusal:
+            self._limit_name = "max_completion_tokens"  # the only name that OpenAI's newer models know
+        elif self._tells_probabilities and "logprobs" in refusal:
+            self._tells_probabilities = False
+        else:
+            return False
+        return True
+
+    def _post(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
+        return self._transport.request("POST", "/chat/completions", self._payload(question, reply_format, repeat))
+
+    def _payload(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
+        options = {**self._options, "seed": self._options["seed"] + repeat}
+        options[self._limit_name] = options.pop("max_tokens")
+        if not self._tells_probabilities:
+            options = {name: value for name, value in options.items() if "logprobs" not in name}
+        payload: dict[str, Any] = {"model": self._model, "messages": list(question.messages), **options}
+        if reply_format == "json_schema":
+            schema = {"name": "verdict", "strict": True, "schema": question.schema}
+            payload["response_format"] = {"type": "json_schema", "json_schema": schema}
+        elif reply_format == "json_object":
+            payload["response_format"] = {"type": "json_object"}
+        return payload
+
+
+def _reply(value: dict[str, Any]) -> Reply:
+    """Read the first choice; raises `RequestError` when there is none."""
+    try:
+        choice = value["choices"][0]
+        message = choice["message"]
+        text = message.get("content") or ""
+        refusal = message.get("refusal")
+        finish = choice.get("finish_reason")
+    except (KeyError, IndexError, TypeError, AttributeError) as error:
+        raise RequestError("the reply holds no message") from error
+    if not isinstance(text, str):
+        raise RequestError("the reply's content is not text")
+    usage = value.get("usage")
+    counts = usage if isinstance(usage, dict) else {}
+    if refusal or finish == "content_filter":
+        text, finish = str(refusal or text), "refused"
+    return Reply(
+        text,
+        finish if finish in ("length", "refused") else "stop",
+        _count(counts.get("prompt_tokens")),
+        _count(counts.get("completion_tokens")),
+        _tail(choice.get("logprobs")),
+    )
+
+
+def _tail(logprobs: Any) -> TokenTail | None:
+    return token_tail(logprobs.get("content")) if isinstance(logprobs, dict) else None
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None

@@ -1,0 +1,167 @@
+"""What `dvc repro` will run, and why: every stage in the order of the graph.
+
+`dvc repro --dry` names only the stages whose own inputs changed, and fails in a clone without data. This plan compares
+each dep, param and out with dvc.lock, names the change (a param's old and new value, a module, an input), and marks the
+stages below as `maybe`: they run if the outputs above them really change.
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from reprotune.errors import UserError
+from reprotune.params.differences import param_changes
+from reprotune.params.yaml_text import read_document
+from reprotune.pipeline.dvc_yaml import DVC_YAML, LockedStage, PipelineStage, read_pipeline
+from reprotune.pipeline.hashes import Hashes
+from reprotune.results.words import visible
+
+CODE = ("src/", "stages/")
+RUN, MAYBE, CURRENT = "run", "maybe", "up to date"
+STYLES = {RUN: "bold yellow", MAYBE: "yellow", CURRENT: "dim"}
+SHOWN_REASONS = 8
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a stage runs: `kind` is `new`, `command`, `param`, `code`, `data`, `output` or `upstream`."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """What will happen to one stage."""
+
+    name: str
+    state: str
+    """`run`, `maybe` (a stage above it runs) or `up to date`."""
+    reasons: list[Reason]
+    not_here: list[str]
+    """Unchanged inputs and outputs that this clone lacks; `dvc pull` brings them."""
+
+
+def make_plan(root: Path) -> list[StagePlan]:
+    """Return the plan of the pipeline at `root`; raises `UserError` where it cannot be read."""
+    stages = {stage.name: stage for stage in read_pipeline(root)}
+    makers = {out: stage.name for stage in stages.values() for out in stage.outs}
+    needed = {name: [maker for out, maker in makers.items() if _reads(stage, out)] for name, stage in stages.items()}
+    try:
+        order = list(TopologicalSorter(needed).static_order())
+    except CycleError as error:
+        raise UserError(f"{DVC_YAML}: the stages {', '.join(sorted(set(error.args[1])))} need one another") from error
+    hashes = Hashes(root)
+    locked_outs = {out: stage.locked.hashes.get(out) for stage in stages.values() if stage.locked for out in stage.outs}
+    plans: dict[str, StagePlan] = {}
+    for name in order:
+        not_here: list[str] = []
+        reasons = [*_own_reasons(root, stages[name], hashes, locked_outs, not_here)]
+        moving = [above for above in needed[name] if plans[above].state != CURRENT]
+        state = RUN if reasons else MAYBE if moving else CURRENT
+        if state == MAYBE:
+            reasons = [Reason("upstream", f"after {', '.join(sorted(set(moving)))}")]
+        plans[name] = StagePlan(name, state, reasons, not_here)
+    hashes.save()
+    return list(plans.values())
+
+
+def plan_json(plan: list[StagePlan]) -> dict[str, Any]:
+    """Return the plan ready for JSON."""
+    return {"stages": [asdict(stage) for stage in plan]}
+
+
+def plan_table(plan: list[StagePlan]) -> Table:
+    """Return the plan as a table for the terminal."""
+    table = Table(box=box.ROUNDED)
+    table.add_column("Stage", no_wrap=True)
+    table.add_column("Plan", no_wrap=True)
+    table.add_column("Why")
+    for stage in plan:
+        reasons = [reason.text for reason in stage.reasons]
+        if len(reasons) > SHOWN_REASONS:
+            reasons = [*reasons[:SHOWN_REASONS], f"and {len(reasons) - SHOWN_REASONS} more"]
+        if stage.not_here and stage.state != RUN:
+            reasons.append("unchanged, but not all of its data are here")
+        state = "RUN" if stage.state == RUN else stage.state
+        table.add_row(stage.name, Text(state, STYLES[stage.state]), Text(visible("\n".join(reasons))))
+    return table
+
+
+def plan_conclusion(plan: list[StagePlan]) -> str:
+    """Return what the plan comes to, and the command that carries it out."""
+    count = {state: sum(stage.state == state for stage in plan) for state in STYLES}
+    if not count[RUN]:
+        text = "Nothing has to run."
+    else:
+        text = f"{count[RUN]} of {len(plan)} stages will run"
+        text += f", {count[MAYBE]} more if the outputs above them change." if count[MAYBE] else "."
+    if any(stage.not_here for stage in plan):
+        return f"{text} Some data are merely not here: use `dvc repro --pull --allow-missing`."
+    return f"{text} Next: `dvc repro`." if count[RUN] else text
+
+
+def _reads(stage: PipelineStage, out: str) -> bool:
+    """Tell whether a dep of the stage is `out`, lies in it or holds it."""
+    return any(dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for dep in stage.deps)
+
+
+def _own_reasons(
+    root: Path, stage: PipelineStage, hashes: Hashes, locked_outs: dict[str, str | None], not_here: list[str]
+) -> Iterator[Reason]:
+    """Yield why the stage runs whatever the others do; what merely lacks is added to `not_here`."""
+    locked = stage.locked
+    if locked is None:
+        yield Reason("new", "never run: dvc.lock does not know it")
+        return
+    if stage.cmd != locked.cmd:
+        yield Reason("command", "its command changed")
+    for file, keys in stage.params.items():
+        changes = param_changes(locked.params.get(file, {}), _values(read_document(root / file), keys))
+        yield from (Reason("param", str(change)) for change in changes)
+    for dep in stage.deps:
+        yield from _dep_reasons(dep, hashes.of(dep), locked, locked_outs, not_here)
+    for out in stage.outs:
+        found, wanted = hashes.of(out), locked.hashes.get(out)
+        if found is None and wanted:
+            not_here.append(out)
+        elif found != wanted:
+            yield Reason(
+                "output", f"output {out} is {'changed' if wanted else 'new'} (restored where the cache has it)"
+            )
+
+
+def _dep_reasons(
+    dep: str, found: str | None, locked: LockedStage, locked_outs: dict[str, str | None], not_here: list[str]
+) -> Iterator[Reason]:
+    kind = "code" if dep.startswith(CODE) else "data"
+    wanted = locked.hashes.get(dep)
+    if found is not None:
+        if found != wanted:
+            yield Reason(kind, f"{dep}: {'changed' if wanted else 'new'}")
+    elif not any(dep == out or dep.startswith(f"{out}/") for out in locked_outs):
+        yield Reason(kind, f"{dep}: removed")
+    elif dep in locked_outs and wanted != locked_outs[dep]:
+        yield Reason(kind, f"{dep}: changed")
+    elif dep not in not_here:
+        not_here.append(dep)
+
+
+def _values(document: Any, keys: list[str]) -> dict[str, Any]:
+    """Return the values of dotted keys, those that there are; of no keys the whole document."""
+    if not keys:
+        return dict(document)
+    values = {}
+    for key in keys:
+        value = document
+        for name in key.split("."):
+            value = value.get(name, KeyError) if isinstance(value, dict) else KeyError
+        if value is not KeyError:
+            values[key] = value
+    return values
