@@ -11,12 +11,6 @@ from reprotune.model.weights import load_model
 VOCABULARY = 61
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Networks this small lose time to threads that wait for one another."""
-    torch.set_num_threads(1)
-
-
 def make_twins(
     folder_factory: pytest.TempPathFactory, layers: int, heads: int, width: int, positions: int
 ) -> tuple[GPT2, GPT2LMHeadModel]:

@@ -97,7 +97,7 @@ def chat(content: str) -> str:
 
 @pytest.fixture(scope="module")
 def address(judge_model: GPT2, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    from tests.judging.gguf_checkpoint import write_gguf  # noqa: PLC0415 - its package may be absent
+    from tests.builders.gguf_checkpoint import write_gguf  # noqa: PLC0415 - its package may be absent
 
     folder = tmp_path_factory.mktemp("checkpoint")
     save_model(judge_model, folder)

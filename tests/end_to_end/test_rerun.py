@@ -33,7 +33,7 @@ AFTER_PARAM = {
 AFTER_EDIT = {
     "src/reprotune/artifacts.py": ALL,
     "src/reprotune/params/schema.py": ALL,
-    "src/reprotune/params/split.py": {"split", "report"},
+    "src/reprotune/params/sections/split.py": {"split", "report"},
     "src/reprotune/params/document.py": {"report"},
     "src/reprotune/scratch.py": FETCH | {"finetune", "judge"},
     "src/reprotune/dataset/download.py": FETCH,
@@ -46,9 +46,9 @@ AFTER_EDIT = {
     "src/reprotune/model/lora.py": {"finetune"},
     "src/reprotune/model/gpt2.py": {"finetune"} | GENERATE,
     "src/reprotune/generation/sampling.py": GENERATE,
-    "src/reprotune/judging/scorers.py": {"judge"},
-    "src/reprotune/judging/rubrics/chapter.jinja": {"judge"},
-    "src/reprotune/review/page/style.css": {"report"},
+    "src/reprotune/judging/offline.py": {"judge"},
+    "src/reprotune/judging/questions/rubrics/chapter.jinja": {"judge"},
+    "src/reprotune/pages/style.css": {"report"},
     "stages/tokenize.py": {"tokenize"},
     "stages/report.py": {"report"},
     "data/embedded/dataset.jsonl": {"fetch@dataset"},
@@ -56,8 +56,8 @@ AFTER_EDIT = {
     # nothing of these can change a result
     "src/reprotune/console.py": set(),
     "src/reprotune/cli.py": set(),
-    "src/reprotune/review/summary.py": set(),
-    "src/reprotune/review/deps.py": set(),
+    "src/reprotune/results/terminal.py": set(),
+    "src/reprotune/pipeline/deps.py": set(),
     "README.md": set(),
     "Makefile": set(),
 }

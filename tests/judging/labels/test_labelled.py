@@ -67,7 +67,7 @@ def test_scores_in_fields_and_nulls_are_left_out(file: Path) -> None:
 
 
 def test_the_judge_of_the_params_can_be_calibrated(file: Path, service: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = (Path(__file__).resolve().parents[2] / "params.yaml").read_text()
+    text = (Path(__file__).resolve().parents[3] / "params.yaml").read_text()
     file.with_name("params.yaml").write_text(text.replace("backend: offline", "backend: openai"))
     monkeypatch.chdir(file.parent)
     for _ in range(2):

@@ -9,12 +9,6 @@ from transformers import GPT2LMHeadModel
 SHAPES = {"gpt2": (12, 12), "gpt2-medium": (24, 16), "gpt2-large": (36, 20), "gpt2-xl": (48, 25)}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
-    """Networks this small lose time to threads that wait for one another."""
-    torch.set_num_threads(1)
-
-
 @pytest.fixture(params=SHAPES)
 def hub_model(request: pytest.FixtureRequest) -> GPT2LMHeadModel:
     """A random GPT-2 of transformers in one size's shape."""
