@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from reprotune.artifacts import RECORDS, REJECTED, TableWriter, replaced_directory, write_json
+from reprotune.artifacts import RECORDS, REJECTED, replaced_directory, table_writer, write_json
 from reprotune.console import note, progress_bar, run_stage
 from reprotune.dataset.download import source_file
 from reprotune.dataset.readers import read_rows
@@ -22,8 +22,8 @@ def fetch_dataset_stage() -> None:
     normalizer = Normalizer(params, params.source)
     with replaced_directory(RAW) as folder:
         with (
-            TableWriter(folder / "records.parquet", RECORDS) as records_file,
-            TableWriter(folder / "rejected.parquet", REJECTED) as rejected_file,
+            table_writer(folder / "records.parquet", RECORDS) as records_file,
+            table_writer(folder / "rejected.parquet", REJECTED) as rejected_file,
             progress_bar("reading", unit=" rows") as bar,
         ):
             for batch in read_rows(path, params.source, params.format):

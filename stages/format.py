@@ -6,10 +6,10 @@ from pathlib import Path
 from reprotune.artifacts import (
     FORMATTED,
     RECORDS,
-    TableWriter,
     count_rows,
     iter_batches,
     replaced_directory,
+    table_writer,
     write_json,
 )
 from reprotune.console import note, progress_bar, run_stage
@@ -30,7 +30,7 @@ def main() -> None:
     with replaced_directory(OUTPUT) as folder:
         for split in SPLITS:
             with (
-                TableWriter(folder / f"{split}.parquet", FORMATTED) as writer,
+                table_writer(folder / f"{split}.parquet", FORMATTED) as writer,
                 progress_bar(f"format {split}", rows[split], "row") as bar,
             ):
                 for batch in iter_batches(INPUT / f"{split}.parquet", RECORDS):

@@ -3,7 +3,7 @@
 from contextlib import ExitStack
 from pathlib import Path
 
-from reprotune.artifacts import RECORDS, TableWriter, iter_batches, replaced_directory, write_json
+from reprotune.artifacts import RECORDS, iter_batches, replaced_directory, table_writer, write_json
 from reprotune.console import note, run_stage
 from reprotune.dataset.split import DEALING_ORDER, split_records
 from reprotune.params.sections.split import SplitParams
@@ -18,7 +18,7 @@ def main() -> None:
     split = split_records(iter_batches(RECORDS_FILE, RECORDS), params)
     with replaced_directory(OUTPUT) as folder, ExitStack() as opened:
         writers = {
-            name: opened.enter_context(TableWriter(folder / f"{name}.parquet", RECORDS)) for name in DEALING_ORDER
+            name: opened.enter_context(table_writer(folder / f"{name}.parquet", RECORDS)) for name in DEALING_ORDER
         }
         for parts in split.parts(iter_batches(RECORDS_FILE, RECORDS)):
             for name, table in parts.items():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprotune import artifacts
-from reprotune.artifacts import FORMATTED, TOKENS, TableWriter
+from reprotune.artifacts import FORMATTED, TOKENS, table_writer
 from reprotune.errors import UserError
 
 
@@ -27,7 +27,7 @@ def test_bytes_do_not_depend_on_how_the_rows_are_cut(cuts: list[int]) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         artifacts.write_table(folder / "whole.parquet", table)
-        with TableWriter(folder / "pieces.parquet", FORMATTED) as writer:
+        with table_writer(folder / "pieces.parquet", FORMATTED) as writer:
             borders = sorted({0, *cuts, table.num_rows})
             for start, stop in itertools.pairwise(borders):
                 writer.write(table.slice(start, stop - start))
@@ -49,7 +49,7 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None
     path = tmp_path / "t.parquet"
     artifacts.write_table(path, formatted(3))
     before = path.read_bytes()
-    with pytest.raises(UserError, match="id r0 occurs twice"), TableWriter(path, FORMATTED) as writer:
+    with pytest.raises(UserError, match="id r0 occurs twice"), table_writer(path, FORMATTED) as writer:
         writer.write(formatted(1))
         writer.write(formatted(1))
     assert path.read_bytes() == before
@@ -60,7 +60,7 @@ def test_a_null_in_a_required_column_names_row_and_column(tmp_path: Path) -> Non
     table = pa.table({"id": ["a", "b"], "prompt": ["x", None], "response": ["y", "z"], "header": ["", ""]})
     with (
         pytest.raises(UserError, match="column prompt is null in row 1"),
-        TableWriter(tmp_path / "t", FORMATTED) as out,
+        table_writer(tmp_path / "t", FORMATTED) as out,
     ):
         out.write(table)
 

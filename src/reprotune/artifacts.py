@@ -10,8 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,15 @@ import pyarrow.parquet as pq
 from reprotune.errors import UserError
 
 ROW_GROUP_ROWS = 8192
+
+SPLITS = ("train", "validation", "test")
+"""Names of the splits, as in `data/split/<split>.parquet`."""
+
+MODELS = ("base", "finetuned")
+"""Whose answers are compared, as in `data/responses/<model>.parquet`."""
+
+STATISTICS = ("exact_match", "chrf", "rouge_l", "token_f1", "repetition", "length_ratio")
+"""Columns of `SCORES` that need no judge and are defined for every answer (`number_agreement` is not)."""
 
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
@@ -116,38 +124,39 @@ def count_rows(path: Path, schema: pa.Schema) -> int:
 
 def write_table(path: Path, table: pa.Table) -> None:
     """Validate `table` against its own schema and write it atomically with the project's fixed options."""
-    with TableWriter(path, table.schema) as writer:
+    with table_writer(path, table.schema) as writer:
         writer.write(table)
 
 
-class TableWriter:
-    """Writes an artifact piece by piece in fixed row groups; the file appears only when all went well.
+@contextmanager
+def table_writer(path: Path, schema: pa.Schema) -> Iterator["TableWriter"]:
+    """Yield a writer for an artifact; the file appears only when the block ends without an exception."""
+    options: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "store_schema": False}
+    with replaced_file(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as file:
+        writer = TableWriter(path, schema, file)
+        yield writer
+        writer.flush()
 
-    Used as a context manager. Rows are regrouped to `ROW_GROUP_ROWS`, so the bytes do not depend on how the caller
-    cut them. Raises `UserError` on a null in a required column, and on an `id` that occurs twice where the
-    schema has an `id` and no `model`.
+
+class TableWriter:
+    """Writes an artifact piece by piece in fixed row groups; made by `table_writer`.
+
+    Rows are regrouped to `ROW_GROUP_ROWS`, so the bytes do not depend on how the caller cut them. Raises `UserError`
+    on a null in a required column, and on an `id` that occurs twice where the schema has an `id` and no `model`.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
-        self.path = path
-        self.schema = schema
-        self.rows = 0
-        self._temporary = temporary_path(path)
+    def __init__(self, path: Path, schema: pa.Schema, file: pq.ParquetWriter) -> None:
+        self._path = path
+        self._schema = schema
+        self._file = file
         self._pending: list[pa.Table] = []
         self._pending_rows = 0
         self._seen: set[str] | None = set() if "id" in schema.names and "model" not in schema.names else None
 
-    def __enter__(self) -> Self:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = pq.ParquetWriter(
-            self._temporary, self.schema, compression="zstd", compression_level=3, store_schema=False
-        )
-        return self
-
     def write(self, table: pa.Table) -> None:
         """Append rows; columns are taken by name, in the schema's order."""
-        table = _conformed(table, self.schema)
-        _validate(table, self.path, self._seen)
+        table = _conformed(table, self._schema)
+        _validate(table, self._path, self._seen)
         self._pending.append(table)
         self._pending_rows += table.num_rows
         while self._pending_rows >= ROW_GROUP_ROWS:
@@ -155,27 +164,18 @@ class TableWriter:
 
     def write_rows(self, rows: list[dict[str, Any]]) -> None:
         """Append rows given as dictionaries."""
-        self.write(pa.Table.from_pylist(rows, schema=self.schema))
+        self.write(pa.Table.from_pylist(rows, schema=self._schema))
+
+    def flush(self) -> None:
+        """Write the rows that do not fill a row group; nothing may follow."""
+        if self._pending_rows:
+            self._write_group(self._pending_rows)
 
     def _write_group(self, rows: int) -> None:
         table = pa.concat_tables(self._pending).combine_chunks()
-        self._writer.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
+        self._file.write_table(table.slice(0, rows), row_group_size=ROW_GROUP_ROWS)
         rest = table.slice(rows)
         self._pending, self._pending_rows = [rest], rest.num_rows
-        self.rows += rows
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        try:
-            if kind is None and self._pending_rows:
-                self._write_group(self._pending_rows)
-        finally:
-            self._writer.close()
-            if kind is None:
-                self._temporary.replace(self.path)
-            else:
-                self._temporary.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -186,21 +186,27 @@ def write_json(path: Path, value: Any) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text atomically, with `\\n` line ends on every system."""
+    with replaced_file(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+@contextmanager
+def replaced_file(path: Path) -> Iterator[Path]:
+    """Yield a sibling path to write to; it takes the place of `path` when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_path(path)
-    temporary.write_text(text, encoding="utf-8", newline="\n")
+    temporary = _temporary_path(path)
+    try:
+        yield temporary
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     temporary.replace(path)
-
-
-def temporary_path(path: Path) -> Path:
-    """Return a sibling name to write to before the rename."""
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 @contextmanager
 def replaced_directory(path: Path) -> Iterator[Path]:
     """Yield an empty sibling folder that takes the place of `path` when the block ends without an exception."""
-    temporary = temporary_path(path)
+    temporary = _temporary_path(path)
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
@@ -210,6 +216,10 @@ def replaced_directory(path: Path) -> Iterator[Path]:
         raise
     shutil.rmtree(path, ignore_errors=True)
     temporary.replace(path)
+
+
+def _temporary_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
 @contextmanager

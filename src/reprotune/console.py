@@ -3,8 +3,6 @@
 Nothing here can change a result, so `reprotune deps` leaves this module out of every stage's dependencies.
 """
 
-import json
-import os
 import sys
 import time
 import traceback
@@ -14,6 +12,7 @@ from typing import Never, TypeVar
 
 from tqdm import tqdm
 
+from reprotune.artifacts import write_json
 from reprotune.errors import UserError
 
 Item = TypeVar("Item")
@@ -82,7 +81,4 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
 
 def record_seconds(name: str, seconds: float) -> None:
     """Keep the wall time of the latest finished run of `name`, for the summary table only."""
-    TIMINGS_DIRECTORY.mkdir(parents=True, exist_ok=True)
-    temporary = TIMINGS_DIRECTORY / f"{name}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps({"stage": name, "seconds": round(seconds, 3)}), encoding="utf-8")
-    temporary.replace(TIMINGS_DIRECTORY / f"{name}.json")
+    write_json(TIMINGS_DIRECTORY / f"{name}.json", {"stage": name, "seconds": round(seconds, 3)})

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from reprotune.artifacts import FORMATTED, TOKEN_IDS, TOKENS, TableWriter, count_rows, iter_batches
+from reprotune.artifacts import FORMATTED, TOKEN_IDS, TOKENS, count_rows, iter_batches, table_writer
 from reprotune.console import progress_bar
 from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, load
 from reprotune.errors import UserError
@@ -67,7 +67,7 @@ def tokenize_file(source: Path, target: Path, max_length: int, on_too_long: str)
     """
     counts = TokenCounts()
     with (
-        TableWriter(target, TOKENS) as writer,
+        table_writer(target, TOKENS) as writer,
         progress_bar(f"tokenize {source.stem}", count_rows(source, FORMATTED), "row") as bar,
     ):
         for batch in iter_batches(source, FORMATTED):

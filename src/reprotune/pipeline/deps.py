@@ -16,10 +16,9 @@ from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
 from reprotune.artifacts import write_text
-from reprotune.dataset.download import EMBEDDED_DATASET
 from reprotune.errors import UserError
-from reprotune.model.source import EMBEDDED_BASE, PINNED_REVISIONS
 from reprotune.params.document import Document
+from reprotune.params.sections.fetch import EMBEDDED_BASE, EMBEDDED_DATASET
 from reprotune.params.yaml_text import PARAMS_FILE, read_document
 from reprotune.pipeline.closure import stage_closure
 
@@ -122,16 +121,13 @@ def _files_named_in_params(root: Path) -> dict[str, str]:
     A stage's dep cannot come and go, so a source on the network leaves the embedded one as the dep: it never changes.
     """
     params = Document.read(root / PARAMS_FILE)
-    dataset, base, template = params.fetch.dataset.source, params.fetch.base.source, params.format.template
-    embedded_dataset = dataset == "embedded" or dataset.startswith(("http://", "https://"))
-    embedded_base = base == "embedded" or base in PINNED_REVISIONS
     named = {
-        "fetch@dataset": EMBEDDED_DATASET if embedded_dataset else Path(dataset),
-        "fetch@base": EMBEDDED_BASE if embedded_base else Path(base),
+        "fetch@dataset": params.fetch.dataset.file or EMBEDDED_DATASET,
+        "fetch@base": params.fetch.base.folder or EMBEDDED_BASE,
     }
-    if template.endswith(".jinja"):
-        named["format"] = Path(template)
-    return {stage: path.expanduser().as_posix() for stage, path in named.items()}
+    if params.format.template.endswith(".jinja"):
+        named["format"] = Path(params.format.template).expanduser()
+    return {stage: path.as_posix() for stage, path in named.items()}
 
 
 def _expanded(dep: str, key: str, item: Any) -> str:

@@ -40,9 +40,7 @@ class Hashes:
         """Write down what was newly computed."""
         if self._fresh:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            temporary = self._file.with_suffix(f".{os.getpid()}.tmp")
-            temporary.write_text(json.dumps(self._known), encoding="utf-8")
-            temporary.replace(self._file)
+            self._file.write_text(json.dumps(self._known), encoding="utf-8")  # half a file is read as none
 
     def _of_file(self, path: Path) -> str | None:
         try:

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from reprotune.artifacts import temporary_path, write_text
+from reprotune.artifacts import replaced_file, write_text
 
 
 @dataclass
@@ -129,6 +129,5 @@ def _restore_moments(model: nn.Module, optimizer: torch.optim.Optimizer, tensors
 
 
 def _save_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
-    temporary = temporary_path(path)
-    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)
-    temporary.replace(path)
+    with replaced_file(path) as temporary:
+        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, temporary)

@@ -1,10 +1,15 @@
 """Sections `fetch.dataset` and `fetch.base`."""
 
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from reprotune.params.schema import Section
+
+EMBEDDED_DATASET = Path("data/embedded/dataset.jsonl")
+EMBEDDED_BASE = Path("data/embedded/base")
+HUB_MODELS = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -41,6 +46,13 @@ class DatasetParams(Section):
     max_rejected_fraction: float = Field(ge=0, le=1)
     """Fail when more than this share of the rows is unusable."""
 
+    @property
+    def file(self) -> Path | None:
+        """The local file that `source` names; None for a URL."""
+        if self.source.lower().startswith(("http://", "https://")):
+            return None
+        return EMBEDDED_DATASET if self.source == "embedded" else Path(self.source).expanduser()
+
 
 class BaseParams(Section):
     """Which pretrained model is fine-tuned."""
@@ -49,3 +61,10 @@ class BaseParams(Section):
     """`embedded`, a folder in Hugging Face layout, or `gpt2`, `gpt2-medium`, `gpt2-large`, `gpt2-xl` from the hub."""
     revision: CommitHash | None
     """Commit of the hub repository; null: the commit pinned by this version of Reprotune."""
+
+    @property
+    def folder(self) -> Path | None:
+        """The local folder that `source` names; None for a model on the hub."""
+        if self.source in HUB_MODELS:
+            return None
+        return EMBEDDED_BASE if self.source == "embedded" else Path(self.source).expanduser()
