@@ -28,7 +28,7 @@ SPEED = Path("data/speed/finetune.json")
 
 
 def main() -> None:
-    """Load, train, save; a killed run goes on from its last checkpoint."""
+    """Load, train, save; a killed run resumes from its last checkpoint."""
     keep_freed_memory()
     params = FinetuneParams.load("finetune")
     compute = pick_compute(params.precision)

@@ -11,8 +11,7 @@ from reprotune.compute.device import pick_compute
 from reprotune.compute.memory import keep_freed_memory
 from reprotune.console import progress_bar, run_stage
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
-from reprotune.generation.decoding import DecodingSettings, generate
-from reprotune.generation.response import answer_text
+from reprotune.generation.decoding import DecodingSettings, answer_text, generate
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
 from reprotune.params.sections.generate import GenerateParams

@@ -12,7 +12,7 @@ from transformers import GPT2LMHeadModel
 from reprotune.compute.device import Compute
 from reprotune.errors import UserError
 from reprotune.generation import decoding
-from reprotune.generation.decoding import DecodingSettings, Generated, generate
+from reprotune.generation.decoding import DecodingSettings, Generated, answer_text, generate
 from reprotune.model.config import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.inference import prepare_for_inference
@@ -177,3 +177,18 @@ def test_blocked_matrices_answer_as_plain_ones(twins: tuple[GPT2, GPT2LMHeadMode
     prepare_for_inference(blocked, Compute(torch.device("cpu"), torch.float32))
     prompts = random_prompts(40, longest=40)
     assert generate(blocked, prompts, greedy(8)) == generate(twins[0], prompts, greedy(8))
+
+
+@pytest.mark.parametrize(
+    ("decoded", "header", "expected"),
+    [
+        (" The answer.\n", "", "The answer."),
+        ("\n\n### Response:\nThe answer.", "\n\n### Response:\n", "The answer."),
+        ("### Response:\nOne.\n\n### Response:\nTwo.", "\n\n### Response:\n", "One.\n\n\nTwo."),
+        ("See ### Response: above", "", "See ### Response: above"),
+        (".*", "a.*", ".*"),
+        ("", "\n\n### Response:\n", ""),
+    ],
+)
+def test_answer_text(decoded: str, header: str, expected: str) -> None:
+    assert answer_text(decoded, header) == expected

@@ -1,9 +1,9 @@
-"""Groups of texts that repeat or nearly repeat one another: an exact set-similarity join, without probability.
+"""Groups of texts that repeat or nearly repeat one another: a set-similarity join that is exact, not probabilistic.
 
 Two texts are near-duplicates when the Jaccard similarity of their sets of character 5-grams (shingles), taken after
 case folding and collapsing white space, reaches a threshold t; groups are the connected components.
 
-MinHash with LSH would miss a share of the pairs by chance, and hashing a million rows in Python takes most of an
+MinHash with LSH would miss some of the pairs by chance, and hashing a million rows in Python takes most of an
 hour. The method here is the prefix filter of all-pairs search (Bayardo, Ma and Srikant, "Scaling Up All Pairs
 Similarity Search", WWW 2007; Xiao et al., "Efficient Similarity Joins for Near Duplicate Detection", WWW 2008) in
 numpy: sort each text's shingles from rare to common; two texts with similarity t must share one of their
@@ -30,7 +30,7 @@ PAIRS_PER_CHUNK = 1 << 20
 COUNTER_BITS = 22
 SIGNATURE_BITS = 256
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd: spreads codes over counters
-ROUNDING = 1e-9  # keeps 0.7 * 10 = 7.000000000000001 from being taken for more than 7
+ROUNDING = 1e-9  # so that 0.7 * 10 = 7.000000000000001 does not count as more than 7
 
 
 def normalise(text: str) -> str:
@@ -44,7 +44,7 @@ def shingles(text: str) -> set[str]:
 
 
 def near_duplicate_groups(texts: Iterable[str], threshold: float) -> Ints:
-    """Return for each text the index of the first text of its group (its own index where it stands alone).
+    """Return for each text the index of the first text of its group (its own index if it has no near-duplicate).
 
     Takes time in proportion to the total length of the texts and to the number of pairs that share a rare shingle;
     a million instructions take a few minutes and below 2 GB.
@@ -123,7 +123,7 @@ def _join(texts: Sequence[str], threshold: float, groups: _Groups) -> None:
 def _compare(left: Ints, right: Ints, texts: Sequence[str], index: _Index, threshold: float, groups: _Groups) -> None:
     """Join the texts of postings left[i] and right[i] where similar enough: first by signature, then by exact text.
 
-    An overlap of o leaves a + b - 2 o shingles that differ; each bucket whose parity differs stands for at least one.
+    An overlap of o leaves a + b - 2 o shingles that differ; each bucket whose parity differs accounts for at least one.
     """
     sizes = index.size[left] + index.size[right]
     least_overlap = np.ceil(threshold / (1 + threshold) * sizes - ROUNDING)
@@ -145,7 +145,7 @@ def similarity(text: str, other: str) -> float:
 
 
 def _list_in_one_group(index: _Index, groups: _Groups) -> npt.NDArray[np.bool_]:
-    """Say for each posting whether all texts of its list are in one group already."""
+    """Tell for each posting whether all texts of its list are in one group already."""
     starts, lengths = np.unique(index.list_end, return_counts=True)
     starts = starts - lengths
     roots = groups.roots(index.text)
@@ -155,8 +155,8 @@ def _list_in_one_group(index: _Index, groups: _Groups) -> npt.NDArray[np.bool_]:
 def _build_index(texts: Sequence[str], threshold: float) -> _Index:
     """Index the rarest shingles of each text.
 
-    Rarity is the count of the shingle's counter (shared by a few shingles): any order that is the same for all texts
-    is right, and one that is nearly by rarity is fast.
+    Rarity is the value of the shingle's counter (shared by a few shingles): any order that is the same for all texts
+    is correct, and one that is nearly by rarity is fast.
     """
     alphabet = _alphabet(texts)
     counts = np.zeros(1 << COUNTER_BITS, dtype=np.int64)
@@ -182,14 +182,14 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
     ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]) + 1, len(order))
     list_end = np.repeat(ends.astype(np.int32), np.diff(ends, prepend=0))
     del codes
-    text = text[order]  # one after another, each in the place of the unsorted one
+    text = text[order]  # one at a time, each replacing its unsorted version
     size = size[order]
     remaining = remaining[order]
     return _Index(text, size, remaining, list_end, np.concatenate(signatures))
 
 
 def _joined(parts: list[Any]) -> Any:
-    """Concatenate arrays and let go of them."""
+    """Concatenate arrays and release them."""
     joined = np.concatenate(parts)
     parts.clear()
     return joined

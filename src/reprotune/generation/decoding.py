@@ -181,3 +181,13 @@ class _Decoder:
                 self.cache.move(len(self.active), slot, last.position())
                 self.active[slot] = last
         return finished
+
+
+def answer_text(decoded: str, header: str) -> str:
+    """Return the answer within a decoded text, stripped.
+
+    `header` is what the template put before the answers in the training text, so that the model writes it, too (empty
+    where the prompt ends with it). Every occurrence is removed, as in the book chapter.
+    """
+    marker = header.strip()
+    return (decoded.replace(marker, "") if marker else decoded).strip()

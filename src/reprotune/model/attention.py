@@ -139,7 +139,7 @@ class VarlenAttention:
 def _block_indices(rows: Sequence[tuple[int, int]], device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Index tensors of one block.
 
-    Returns `gather` [rows, width]: which packed token stands at each place (padding: the row's last token);
+    Returns `gather` [rows, width]: which packed token is at each place (padding: the row's last token);
     `packed` [tokens] and `within` [tokens]: for each real token its packed place and its place in the flat block.
     """
     starts = torch.tensor([start for start, _ in rows])[:, None]

@@ -87,7 +87,7 @@ def read_config(path: Path) -> GPT2Config:
         **{field.name: _size(document, field.name, field.default, path) for field in fields(GPT2Config)}
     )
     if config.n_embd % config.n_head:
-        raise UserError(f"{path}: n_embd {config.n_embd} is not a multiple of n_head {config.n_head}: mend the file")
+        raise UserError(f"{path}: n_embd {config.n_embd} is not a multiple of n_head {config.n_head}: fix the file")
     inner = 4 * config.n_embd
     if document.get("n_inner") not in (None, inner):
         raise UserError(
@@ -120,8 +120,8 @@ def _size(document: dict[str, Any], key: str, default: Any, path: Path) -> Any:
     value = document.get(key, default)
     if key == "layer_norm_epsilon":
         if not isinstance(value, float) or not 0 < value < 1:
-            raise UserError(f"{path}: {key} is {value!r}, but it should lie between 0 and 1: mend the file")
+            raise UserError(f"{path}: {key} is {value!r}, but it should lie between 0 and 1: fix the file")
     elif not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST_SIZE:
         shown = repr(value) if key in document else "missing"
-        raise UserError(f"{path}: {key} is {shown}, but it should be a positive whole number: mend the file")
+        raise UserError(f"{path}: {key} is {shown}, but it should be a positive whole number: fix the file")
     return value

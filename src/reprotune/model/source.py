@@ -68,7 +68,7 @@ def fetch_base(params: BaseParams, destination: Path) -> None:
 def folder_files(folder: Path) -> dict[str, Path]:
     """Return the files to take from a folder in Hugging Face layout: name -> path with symlinks resolved.
 
-    Raises `UserError` if the folder lacks what is needed or leads out of itself by a symlink or a shard's name.
+    Raises `UserError` if a needed file is missing, or if a symlink or a shard's name leads out of the folder.
     """
     if not folder.is_dir():
         raise UserError(

@@ -21,9 +21,9 @@ from reprotune.training.optimizer import build_optimizer, learning_rate
 from reprotune.training.passes import training_pass
 
 SAVE_SECONDS = 60.0
-"""Shortest time between two checkpoints; each may also cost at most a twentieth of the time."""
+"""Shortest time between two checkpoints; saving may also take at most a twentieth of the time."""
 LOSS_STEPS = 20
-"""Losses stay on the device and are read this many steps at a time, so that a GPU is not stopped at each step."""
+"""Losses stay on the device and are read this many steps at a time, so that a GPU need not wait at each step."""
 
 
 class Trainer:
@@ -120,7 +120,7 @@ class Trainer:
         progress.history.append(LossRecord(progress.step, epoch, progress.tokens_seen, rate))
 
     def _after_step(self, progress: Progress, batches: int) -> None:
-        """Validate, stop early, move on to the next epoch and save, each when it is due."""
+        """Validate, move on to the next epoch and save, each when it is due."""
         ends_epoch = progress.batch == batches
         if ends_epoch or len(self._unread_losses) == LOSS_STEPS:
             self.read_losses(progress)
@@ -158,7 +158,7 @@ class Trainer:
             progress.evaluations_without_best += 1
 
     def save(self, progress: Progress) -> None:
-        """Write a checkpoint now; the next one is due when it costs at most a twentieth of the time between."""
+        """Write a checkpoint now; schedule the next so that saving takes at most a twentieth of the time."""
         self.read_losses(progress)
         started = time.perf_counter()
         progress.seconds += started - self._clock

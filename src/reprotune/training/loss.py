@@ -36,10 +36,10 @@ def batch_loss(model: GPT2, batch: Batch, compute: Compute) -> Tensor:
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
-    """Sum of cross entropies of `hidden @ weight.T` without ever holding all logits.
+    """Sum of cross entropies of `hidden @ weight.T` without holding all logits at once.
 
     Shapes: `hidden` [M, C] (its dtype is that of the matrix products), `weight` [V, C] float32, `targets` [M] int64
-    in 0..V-1, `counted` [M] float32: how often a position counts, 0 for padding. Returns a float32 scalar; 0 for M = 0.
+    in 0..V-1, `counted` [M] float32: how often a position counts, 0 for padding. Returns a float32 scalar; 0 if M = 0.
     """
     result: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, counted, torch.is_grad_enabled())
     return result
@@ -58,7 +58,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         size = len(weight)
         compute_weight = _padded(weight.to(hidden.dtype))
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        # `needs_input_grad` stays true under no_grad, hence the flag: an evaluation pays for no gradients.
+        # `needs_input_grad` stays true under no_grad, hence the flag: evaluation computes no gradients.
         hidden_grad = torch.empty_like(hidden) if with_gradients and any(ctx.needs_input_grad) else None
         weight_grad = torch.zeros_like(weight) if len(hidden) == 0 else None
         for start in range(0, len(hidden), CHUNK_POSITIONS):
