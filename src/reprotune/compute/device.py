@@ -130,9 +130,9 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
 def keep_freed_memory() -> bool:
     """Keep freed memory in the process, so that a training step reuses its buffers; for processes that train or decode.
 
-    glibc returns every large block to the kernel at once (`munmap`), so each tensor of tens of megabytes is paged in and
-    zeroed again at every step: over a fifth of the time of a GPT-2 step on a CPU with fast matrix products. Returns
-    whether the C library can be told otherwise; macOS and musl have no such setting.
+    glibc returns every large block to the kernel at once (`munmap`), so each tensor of tens of megabytes is paged in
+    and zeroed again at every step: over a fifth of the time of a GPT-2 step on a CPU with fast matrix products. Returns
+    whether the C library allows it; macOS and musl have no such setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:

@@ -163,7 +163,7 @@ class _Comparisons:
         for key in keys[similar].tolist():
             self.groups.join(key >> 32, key & LOW_HALF)
         if not similar.all():
-            self.dissimilar = np.union1d(self.dissimilar, keys[~similar])
+            self.dissimilar = np.sort(np.concatenate([self.dissimilar, keys[~similar]]))
 
     def _are_similar(self, ones: Ints, others: Ints) -> npt.NDArray[np.bool_]:
         """Tell which pairs of texts reach the threshold, some pairs at a time to bound memory."""
