@@ -18,7 +18,7 @@ from reprotune.compare.snapshot import Snapshot
 from reprotune.errors import UserError
 from reprotune.params.schema import Section
 from reprotune.params.yaml_text import read_document
-from reprotune.results.words import visible
+from reprotune.untrusted import visible
 
 RULES_FILE = Path("gate.yaml")
 KEPT, BROKEN, UNCHECKED = "kept", "broken", "not checked"

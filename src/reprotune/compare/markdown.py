@@ -22,7 +22,7 @@ from reprotune.compare.words import (
     number_cells,
     row_change,
 )
-from reprotune.results.words import visible
+from reprotune.untrusted import clipped, visible
 
 MAX_CHARS = 60_000
 """GitHub refuses comments of more than 65,536 characters."""
@@ -59,7 +59,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 def code_span(text: str) -> str:
     """Return text as a span of code that also stands in a table: one line, clipped, without pipes."""
-    text = _clipped(visible(" ".join(text.split())).replace("|", "\N{BROKEN BAR}"), CELL_CHARS)
+    text = clipped(visible(" ".join(text.split())).replace("|", "\N{BROKEN BAR}"), CELL_CHARS)
     if not text:
         return ""
     fence = "`" * (_longest_run(text) + 1)
@@ -68,7 +68,7 @@ def code_span(text: str) -> str:
 
 def code_block(text: str) -> str:
     """Return text as a fenced block that it cannot end."""
-    text = _clipped(visible(text.replace("\r\n", "\n")).strip("\n"), TEXT_CHARS)
+    text = clipped(visible(text.replace("\r\n", "\n")).strip("\n"), TEXT_CHARS)
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}text\n{text}\n{fence}"
 
@@ -120,10 +120,6 @@ def _plain(text: str) -> str:
     """Return a sentence of ours, which may quote the name of a method or a param, without active characters."""
     text = re.sub(r"([\\*_`\[\]<>&#|~])", lambda match: f"&#{ord(match[1])};", visible(" ".join(text.split())))
     return text.replace("@", "@&#8203;")  # an invisible space: nobody is notified
-
-
-def _clipped(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _longest_run(text: str) -> int:

@@ -21,7 +21,7 @@ from reprotune.compare.words import (
     number_cells,
     row_change,
 )
-from reprotune.results.words import visible
+from reprotune.untrusted import clipped, visible
 
 SHOWN_FLIPS = 5
 TEXT_WIDTH = 60
@@ -67,7 +67,7 @@ def _table(title: str, head: Sequence[str], rows: Iterable[tuple[str, Sequence[s
     for name in head:
         table.add_column(name, justify="left" if justify == "left" or name == "Verdict" else "right")
     for name, cells in rows:
-        table.add_row(Text(_clipped(name)), *(Text(visible(cell), STYLES.get(cell, "")) for cell in cells))
+        table.add_row(Text(_one_line(name)), *(Text(visible(cell), STYLES.get(cell, "")) for cell in cells))
     return table
 
 
@@ -76,11 +76,10 @@ def _flips_table(comparison: Comparison) -> Table:
     for name in ("Row", "What", "Score", "Answer before", "Answer after"):
         table.add_column(name)
     for pair in comparison.flips[:SHOWN_FLIPS]:
-        answers = (Text(_clipped(row.finetuned.response)) for row in (pair.before, pair.after))
+        answers = (Text(_one_line(row.finetuned.response)) for row in (pair.before, pair.after))
         table.add_row(str(pair.after.number), pair.kind, row_change(pair), *answers)
     return table
 
 
-def _clipped(text: str) -> str:
-    text = visible(" ".join(text.split()))
-    return text if len(text) <= TEXT_WIDTH else f"{text[: TEXT_WIDTH - 1]}…"
+def _one_line(text: str) -> str:
+    return clipped(visible(" ".join(text.split())), TEXT_WIDTH)

@@ -13,7 +13,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reprotune.results.words import points, quantity, signed, visible
+from reprotune.results.words import points, quantity, signed
+from reprotune.untrusted import clipped, visible
 
 FOLDER = Path(__file__).parent
 STYLE, SCRIPT, PARTS = "style.css", "script.js", "parts.html.jinja"
@@ -50,11 +51,7 @@ def render_page(template_file: Path, **values: Any) -> str:
 
 def category_choices(categories: Iterable[str | None]) -> list[tuple[str, str]]:
     """Return the choices of a filter by category: (value, words), each category once, by name."""
-    return [(name, _shortened(name)) for name in sorted({name for name in categories if name})]
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= CHOICE_CHARS else f"{name[: CHOICE_CHARS - 1]}…"
+    return [(name, clipped(name, CHOICE_CHARS)) for name in sorted({name for name in categories if name})]
 
 
 def _own_file(name: str) -> Markup:

@@ -20,7 +20,7 @@ from reprotune.params.differences import param_changes
 from reprotune.params.yaml_text import read_document
 from reprotune.pipeline.dvc_yaml import DVC_YAML, LockedStage, PipelineStage, read_pipeline
 from reprotune.pipeline.hashes import Hashes
-from reprotune.results.words import visible
+from reprotune.untrusted import visible
 
 CODE = ("src/", "stages/")
 RUN, MAYBE, CURRENT = "run", "maybe", "up to date"

@@ -1,10 +1,7 @@
 """How the report words keys, numbers and untrusted text."""
 
-import unicodedata
 from collections.abc import Callable
 from typing import Any
-
-from markupsafe import Markup
 
 SPLITS = ("train", "validation", "test")
 KEY_WORDS = {
@@ -81,21 +78,6 @@ def _in_reading_order(summary: dict[str, Any]) -> dict[str, Any]:
 def words(key: str) -> str:
     """Return a key in words: `padding_share` -> `padding share`; text that is no key stays as it is."""
     return KEY_WORDS.get(key, key.replace("_", " ") if key.isidentifier() else key)
-
-
-def visible(value: Any) -> Any:
-    """Return text with control and direction-changing characters spelled out, e.g. `⟨U+202E⟩`; other values as is."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "".join(_spelled_out(character) if _is_hidden(character) else character for character in value)
-
-
-def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cf") and character not in "\n\t\u200c\u200d\u00ad"
-
-
-def _spelled_out(character: str) -> str:
-    return f"⟨U+{ord(character):04X}⟩"
 
 
 def quantity(value: Any, name: str = "") -> str:
