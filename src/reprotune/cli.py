@@ -233,7 +233,7 @@ def apply(name: PresetName) -> None:
     The file is reset to the defaults, then the preset's keys are set; comments and layout stay.
     """
     from reprotune.params.presets import apply_preset
-    from reprotune.params.yaml_text import PARAMS_FILE
+    from reprotune.params.values import PARAMS_FILE
 
     changes = apply_preset(name, PARAMS_FILE)
     for change in changes:

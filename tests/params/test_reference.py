@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reprotune.params.reference import markdown_table, param_entries, print_reference
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import read_document
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -17,7 +17,7 @@ from reprotune.compare.comparison import PAIRED, Comparison
 from reprotune.compare.snapshot import Snapshot
 from reprotune.errors import UserError
 from reprotune.params.schema import Section
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import read_document
 from reprotune.untrusted import visible
 
 RULES_FILE = Path("gate.yaml")

@@ -10,8 +10,9 @@ from reprotune.artifacts import RECORDS, SCORES, read_table
 from reprotune.compare.revision import Revision
 from reprotune.errors import UserError
 from reprotune.params.differences import ParamChange, param_changes
+from reprotune.params.values import flattened
 from reprotune.results.read import Results, Row, load_results
-from reprotune.results.words import SPLITS, flattened
+from reprotune.results.words import SPLITS
 
 ARTIFACTS = (
     "data/raw/summary.json",

@@ -19,7 +19,7 @@ from reprotune.artifacts import write_text
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.sections.fetch import EMBEDDED_BASE, EMBEDDED_DATASET
-from reprotune.params.yaml_text import PARAMS_FILE, read_document
+from reprotune.params.values import PARAMS_FILE, read_document
 from reprotune.pipeline.closure import stage_closure
 
 DVC_FILE = Path("dvc.yaml")

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import read_document
 
 DVC_YAML, DVC_LOCK, PARAMS = "dvc.yaml", "dvc.lock", "params.yaml"
 KNOWN_KEYS = {"cmd", "deps", "params", "outs", "metrics", "plots", "desc", "meta"}

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from reprotune.errors import UserError
 from reprotune.params.differences import param_changes
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import read_document
 from reprotune.pipeline.dvc_yaml import DVC_YAML, LockedStage, PipelineStage, read_pipeline
 from reprotune.pipeline.hashes import Hashes
 from reprotune.untrusted import visible

@@ -6,10 +6,11 @@ from typing import Any
 from reprotune.pages.html import STATUS_WORDS, category_choices, render_page
 from reprotune.pages.plots import length_plot, loss_plot, score_bars
 from reprotune.params.document import Document
+from reprotune.params.values import flattened
 from reprotune.report.judge_facts import health_facts, pair_facts
 from reprotune.report.publish import histogram
 from reprotune.results.read import MODELS, Results, pick_examples
-from reprotune.results.words import data_table, flattened, words
+from reprotune.results.words import data_table, words
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}

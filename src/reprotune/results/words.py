@@ -1,7 +1,8 @@
 """How the report words keys, numbers and untrusted text."""
 
-from collections.abc import Callable
 from typing import Any
+
+from reprotune.params.values import flattened
 
 SPLITS = ("train", "validation", "test")
 KEY_WORDS = {
@@ -53,18 +54,6 @@ def data_table(summary: dict[str, Any]) -> tuple[list[tuple[str, Any]], list[tup
         else:
             single |= {f"{words(key)}: {name}": item for name, item in flattened(value, ": ", words).items()}
     return list(single.items()), [(name, [row.get(split) for split in SPLITS]) for name, row in per_split.items()]
-
-
-def flattened(value: dict[str, Any], separator: str = ".", name: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return nested objects as one level of joined keys, each renamed by `name`."""
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            inner = flattened(item, separator, name)
-            flat |= {f"{name(key)}{separator}{rest}": leaf for rest, leaf in inner.items()}
-        else:
-            flat[name(key)] = item
-    return flat
 
 
 def _in_reading_order(summary: dict[str, Any]) -> dict[str, Any]:
