@@ -68,17 +68,18 @@ def deps(
     DVC re-runs a stage when one of its deps changes, so a missing dep means stale results and a needless one means
     wasted runs. Used are the modules that a stage imports, directly or not, and the local files that params.yaml names.
     """
-    from reprotune.pipeline.deps import DVC_FILE, compare, mend
+    from reprotune.pipeline.deps import compare, mend
+    from reprotune.pipeline.dvc_yaml import DVC_YAML
 
     findings = mend(Path()) if fix else compare(Path())
     for finding in findings:
         print(finding)
     if not findings:
-        print(f"{DVC_FILE}: the deps of every stage are exactly the files it uses")
+        print(f"{DVC_YAML}: the deps of every stage are exactly the files it uses")
     elif fix:
-        print(f"{DVC_FILE}: mended")
+        print(f"{DVC_YAML}: mended")
     else:
-        print(f"{DVC_FILE}: run `reprotune deps --fix` to mend it", file=sys.stderr)
+        print(f"{DVC_YAML}: run `reprotune deps --fix` to mend it", file=sys.stderr)
         raise typer.Exit(1)
 
 

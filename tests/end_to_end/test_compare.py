@@ -138,7 +138,7 @@ def test_the_plan_names_the_reason(clone: Any) -> None:
     (clone.root / "dvc.lock").unlink()
     stages = plan(clone)
     assert states(stages)["run"] == sorted(stages)
-    assert reasons(stages["judge"]) == ["never run: dvc.lock does not know it"]
+    assert reasons(stages["judge"]) == ["never run: it is not in dvc.lock"]
 
 
 def test_what_the_plan_says_is_what_runs(clone: Any) -> None:
