@@ -51,6 +51,7 @@ def test_shows_what_was_run_and_what_came_out(page: str) -> None:
         "from 4.203 before training",
         "Rejected because: output is empty 7".lower(),
         "near duplicate groups 5",
+        "Train Validation Test rows 802 71 60",
         "rows with marker: ### Instruction: 1",
         "padding share: dynamic 28.2% 28.2% 28.2%",
         "tokens per second",
