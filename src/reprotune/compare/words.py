@@ -1,5 +1,9 @@
-"""How a comparison is put into words: the same sentences in the terminal, in Markdown and on the page."""
+"""A comparison in words: sentences and tables that the terminal, Markdown and the page only have to render."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reprotune.artifacts import SPLITS
 from reprotune.compare.comparison import (
     BETTER,
     FLIPS,
@@ -14,15 +18,90 @@ from reprotune.compare.comparison import (
     PairedChange,
     RowPair,
 )
-from reprotune.results.words import SPLITS, points, quantity, signed
+from reprotune.results.words import points, quantity, signed
 
 MAIN_METRIC = "finetuned.score"
+DETECTABLE = "Detectable"
 TEST_WORDS = (
     "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap; p comes from a "
     "sign-flip permutation test of the paired differences; where p is 0.05 or more the verdict is within noise, "
     "and fewer than six rows that moved cannot tell. Where nothing really changed, one verdict in twenty still says "
     "better or worse: many rows, many chances."
 )
+
+
+VERDICT = "Verdict"
+"""The column of tables whose cells are keys of `VERDICT_KINDS`."""
+
+VERDICT_KINDS = {
+    BETTER: "better",
+    WORSE: "worse",
+    NOISE: "noise",
+    TOO_FEW: "noise",
+    SAME: "noise",
+    UNKNOWN: "noise",
+}
+"""Verdict -> the kind by which it is coloured: `better`, `worse` or `noise`."""
+
+TableRow = tuple[str, Sequence[str]]
+"""What changed, and its cells."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Changes of one kind."""
+
+    title: str
+    first: str
+    """Head of the column of names."""
+    head: Sequence[str]
+    """Heads of the cells."""
+    rows: Sequence[TableRow]
+
+    def without(self, column: str) -> "Table":
+        """Return the table without the column of that head."""
+        kept = [place for place, name in enumerate(self.head) if name != column]
+        rows = [(name, [cells[place] for place in kept]) for name, cells in self.rows]
+        return replace(self, head=[self.head[place] for place in kept], rows=rows)
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything that is said about a comparison; names and texts of others are in it as they are."""
+
+    kind: str
+    """`better`, `worse` or `noise`."""
+    headline: str
+    notes: list[str]
+    params: Table
+    metrics: Table
+    numbers: Table
+    categories: Table
+    flips: str
+    data: list[str]
+
+
+def view_of(comparison: Comparison) -> View:
+    """Return a comparison in words."""
+    kind, sentence = headline(comparison)
+    params = [(change.key, [change.old, change.new]) for change in comparison.params]
+    metrics = [_metric_row(change) for change in comparison.paired.values()]
+    numbers = [_number_row(change) for change in comparison.numbers]
+    categories = [_category_row(change) for change in comparison.categories]
+    change = ["Before", "After", "Change"]
+    return View(
+        kind=kind,
+        headline=sentence,
+        notes=notes(comparison),
+        params=Table("Params", "Key", ["Before", "After"], params),
+        metrics=Table(
+            "Fine-tuned model on shared rows", "Metric", [*change, VERDICT, "95 % interval", "p", DETECTABLE], metrics
+        ),
+        numbers=Table("Training", "Number", change, numbers),
+        categories=Table("Score by category", "Category", ["Rows", *change, VERDICT, "Exact"], categories),
+        flips=flip_summary(comparison),
+        data=data_lines(comparison),
+    )
 
 
 def headline(comparison: Comparison) -> tuple[str, str]:
@@ -37,12 +116,12 @@ def headline(comparison: Comparison) -> tuple[str, str]:
         return "noise", f"The fine-tuned score is the same on every one of {change.n:,} shared rows"
     moved = f"{points(change.before)} to {points(change.after)} ({signed(change.difference)})"
     sentences = {
-        BETTER: ("better", f"The fine-tuned model is better: {moved}"),
-        WORSE: ("worse", f"The fine-tuned model is worse: {moved}"),
-        NOISE: ("noise", f"The fine-tuned score moved within noise: {moved}"),
-        TOO_FEW: ("noise", f"The fine-tuned score moved on too few rows to tell: {moved}"),
+        BETTER: f"The fine-tuned model is better: {moved}",
+        WORSE: f"The fine-tuned model is worse: {moved}",
+        NOISE: f"The fine-tuned score moved within noise: {moved}",
+        TOO_FEW: f"The fine-tuned score moved on too few rows to tell: {moved}",
     }
-    return sentences[change.verdict]
+    return VERDICT_KINDS[change.verdict], sentences[change.verdict]
 
 
 def notes(comparison: Comparison) -> list[str]:
@@ -79,41 +158,27 @@ def notes(comparison: Comparison) -> list[str]:
     return found
 
 
-def metric_cells(change: PairedChange) -> list[str]:
-    """Return a paired change as cells: before, after, change, verdict, interval, p, smallest detectable."""
+def _metric_row(change: PairedChange) -> TableRow:
     cells = [points(change.before), points(change.after), signed(change.difference), change.verdict]
     if change.p_value is None or change.verdict == SAME:
-        return [*cells, "–", "–", "–"]
+        return change.name, [*cells, "–", "–", "–"]
     interval = "–" if change.ci95_low is None else f"{signed(change.ci95_low)} to {signed(change.ci95_high)}"
     p_value = f"{change.p_value:.4f}" if change.p_value < 0.01 else f"{change.p_value:.2f}"
-    return [*cells, interval, p_value, points(change.smallest_detectable)]
+    return change.name, [*cells, interval, p_value, points(change.smallest_detectable)]
 
 
-METRIC_HEAD = ["Before", "After", "Change", "Verdict", "95 % interval", "p", "Detectable"]
-
-
-def category_cells(change: CategoryChange) -> list[str]:
-    """Return a category as cells: rows, before, after, change, verdict, exact matches."""
+def _category_row(change: CategoryChange) -> TableRow:
     score = change.score
-    exact = f"{change.exact_before} → {change.exact_after}"
-    return [
-        f"{change.rows:,}", points(score.before), points(score.after), signed(score.difference), score.verdict, exact,
-    ]  # fmt: skip
+    scores = [points(score.before), points(score.after), signed(score.difference), score.verdict]
+    return change.name, [f"{change.rows:,}", *scores, f"{change.exact_before} → {change.exact_after}"]
 
 
-CATEGORY_HEAD = ["Rows", "Before", "After", "Change", "Verdict", "Exact"]
-
-
-def number_cells(change: NumberChange) -> list[str]:
-    """Return a plain number as cells: before, after, change."""
+def _number_row(change: NumberChange) -> TableRow:
     if change.before is None or change.after is None:
-        return [quantity(change.before), quantity(change.after), "–"]
+        return change.name, [quantity(change.before), quantity(change.after), "–"]
     difference = change.after - change.before
     sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
-    return [_number(change.before), _number(change.after), f"{sign}{_number(abs(difference))}"]
-
-
-NUMBER_HEAD = ["Before", "After", "Change"]
+    return change.name, [_number(change.before), _number(change.after), f"{sign}{_number(abs(difference))}"]
 
 
 def _number(value: float) -> str:
