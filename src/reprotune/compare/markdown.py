@@ -1,7 +1,7 @@
-"""A comparison as Markdown for a pull request: bounded, and deaf to markup in answers.
+"""A comparison as Markdown for a pull request: of bounded size, and inert whatever the answers contain.
 
-Whatever a dataset, a model or params.yaml may hold stands in code: as a span in a table, as a fenced block elsewhere,
-each with more backticks than the text has in a row. In code, GitHub renders no HTML and notifies nobody.
+Text from a dataset, a model or params.yaml is put in code: as a span in a table, as a fenced block elsewhere, each
+with more backticks than the text has in a row. In code, GitHub renders no HTML and notifies nobody.
 """
 
 import re
@@ -43,7 +43,7 @@ def comparison_markdown(comparison: Comparison) -> str:
 
 
 def code_span(text: str) -> str:
-    """Return text as a span of code that also stands in a table: one line, clipped, without pipes."""
+    """Return text as a code span that fits in a table: one line, clipped, without pipes."""
     text = clipped(visible(" ".join(text.split())).replace("|", "\N{BROKEN BAR}"), CELL_CHARS)
     if not text:
         return ""
@@ -52,20 +52,20 @@ def code_span(text: str) -> str:
 
 
 def code_block(text: str) -> str:
-    """Return text as a fenced block that it cannot end."""
+    """Return text as a fenced code block that it cannot close."""
     text = clipped(visible(text.replace("\r\n", "\n")).strip("\n"), TEXT_CHARS)
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}text\n{text}\n{fence}"
 
 
 def _quoted(table: words.Table, cells: bool = False) -> words.Table:
-    """Return a table whose names, and cells if asked for, are texts of others: as code."""
+    """Return a table with its names, which others wrote, as code; with `cells`, those too."""
     rows = [(code_span(name), [code_span(cell) for cell in row] if cells else row) for name, row in table.rows]
     return replace(table, rows=rows)
 
 
 def _section(table: words.Table) -> str:
-    """Return a table under its title; rows that are too many are counted."""
+    """Return a table under its title; rows beyond `TABLE_ROWS` are only counted."""
     lines = [f"### {table.title}", "", f"| {' | '.join([table.first, *table.head])} |"]
     lines.append(f"|---|{'---:|' * len(table.head)}")
     lines += [f"| {' | '.join([name, *cells])} |" for name, cells in table.rows[:TABLE_ROWS]]
@@ -75,7 +75,7 @@ def _section(table: words.Table) -> str:
 
 
 def _flips(flips: Sequence[RowPair], room: int) -> str:
-    """Return as many flips as fit, folded away."""
+    """Return as many flips as fit into `room` characters, folded away."""
     head, foot = "<details><summary>Both answers, side by side</summary>\n\n", "\n\n</details>"
     tail = "\n\n{} more are on the HTML page."
     room -= len(head) + len(foot) + len(tail) + 10
@@ -104,7 +104,7 @@ def _flip(pair: RowPair) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a sentence of ours, which may quote the name of a method or a param, without active characters."""
+    """Return one of our sentences, which may quote a method, a title or a param, with active characters escaped."""
     text = re.sub(r"([\\*_`\[\]<>&#|~])", lambda match: f"&#{ord(match[1])};", visible(" ".join(text.split())))
     return text.replace("@", "@&#8203;")  # an invisible space: nobody is notified
 

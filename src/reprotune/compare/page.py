@@ -16,10 +16,10 @@ KINDS = (*FLIPS, "other answer", "same answer")
 
 @dataclass(frozen=True)
 class LossOverlay:
-    """The loss curves of both revisions on common axes."""
+    """The loss curves of both revisions on the same axes."""
 
     curves: list[tuple[str, str]]
-    """(class of the line, its points)."""
+    """(class of the line, its points)"""
     dots: list[Dot]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -43,7 +43,7 @@ def comparison_page(comparison: Comparison) -> str:
 
 
 def loss_overlay(before: Snapshot, after: Snapshot) -> LossOverlay:
-    """Lay out training and validation losses of both revisions."""
+    """Lay out the training and validation losses of both revisions."""
     old, new = (
         loss_series(snapshot.results.loss, snapshot.results.training["initial"]["validation_loss"])
         for snapshot in (before, after)

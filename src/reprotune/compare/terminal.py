@@ -17,7 +17,7 @@ STYLES = {"better": "green", "worse": "red", "noise": ""}
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print every part; of the flips, the first ones only."""
+    """Print every part of a comparison, with the first few flips only."""
     view = words.view_of(comparison)
     console.print(Text(f"{comparison.before.title} → {comparison.after.title}", "dim"))
     console.print(Text(visible(view.headline), f"bold {STYLES[view.kind] or 'yellow'}"))
@@ -36,7 +36,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     if comparison.flips:
         console.print(_flips_table(comparison))
         if len(comparison.flips) > SHOWN_FLIPS:
-            console.print(f"{len(comparison.flips) - SHOWN_FLIPS:,} more are on the page that --html writes")
+            console.print(f"{len(comparison.flips) - SHOWN_FLIPS:,} more are on the page that `--html` writes")
     for line in view.data:
         console.print(f"Data: {line}")
 

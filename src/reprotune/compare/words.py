@@ -23,15 +23,15 @@ from reprotune.results.words import points, quantity, signed
 MAIN_METRIC = "finetuned.score"
 DETECTABLE = "Detectable"
 TEST_WORDS = (
-    "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap; p comes from a "
-    "sign-flip permutation test of the paired differences; where p is 0.05 or more the verdict is within noise, "
-    "and fewer than six rows that moved cannot tell. Where nothing really changed, one verdict in twenty still says "
-    "better or worse: many rows, many chances."
+    "Each metric is a mean over the rows that are in both revisions. The interval is a paired bootstrap, and p is from "
+    "a sign-flip permutation test of the paired differences. With p of 0.05 or more the verdict is within noise; with "
+    "fewer than six rows that moved the test cannot tell. Even if nothing has really changed, one verdict in twenty "
+    "says better or worse, so a long table is likely to hold some."
 )
 
 
 VERDICT = "Verdict"
-"""The column of tables whose cells are keys of `VERDICT_KINDS`."""
+"""Heading of the cells that are keys of `VERDICT_KINDS`."""
 
 VERDICT_KINDS = {
     BETTER: "better",
@@ -44,7 +44,7 @@ VERDICT_KINDS = {
 """Verdict -> the kind by which it is coloured: `better`, `worse` or `noise`."""
 
 TableRow = tuple[str, Sequence[str]]
-"""What changed, and its cells."""
+"""The name of what changed, and the cells."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ class Table:
 
     title: str
     first: str
-    """Head of the column of names."""
+    """Heading of the names."""
     head: Sequence[str]
-    """Heads of the cells."""
+    """Headings of the cells."""
     rows: Sequence[TableRow]
 
     def without(self, column: str) -> "Table":
-        """Return the table without the column of that head."""
+        """Return the table without the cells under that heading."""
         kept = [place for place, name in enumerate(self.head) if name != column]
         rows = [(name, [cells[place] for place in kept]) for name, cells in self.rows]
         return replace(self, head=[self.head[place] for place in kept], rows=rows)
@@ -67,7 +67,7 @@ class Table:
 
 @dataclass(frozen=True)
 class View:
-    """Everything that is said about a comparison; names and texts of others are in it as they are."""
+    """A comparison as it is shown, in words; text that others wrote is in it unchanged."""
 
     kind: str
     """`better`, `worse` or `noise`."""
@@ -82,7 +82,7 @@ class View:
 
 
 def view_of(comparison: Comparison) -> View:
-    """Return a comparison in words."""
+    """Return the words for a comparison."""
     kind, sentence = headline(comparison)
     params = [(change.key, [change.old, change.new]) for change in comparison.params]
     metrics = [_metric_row(change) for change in comparison.paired.values()]
@@ -105,7 +105,7 @@ def view_of(comparison: Comparison) -> View:
 
 
 def headline(comparison: Comparison) -> tuple[str, str]:
-    """Return the verdict on the fine-tuned score as `better`, `worse` or `noise`, and the sentence for it."""
+    """Return the verdict on the fine-tuned score: its kind (`better`, `worse` or `noise`) and the sentence for it."""
     if comparison.methods_differ:
         old, new = (snapshot.results.judged["method"] for snapshot in (comparison.before, comparison.after))
         return "noise", f"Scores cannot be compared: one revision was scored by {old}, the other by {new}"
@@ -125,7 +125,7 @@ def headline(comparison: Comparison) -> tuple[str, str]:
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return what a reader must know to judge the numbers, one sentence each."""
+    """Return what a reader has to know to interpret the numbers, one sentence each."""
     found = []
     for snapshot in (comparison.before, comparison.after):
         if snapshot.stale:
@@ -135,26 +135,26 @@ def notes(comparison: Comparison) -> list[str]:
                 f"The results of {snapshot.title} were not made with its params.yaml ({keys}{more}): run `dvc repro`."
             )
     if comparison.methods_differ:
-        found.append("Statistics that need no judge (exact match, chrF, ROUGE-L, token F1) are compared all the same.")
+        found.append("Statistics that need no judge (exact match, chrF, ROUGE-L, token F1) are still compared.")
     change = comparison.paired.get(MAIN_METRIC)
     if change and change.smallest_detectable is not None and change.verdict != SAME:
         found.append(
-            f"On these {change.n:,} rows a true difference of {change.smallest_detectable:.1f} points would be found "
-            "four times out of five; smaller ones mostly stay within noise."
+            f"On these {change.n:,} rows a true difference of {change.smallest_detectable:.1f} points would be "
+            "detected four times out of five; smaller ones mostly stay within noise."
         )
     shared = len(comparison.rows)
     if comparison.only_before or comparison.only_after:
         found.append(
             f"Test rows in both revisions: {shared:,}. Only in the first: {comparison.only_before:,}, only in the "
-            f"second: {comparison.only_after:,}; these take no part in the paired numbers."
+            f"second: {comparison.only_after:,}; these are not in the paired numbers."
         )
     if change and change.n < shared:
-        found.append(f"Shared rows without a score in one of the revisions, so not paired: {shared - change.n:,}.")
+        found.append(f"Shared rows not paired, because a revision has no score for them: {shared - change.n:,}.")
     if comparison.loss_params:
         keys = ", ".join(str(change) for change in comparison.loss_params)
-        found.append(f"The losses cannot be compared: they are taken over different tokens ({keys}).")
+        found.append(f"The losses cannot be compared: they are means over different tokens ({keys}).")
     if not comparison.data.same_validation:
-        found.append("The validation splits differ, so validation losses are not of the same rows.")
+        found.append("The validation splits differ, so the validation losses are means over different rows.")
     return found
 
 
@@ -191,7 +191,7 @@ def flip_summary(comparison: Comparison) -> str:
     counted = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in FLIPS if kind in kinds)
     other = kinds.count("other answer")
     text = f"{len(comparison.flips):,} of {len(kinds):,} shared rows flipped" + (f" ({counted})" if counted else "")
-    return f"{text}; {other:,} more have another answer of about the same score." if other else f"{text}."
+    return f"{text}; {other:,} more have a different answer with about the same score." if other else f"{text}."
 
 
 def row_change(pair: RowPair) -> str:
@@ -200,7 +200,7 @@ def row_change(pair: RowPair) -> str:
 
 
 def data_lines(comparison: Comparison) -> list[str]:
-    """Return the data changes, one sentence each; a single one says that nothing changed."""
+    """Return the data changes, one sentence each; if there are none, one sentence that says so."""
     data = comparison.data
     if not data.any:
         return [f"The same {sum(data.after.values()):,} records in the same splits."]
@@ -212,7 +212,7 @@ def data_lines(comparison: Comparison) -> list[str]:
     if data.removed:
         lines.append(f"Removed: {sum(data.removed.values()):,} ({_per_split(data.removed)}).")
     if data.changed:
-        lines.append(f"Changed: {len(data.changed):,} with the same instruction and another output or category.")
+        lines.append(f"Changed: {len(data.changed):,} with a new output or category for the same input.")
     if data.moved:
         moves = ", ".join(f"{count:,} from {old} to {new}" for (old, new), count in data.moved.items())
         lines.append(f"Moved between splits: {sum(data.moved.values()):,} ({moves}).")
