@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from typer.testing import CliRunner
 
-from reprotune.cli import app
 from reprotune.statistics.agreement import agreement, weighted_kappa
 from reprotune.statistics.calibration import FEATURES, FITS, cross_fitted, mapped
+from tests.builders.command_line import reprotune
 
 ROWS = [
     {"instruction": "Name it.", "output": f"It is {n}.", "said": f"It is {m}.", "gold": g, "judge": j}
@@ -35,7 +34,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)])
+    return reprotune("calibrate", *arguments)
 
 
 def test_the_published_figures(shared_data: Path) -> None:
