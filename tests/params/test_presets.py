@@ -1,4 +1,4 @@
-"""Presets: each is valid, changes only its keys, and leaves the file's comments and layout alone."""
+"""Presets: each is valid, changes only its own keys, and leaves comments and layout alone."""
 
 from pathlib import Path
 from typing import Any
@@ -107,7 +107,7 @@ def test_chapter_parity_is_the_chapter_s_run() -> None:
 
 
 @pytest.mark.parametrize("broken", ["finetune: {epochs: 3}\nunknown: 1\n", "- a list\n", "a: [\n"])
-def test_a_file_that_cannot_be_mended_is_left_alone(params_file: Path, broken: str) -> None:
+def test_a_file_that_would_not_be_valid_is_left_alone(params_file: Path, broken: str) -> None:
     params_file.write_text(broken, encoding="utf-8")
     with pytest.raises(UserError):
         apply_preset("lora", params_file)
@@ -115,6 +115,6 @@ def test_a_file_that_cannot_be_mended_is_left_alone(params_file: Path, broken: s
     assert list(params_file.parent.iterdir()) == [params_file]
 
 
-def test_an_unknown_name_gets_the_list() -> None:
+def test_an_unknown_name_is_answered_with_the_list() -> None:
     with pytest.raises(UserError, match=r"choose one of chapter-medium, .*phi3"):
         apply_preset("../embedded")

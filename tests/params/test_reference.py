@@ -1,4 +1,4 @@
-"""The reference of params.yaml covers every key and says something about each."""
+"""The reference of params.yaml explains every key."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The report page: complete, the same on every run, and deaf to hostile text."""
+"""The report page: complete, the same on every run, and inert whatever the answers contain."""
 
 import html
 import json
@@ -35,7 +35,7 @@ def test_hostile_text_becomes_no_element_and_no_attribute(page: str, check_inert
     assert "⟨U+202E⟩" in page
 
 
-def test_shows_what_was_run_and_what_came_out(page: str) -> None:
+def test_shows_what_was_run_and_the_results(page: str) -> None:
     text = html.unescape(re.sub(r"<[^>]+>", " ", page))
     text = " ".join(text.split())
     for expected in (

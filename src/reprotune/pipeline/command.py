@@ -42,10 +42,10 @@ def deps(
     needless runs. A stage needs the modules that it imports, directly or not, and the local files that params.yaml
     names.
     """
-    from reprotune.pipeline.deps import compare, mend
+    from reprotune.pipeline.deps import check_deps, fix_deps
     from reprotune.pipeline.dvc_yaml import DVC_YAML
 
-    findings = mend(Path()) if fix else compare(Path())
+    findings = fix_deps(Path()) if fix else check_deps(Path())
     for finding in findings:
         print(finding)
     if not findings:

@@ -1,7 +1,7 @@
 """The deps of every stage in dvc.yaml, checked against what its code and params.yaml need.
 
-`compare` finds the differences, and `mend` edits dvc.yaml line by line, so that comments and layout stay. Code deps
-(under `src/` and `stages/`) are the import closure; a local file named in params.yaml (a dataset, a base model, a
+`check_deps` finds the differences, and `fix_deps` edits dvc.yaml line by line, so that comments and layout stay. Code
+deps (under `src/` and `stages/`) are the import closure; a local file named in params.yaml (a dataset, a base model, a
 template) is a dep of the stage that reads it; all other deps are data and are left alone.
 """
 
@@ -37,13 +37,13 @@ class Finding:
         return f"{self.stage}: {self.problem} dep {self.dep}"
 
 
-def compare(root: Path) -> list[Finding]:
+def check_deps(root: Path) -> list[Finding]:
     """Return the differences, sorted; raises `UserError` if dvc.yaml or params.yaml cannot be read."""
     return sorted(finding for stage in _read_stages(root) for finding in _stage_findings(stage, root))
 
 
-def mend(root: Path) -> list[Finding]:
-    """Edit dvc.yaml so that `compare` finds nothing; returns what was wrong."""
+def fix_deps(root: Path) -> list[Finding]:
+    """Edit dvc.yaml so that `check_deps` finds nothing; returns what was wrong."""
     edits: list[_Edit] = []
     findings: list[Finding] = []
     for stage in _read_stages(root):
