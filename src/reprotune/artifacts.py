@@ -154,7 +154,7 @@ class TableWriter:
         self._seen: set[str] | None = set() if "id" in schema.names and "model" not in schema.names else None
 
     def write(self, table: pa.Table) -> None:
-        """Append rows; columns are taken by name, in the schema's order."""
+        """Append rows; columns are matched by name and written in the schema's order."""
         table = _conformed(table, self._schema)
         _validate(table, self._path, self._seen)
         self._pending.append(table)

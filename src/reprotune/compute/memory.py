@@ -1,7 +1,7 @@
-"""Freed memory stays with the process: a training step's buffers are reused instead of returned to the system.
+"""Keeping freed memory in the process, so that a training step reuses its buffers instead of asking the system anew.
 
-glibc gives every large block straight back to the kernel (`munmap`), so each tensor of tens of megabytes is paged in
-and zeroed anew at each step: over a fifth of the time of a GPT-2 step on a CPU with fast matrix products.
+glibc returns every large block to the kernel at once (`munmap`), so each tensor of tens of megabytes is paged in and
+zeroed again at every step: over a fifth of the time of a GPT-2 step on a CPU with fast matrix products.
 """
 
 import ctypes
@@ -12,9 +12,9 @@ M_MMAP_MAX = -4
 
 
 def keep_freed_memory() -> bool:
-    """Ask the C library to serve every size from its heap and never to shrink it; for a process that trains or decodes.
+    """Make the C library serve every size from its heap and never shrink it; for processes that train or decode.
 
-    Returns whether it did: there is nothing to ask on macOS or with musl.
+    Returns whether it could: macOS and musl have no such setting.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
