@@ -104,7 +104,7 @@ def gate_table(outcomes: Sequence[Outcome]) -> Table:
     """Return the outcomes as a table for the terminal."""
     table = Table(box=box.ROUNDED)
     for name in ("Metric", "Rule", "Found", "Outcome"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for outcome in outcomes:
         words = (Text(visible(cell)) for cell in (outcome.metric, outcome.rule, outcome.found))
         table.add_row(*words, Text(outcome.state, STYLES[outcome.state]))
