@@ -40,11 +40,13 @@ def progress(items: Iterable[Item], description: str, total: int | None = None) 
 def progress_bar(description: str, total: int | None = None, unit: str = "it") -> "tqdm[Never]":
     """Return a progress bar, a context manager that is advanced with `.update(n)`.
 
-    If standard error is not a terminal but a log file, it prints at most one line every ten seconds.
+    It appears after half a second, so that short work leaves no trace. If standard error is not a terminal but a log
+    file, it prints at most one line every ten seconds.
     """
     return tqdm(
         desc=description,
         total=total,
+        delay=0.5,
         mininterval=0.1 if sys.stderr.isatty() else 10.0,
         unit=unit,
         unit_scale=unit != "it",
