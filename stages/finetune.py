@@ -5,8 +5,7 @@ from pathlib import Path
 import torch
 
 from reprotune.artifacts import replaced_directory, write_json
-from reprotune.compute.device import pick_compute
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import note, run_stage
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files

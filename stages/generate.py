@@ -7,8 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
-from reprotune.compute.device import pick_compute
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import progress_bar, run_stage
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
 from reprotune.generation.decoding import DecodingSettings, answer_text, generate

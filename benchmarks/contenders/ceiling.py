@@ -7,9 +7,8 @@ import torch
 from side_by_side.machine import describe, product_rate
 from side_by_side.rounds import contender_main
 
-from reprotune.compute.device import pick_device
-from reprotune.compute.memory import keep_freed_memory
-from reprotune.model.config import read_config
+from reprotune.compute.device import keep_freed_memory, pick_device
+from reprotune.model.checkpoint import read_config
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,7 @@ from typing import Any
 
 from side_by_side.rounds import contender_main
 
-from reprotune.compute.device import pick_compute
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files

@@ -17,7 +17,7 @@ from side_by_side.report import training_result
 from side_by_side.rounds import contender_main
 
 from reprotune.compute.device import pick_device
-from reprotune.model.config import GPT2Config, read_config
+from reprotune.model.checkpoint import GPT2Config, read_config
 
 
 def import_chapter(clone: str) -> tuple[Any, Any]:

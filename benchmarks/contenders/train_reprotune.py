@@ -10,8 +10,7 @@ from side_by_side.machine import synchronize
 from side_by_side.report import training_result
 from side_by_side.rounds import contender_main
 
-from reprotune.compute.device import pick_compute
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.dataset.collate import TokenRows
 from reprotune.model.weights import load_model
 from reprotune.params.sections.finetune import FinetuneParams

@@ -29,6 +29,9 @@ MODELS = ("base", "finetuned")
 STATISTICS = ("exact_match", "chrf", "rouge_l", "token_f1", "repetition", "length_ratio")
 """Columns of `SCORES` that need no judge and are defined for every answer (`number_agreement` is not)."""
 
+NO_CATEGORY = "(none)"
+"""How results name the category of records that have none."""
+
 
 def _required(name: str, kind: pa.DataType) -> pa.Field:
     return pa.field(name, kind, nullable=False)

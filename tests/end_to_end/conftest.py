@@ -20,7 +20,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from reprotune.model.config import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import save_model
 

@@ -13,7 +13,7 @@ from reprotune.compute.device import Compute
 from reprotune.errors import UserError
 from reprotune.generation import decoding
 from reprotune.generation.decoding import DecodingSettings, Generated, answer_text, generate
-from reprotune.model.config import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.inference import prepare_for_inference
 

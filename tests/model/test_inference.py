@@ -8,7 +8,7 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from reprotune.compute.device import Compute
-from reprotune.model.config import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.inference import block_matrices, cast_matrices, prepare_for_inference
 from reprotune.model.weights import load_model

@@ -17,7 +17,7 @@ from reprotune.compute.device import Compute
 from reprotune.dataset.tokenizer import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
-from reprotune.model.config import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import load_model, save_model
 from stages.generate import main

@@ -4,21 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reprotune.artifacts import SPLITS
-from reprotune.compare.comparison import (
-    BETTER,
-    FLIPS,
-    NOISE,
-    SAME,
-    TOO_FEW,
-    UNKNOWN,
-    WORSE,
-    CategoryChange,
-    Comparison,
-    NumberChange,
-    PairedChange,
-    RowPair,
-)
+from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
 from reprotune.results.words import points, quantity, signed
+from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 MAIN_METRIC = "finetuned.score"
 DETECTABLE = "Detectable"

@@ -1,5 +1,6 @@
 """Where the arithmetic runs, in which number format, and by which of several equivalent methods."""
 
+import ctypes
 import os
 import shutil
 from dataclasses import dataclass
@@ -23,6 +24,10 @@ SHORT_QUERIES = 512
 REPAID_FLOPS = 5e16
 """A training run of at least this size gains more from compiling on a GPU than compiling costs: minutes against tens of
 seconds. On a CPU compiling saves less than 3 % of a step (GPT-2 124M, 459 packed tokens), so `auto` skips it."""
+
+M_TRIM_THRESHOLD = -1
+M_MMAP_MAX = -4
+"""Names and numbers as in glibc's malloc.h (mallopt(3))."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,19 @@ def resolve_precision(name: str, device: torch.device) -> torch.dtype:
     if name == "auto":
         return torch.bfloat16 if _has_fast_bf16(device) else torch.float32
     return {"fp32": torch.float32, "bf16": torch.bfloat16}[name]
+
+
+def keep_freed_memory() -> bool:
+    """Keep freed memory in the process, so that a training step reuses its buffers; for processes that train or decode.
+
+    glibc returns every large block to the kernel at once (`munmap`), so each tensor of tens of megabytes is paged in and
+    zeroed again at every step: over a fifth of the time of a GPT-2 step on a CPU with fast matrix products. Returns
+    whether the C library can be told otherwise; macOS and musl have no such setting.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0)) and bool(mallopt(M_TRIM_THRESHOLD, -1))
 
 
 def _has_fast_bf16(device: torch.device) -> bool:

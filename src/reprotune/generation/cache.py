@@ -16,7 +16,7 @@ from torch import Tensor
 from reprotune.compute.device import Compute
 from reprotune.dataset.packing import packed_positions
 from reprotune.model.attention import Attend, packed_attention
-from reprotune.model.config import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 
 
 class KeyValueCache:

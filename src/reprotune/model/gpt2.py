@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from reprotune.model.attention import Attend, causal_attention
-from reprotune.model.config import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 
 
 class Block(nn.Module):

@@ -20,8 +20,16 @@ from huggingface_hub.errors import (
 from reprotune.artifacts import replaced_directory
 from reprotune.console import note
 from reprotune.errors import UserError
-from reprotune.model.checkpoint import CONFIG, WEIGHTS, WEIGHTS_INDEX, check_tensors, opened_tensors, weight_files
-from reprotune.model.config import GPT2Config, read_config
+from reprotune.model.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    GPT2Config,
+    check_tensors,
+    opened_tensors,
+    read_config,
+    weight_files,
+)
 from reprotune.params.sections.fetch import HUB_MODELS, BaseParams
 
 HUB_OWNER = "openai-community"

@@ -10,8 +10,16 @@ import torch
 from safetensors.torch import save_file
 
 from reprotune.errors import UserError
-from reprotune.model.checkpoint import CONFIG, HEAD, WEIGHTS, check_tensors, opened_tensors, weight_files
-from reprotune.model.config import config_json, read_config
+from reprotune.model.checkpoint import (
+    CONFIG,
+    HEAD,
+    WEIGHTS,
+    check_tensors,
+    config_json,
+    opened_tensors,
+    read_config,
+    weight_files,
+)
 from reprotune.model.gpt2 import GPT2
 
 HUB_PARTS = {

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from reprotune.model.config import GPT2_SIZES
+from reprotune.model.checkpoint import GPT2_SIZES
 from reprotune.model.gpt2 import GPT2
 
 
