@@ -28,7 +28,7 @@ def comparison_markdown(comparison: Comparison) -> str:
         f"## {_plain(view.headline)}",
         f"{titles[0]} → {titles[1]}",
         "\n".join(f"- {_plain(note)}" for note in view.notes),
-        _section(_quoted(view.params, cells=True)) if view.params.rows else "### Params\n\nNo difference.",
+        _section(_quoted(view.params, cells=True)),
         _section(view.metrics),
         words.TEST_WORDS,
         _section(view.numbers),
@@ -66,6 +66,8 @@ def _quoted(table: words.Table, cells: bool = False) -> words.Table:
 
 def _section(table: words.Table) -> str:
     """Return a table under its title; rows beyond `TABLE_ROWS` are only counted."""
+    if not table.rows:
+        return f"### {table.title}\n\nNo difference."
     lines = [f"### {table.title}", "", f"| {' | '.join([table.first, *table.head])} |"]
     lines.append(f"|---|{'---:|' * len(table.head)}")
     lines += [f"| {' | '.join([name, *cells])} |" for name, cells in table.rows[:TABLE_ROWS]]

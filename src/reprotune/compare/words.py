@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from reprotune.artifacts import SPLITS
 from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
-from reprotune.results.words import points, quantity, signed
+from reprotune.results.words import STATISTIC_WORDS, points, quantity, signed
 from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 MAIN_METRIC = "finetuned.score"
@@ -16,7 +16,6 @@ TEST_WORDS = (
     "fewer than six rows that moved the test cannot tell. Even if nothing has really changed, one verdict in twenty "
     "says better or worse, so a long table is likely to hold some."
 )
-
 
 VERDICT = "Verdict"
 """Heading of the cells that are keys of `VERDICT_KINDS`."""
@@ -76,17 +75,17 @@ def view_of(comparison: Comparison) -> View:
     metrics = [_metric_row(change) for change in comparison.paired.values()]
     numbers = [_number_row(change) for change in comparison.numbers]
     categories = [_category_row(change) for change in comparison.categories]
-    change = ["Before", "After", "Change"]
+    head = ["Before", "After", "Change"]
     return View(
         kind=kind,
         headline=sentence,
         notes=notes(comparison),
-        params=Table("Params", "Key", ["Before", "After"], params),
+        params=Table("Params", "Key", head[:2], params),
         metrics=Table(
-            "Fine-tuned model on shared rows", "Metric", [*change, VERDICT, "95 % interval", "p", DETECTABLE], metrics
+            "Fine-tuned model on shared rows", "Metric", [*head, VERDICT, "95 % interval", "p", DETECTABLE], metrics
         ),
-        numbers=Table("Training", "Number", change, numbers),
-        categories=Table("Score by category", "Category", ["Rows", *change, VERDICT, "Exact"], categories),
+        numbers=Table("Training", "Number", head, numbers),
+        categories=Table("Score by category", "Category", ["Rows", *head, VERDICT, "Exact"], categories),
         flips=flip_summary(comparison),
         data=data_lines(comparison),
     )
@@ -123,7 +122,8 @@ def notes(comparison: Comparison) -> list[str]:
                 f"The results of {snapshot.title} were not made with its params.yaml ({keys}{more}): run `dvc repro`."
             )
     if comparison.methods_differ:
-        found.append("Statistics that need no judge (exact match, chrF, ROUGE-L, token F1) are still compared.")
+        statistics = ", ".join(STATISTIC_WORDS[key.partition(".")[2]] for key in comparison.paired)
+        found.append(f"Statistics that need no judge ({statistics}) are still compared.")
     change = comparison.paired.get(MAIN_METRIC)
     if change and change.smallest_detectable is not None and change.verdict != SAME:
         found.append(
