@@ -26,7 +26,7 @@ pygments_dark_style = "github-dark"
 
 
 def add_contents(app: Sphinx, page: str, source: list[str]) -> None:
-    """Put the pages that index.md links to into the sidebar, under its headings: the page itself stays plain Markdown."""
+    """Put the pages that index.md links to into the sidebar, under its headings; the page stays plain Markdown."""
     if page != "index":
         return
     for heading, body in re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", source[0], re.DOTALL | re.MULTILINE):

@@ -1,0 +1,55 @@
+"""Links lead somewhere, on GitHub as on the site, and the manual leaves no preset or command out."""
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import pytest
+import typer.main
+
+from reprotune.cli import app
+from reprotune.params.presets import list_presets
+from tests.builders.manual import MANUAL, PAGES, ROOT, anchors, links
+
+README_LINES = 180
+TEXT = "\n".join(page.read_text(encoding="utf-8") for page in MANUAL)
+
+
+def commands() -> list[str]:
+    """Return every command of `reprotune`, those of groups too."""
+    found = []
+    for name, command in typer.main.get_command(app).commands.items():
+        found += [f"{name} {inner}" for inner in getattr(command, "commands", {})] or [name]
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_resolves(page: Path) -> None:
+    broken = []
+    for link in links(page):
+        url = urlsplit(link)
+        if url.scheme or url.netloc:
+            continue
+        target = (page.parent / unquote(url.path)).resolve() if url.path else page
+        inside = target.is_relative_to(ROOT) and target.exists()
+        if not inside or (url.fragment and url.fragment not in anchors(target)):
+            broken.append(link)
+    assert broken == []
+
+
+def test_every_page_of_the_manual_is_linked_from_its_index() -> None:
+    linked = set(links(ROOT / "docs/index.md"))
+    assert [page.name for page in MANUAL[1:] if page.name not in linked | {"index.md"}] == []
+
+
+def test_every_preset_is_explained() -> None:
+    assert [preset.name for preset in list_presets() if f"`{preset.name}`" not in TEXT] == []
+
+
+def test_every_command_is_explained() -> None:
+    assert len(commands()) > 5
+    assert [name for name in commands() if not re.search(rf"\breprotune {name}\b", TEXT)] == []
+
+
+def test_the_readme_stays_short() -> None:
+    assert len(MANUAL[0].read_text(encoding="utf-8").splitlines()) <= README_LINES
