@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -15,11 +14,9 @@ from ruamel.yaml import YAML
 from docs.artifacts_page import STAGES, Artifact
 from docs.generate import FOLDER, PAGES, page_text
 from reprotune.artifacts import CONTRACTS
-from reprotune.judging.questions.replies import Verdict
-from reprotune.judging.service.collect import Judgement
-from reprotune.judging.transcript import answer_lines
 from reprotune.params.reference import param_entries
 from tests.builders.clone import Clone
+from tests.builders.judge_service import ScriptedJudge
 
 ROOT = Path(__file__).resolve().parents[2]
 ARTIFACTS = [artifact for artifacts in STAGES.values() for artifact in artifacts]
@@ -65,14 +62,6 @@ def test_every_stage_and_output_of_dvc_yaml_is_on_the_page() -> None:
         assert [path for path in paths if not any(Path(path).is_relative_to(out) for out in outs)] == []
 
 
-def test_verdicts_have_the_keys_on_the_page() -> None:
-    judgement = Judgement(Verdict("error"), (), "key", "the service is down")
-    asked = SimpleNamespace(answer=SimpleNamespace(id="a", model="base"), judgement=judgement)
-    (line,) = answer_lines([asked], {"model": "llama3"}, "score")
-    (documented,) = (artifact for artifact in ARTIFACTS if artifact.path.endswith("verdicts.jsonl"))
-    assert json.loads(line).keys() == documented.keys.keys()
-
-
 @pytest.mark.pipeline
 def test_a_finished_run_holds_what_the_page_says(finished: Clone) -> None:
     files = {path: artifact for artifact in ARTIFACTS for path in expanded(artifact.path)}
@@ -86,6 +75,20 @@ def test_a_finished_run_holds_what_the_page_says(finished: Clone) -> None:
         if path.is_file() and path.name != ".gitignore" and "embedded" not in path.parts
     }
     assert {path for path in written - files.keys() if not path.startswith(folders)} == set()
+
+
+@pytest.mark.pipeline
+def test_a_judged_run_holds_what_the_page_says(clone: Clone, service: ScriptedJudge) -> None:
+    """The scripted judge says the same of everything, so the checks of the judge are switched off."""
+    asked = {"backend": "openai", "min_coverage": 0.0, "min_canary_pass": 0.0}
+    clone.set_params({f"judge.{key}": value for key, value in asked.items()})
+    clone.run("env", f"OPENAI_BASE_URL=http://{service.address}/v1", "python", "-m", "stages.judge")
+    artifacts = {artifact.path: artifact for artifact in STAGES["judge"]}
+    for path, artifact in artifacts.items():
+        check_file(clone.root / path, artifact)
+    lines = (clone.root / "data/judgements/verdicts.jsonl").read_text(encoding="utf-8").splitlines()
+    assert {json.loads(line)["purpose"] for line in lines} == {"score", "canary", "pairwise"}
+    assert all(json.loads(line).keys() == artifacts["data/judgements/verdicts.jsonl"].keys.keys() for line in lines)
 
 
 def check_file(path: Path, artifact: Artifact) -> None:
