@@ -32,10 +32,11 @@ test: setup  ## Run every test
 test-fast: setup  ## Run the tests without the slow ones
 	pytest -n auto --dist loadfile -m 'not slow and not pipeline'
 
-lint: setup  ## Check style, formatting, deps of stages and packages, dead code, workflows
+lint: setup  ## Check style, formatting, declared deps, generated pages, dead code, workflows
 	ruff check .
 	ruff format --check .
 	reprotune deps --check
+	python -m docs.generate --check
 	deptry .
 	vulture
 	zizmor --offline --quiet .github/workflows
