@@ -152,7 +152,7 @@ CHECKPOINT = (
 STAGES: dict[str, Sequence[Artifact]] = {
     "fetch@dataset": (
         Artifact("data/raw/records.parquet", "The usable records.", RECORDS),
-        Artifact("data/raw/rejected.parquet", "Rows set aside, each with its reason.", REJECTED),
+        Artifact("data/raw/rejected.parquet", "What cannot be used, each with its reason.", REJECTED),
         Artifact("data/raw/summary.json", "Counts of the rows.", keys=RAW_SUMMARY),
     ),
     "fetch@base": (
