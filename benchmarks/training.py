@@ -24,7 +24,6 @@ from side_by_side.rounds import ContenderError, markdown_table, median_ratio, ru
 from side_by_side.workload import DATA, Rows, chapter_rows, config_of, random_model, training_task
 
 from reprotune.training.batches import epoch_order
-from reprotune.training.compiling import training_flops_per_token
 
 Results = dict[str, list[dict[str, Any]]]
 
@@ -86,7 +85,7 @@ def tuned_variant(task: dict[str, Any]) -> str:
 
 def compared(results: Results, size: str) -> str:
     """Return the table: medians over rounds, and ratios round by round."""
-    per_token = training_flops_per_token(config_of(size))
+    per_token = config_of(size).training_flops_per_token()
     machine = results["ceiling"][0]["machine"]
     best = [max(entry["flops"].values()) for entry in results["ceiling"]]
     lines = []
@@ -145,7 +144,7 @@ def grow(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
         tokens = round(result["trained_tokens"] / 3)
         ceiling = run_contender("ceiling", {"model": str(random_model(size)), "tokens": tokens})
         rate = result["tokens_per_second"]
-        computed = rate * (1 - result["spared_share"]) * training_flops_per_token(config_of(size))
+        computed = rate * (1 - result["spared_share"]) * config_of(size).training_flops_per_token()
         share = computed / max(ceiling["flops"].values())
         results.append({"size": size, "row": length, "rows_per_step": count, "share": share, **result})
         memory = result["peak_memory_mb"] / 1000

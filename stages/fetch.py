@@ -18,7 +18,7 @@ BASE = Path("data/base")
 def fetch_dataset_stage() -> None:
     """Write data/raw/: records.parquet, rejected.parquet and summary.json."""
     params = DatasetParams.load("fetch.dataset")
-    path, sha256 = source_file(params.source, params.sha256)
+    path, sha256 = source_file(params)
     normalizer = Normalizer(params, params.source)
     with replaced_directory(RAW) as folder:
         with (
@@ -41,7 +41,7 @@ def fetch_dataset_stage() -> None:
 def fetch_base_stage() -> None:
     """Write data/base/: a checkpoint in Hugging Face layout."""
     params = BaseParams.load("fetch.base")
-    fetch_base(params.source, params.revision, BASE)
+    fetch_base(params, BASE)
 
 
 STAGES = {"dataset": fetch_dataset_stage, "base": fetch_base_stage}

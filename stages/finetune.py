@@ -5,8 +5,7 @@ from pathlib import Path
 import torch
 
 from reprotune.artifacts import replaced_directory, write_json
-from reprotune.compute.device import pick_device, resolve_precision
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import note, run_stage
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
@@ -28,19 +27,19 @@ SPEED = Path("data/speed/finetune.json")
 
 
 def main() -> None:
-    """Load, train, save; a killed run goes on from its last checkpoint."""
+    """Load, train, save; a killed run resumes from its last checkpoint."""
     keep_freed_memory()
     params = FinetuneParams.load("finetune")
-    device = pick_device()
-    dtype = resolve_precision(params.precision, device)
+    compute = pick_compute(params.precision)
     train, validation = TokenRows.read(TRAIN), TokenRows.read(VALIDATION)
-    model = starting_model(params, device)
+    model = starting_model(params, compute.device)
     trained_parameters = results.count_trained(model)
-    key = fingerprint([params.model_dump(), str(dtype), device.type], [TRAIN, VALIDATION, *BASE.glob("*.safetensors")])
+    settings = [params.model_dump(), str(compute.dtype), compute.device.type]
+    key = fingerprint(settings, [TRAIN, VALIDATION, *BASE.glob("*.safetensors")])
     scratch = scratch_directory("finetune", key)
-    store = CheckpointStore(scratch, device)
-    note(f"finetune: {results.params_of_interest(params)}; {dtype} on {device}")
-    trainer = Trainer(model, train, validation, params, dtype, store)
+    store = CheckpointStore(scratch, compute.device)
+    note(f"finetune: {results.params_of_interest(params)}; {compute.dtype} on {compute.device}")
+    trainer = Trainer(model, train, validation, params, compute, store)
     print_masked_row(train, 0, params.mask_instruction)
     with exclusive(scratch):
         progress = trainer.run()
@@ -50,9 +49,9 @@ def main() -> None:
         save_model(model, folder)
         save_tokenizer_files(folder)
         results.write_loss_curve(folder / "loss.csv", progress.history)
-        metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, dtype)
+        metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
         write_json(folder / "metrics.json", metrics)
-    results.write_speed(SPEED, progress, device)
+    results.write_speed(SPEED, progress, compute.device)
     store.clear()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from reprotune.artifacts import (
     FORMATTED,
     RECORDS,
+    SPLITS,
     count_rows,
     iter_batches,
     replaced_directory,
@@ -18,7 +19,6 @@ from reprotune.params.sections.format import FormatParams
 
 INPUT = Path("data/split")
 OUTPUT = Path("data/formatted")
-SPLITS = ("train", "validation", "test")
 
 
 def main() -> None:

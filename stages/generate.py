@@ -7,18 +7,16 @@ from pathlib import Path
 import pyarrow as pa
 
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
-from reprotune.compute.blocked_weights import pack_matrices
-from reprotune.compute.device import cast_matrices, pick_device, resolve_precision
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import progress_bar, run_stage
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
-from reprotune.generation.decoding import DecodingSettings, generate
-from reprotune.generation.response import answer_text
+from reprotune.generation.decoding import DecodingSettings, answer_text, generate
+from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
 from reprotune.params.sections.generate import GenerateParams
 
 TEST_PROMPTS = Path("data/formatted/test.parquet")
-MODELS = {"base": Path("data/base"), "finetuned": Path("data/model")}
+FOLDERS = {"base": Path("data/base"), "finetuned": Path("data/model")}
 RESPONSES_FOLDER = Path("data/responses")
 
 
@@ -29,10 +27,9 @@ def main(name: str) -> None:
     prompts = encode_batch([row["prompt"] for row in rows])
     settings = DecodingSettings(end_of_text=END_OF_TEXT, **params.model_dump(exclude={"precision"}))
 
-    device = pick_device()
-    model = load_model(MODELS[name], device)
-    cast_matrices(model, resolve_precision(params.precision, device))
-    pack_matrices(model)
+    compute = pick_compute(params.precision)
+    model = load_model(FOLDERS[name], compute.device)
+    prepare_for_inference(model, compute)
     with progress_bar(f"answers of {name}", len(rows)) as bar:
         answers = generate(model, prompts, settings, [row["id"] for row in rows], bar.update)
 
@@ -53,6 +50,6 @@ def main(name: str) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m stages.generate", description=__doc__)
-    parser.add_argument("model", choices=MODELS, help="which model answers")
+    parser.add_argument("model", choices=FOLDERS, help="which model answers")
     model_name = parser.parse_args().model
     run_stage(f"generate@{model_name}", partial(main, model_name))

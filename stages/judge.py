@@ -4,20 +4,19 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from reprotune.artifacts import SCORES, replaced_directory, write_json, write_table, write_text
+from reprotune.artifacts import MODELS, SCORES, replaced_directory, write_json, write_table, write_text
 from reprotune.console import note, run_stage
-from reprotune.judging.answers import read_answers
-from reprotune.judging.run import check_run, judge_answers, opened_judge, run_metrics, transcript
-from reprotune.judging.scoring import method_name, score_row
+from reprotune.judging.answers import read_answers, score_row
+from reprotune.judging.run import check_run, judge_answers, method_name, opened_judge, run_metrics, transcript
 from reprotune.params.sections.judge import JudgeParams
 
 RECORDS_PATH = Path("data/split/test.parquet")
-RESPONSES_PATHS = {model: Path(f"data/responses/{model}.parquet") for model in ("base", "finetuned")}
+RESPONSES_PATHS = {model: Path(f"data/responses/{model}.parquet") for model in MODELS}
 OUTPUT = Path("data/judgements")
 
 
 def main() -> None:
-    """Run the stage; it fails on poor health only after everything is written, for a person to look at."""
+    """Run the stage; if the judge turns out unreliable, it fails only after everything is written, for inspection."""
     params = JudgeParams.load("judge")
     answers = read_answers(RECORDS_PATH, RESPONSES_PATHS)
     with opened_judge(params) as judge:
@@ -33,8 +32,8 @@ def main() -> None:
     if judge and params.expected_score:
         share = metrics["health"]["weighted_share"] or 0.0
         note(
-            f"judge: {share:.0%} of the scores are weighted by token probabilities; the others count as they were "
-            "written, because the service told none there or its score is not one token"
+            f"judge: {share:.0%} of the scores are weighted by token probabilities; the others count as written, "
+            "because the service returned none there or the score is not a single token"
         )
     check_run(metrics, params)
     note(f"judge: {method}: base {metrics['base']['score']:.1f}, fine-tuned {metrics['finetuned']['score']:.1f}")

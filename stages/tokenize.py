@@ -2,14 +2,13 @@
 
 from pathlib import Path
 
-from reprotune.artifacts import replaced_directory, write_json
+from reprotune.artifacts import SPLITS, replaced_directory, write_json
 from reprotune.console import note, run_stage
 from reprotune.dataset.tokenization import tokenize_file
 from reprotune.params.sections.tokenize import TokenizeParams
 
 INPUT = Path("data/formatted")
 OUTPUT = Path("data/tokens")
-SPLITS = ("train", "validation", "test")
 
 
 def main() -> None:

@@ -8,26 +8,24 @@ from side_by_side.machine import synchronize
 from side_by_side.report import peak_memory_mb
 from side_by_side.rounds import contender_main
 
-from reprotune.compute.blocked_weights import pack_matrices
-from reprotune.compute.device import cast_matrices, pick_device, resolve_precision
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.dataset.tokenizer import END_OF_TEXT
 from reprotune.generation.decoding import DecodingSettings, generate
+from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     keep_freed_memory()
-    device = pick_device()
-    model = load_model(Path(task["model"]), device)
-    cast_matrices(model, resolve_precision(task["precision"], device))
-    pack_matrices(model)
+    compute = pick_compute(task["precision"])
+    model = load_model(Path(task["model"]), compute.device)
+    prepare_for_inference(model, compute)
     settings = DecodingSettings(task["max_new_tokens"], task["batch_size"], END_OF_TEXT)
     generate(model, task["prompts"][:2], settings)
-    synchronize(device)
+    synchronize(compute.device)
     started = time.perf_counter()
     answers = generate(model, task["prompts"], settings)
-    synchronize(device)
+    synchronize(compute.device)
     return {
         "name": f"reprotune ({task['precision']}, {task['batch_size']} slots)",
         "seconds": time.perf_counter() - started,

@@ -6,8 +6,7 @@ from typing import Any
 
 from side_by_side.rounds import contender_main
 
-from reprotune.compute.device import pick_device, resolve_precision
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
@@ -27,12 +26,11 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     keep_freed_memory()
     settings = {"batch_size": 8, "learning_rate": task["learning_rate"], "schedule": "constant", "epochs": EPOCHS}
     params = FinetuneParams.load("finetune", ROOT / "params.yaml").model_copy(update=settings)
-    device = pick_device()
-    model, rows = load_model(Path(task["model"]), device), TokenRows.from_lists(task["rows"])
+    compute = pick_compute("auto")
+    model, rows = load_model(Path(task["model"]), compute.device), TokenRows.from_lists(task["rows"])
     progress = Progress()
     with tempfile.TemporaryDirectory() as scratch:
-        dtype = resolve_precision("auto", device)
-        trainer = Trainer(model, rows, rows, params, dtype, CheckpointStore(Path(scratch), device))
+        trainer = Trainer(model, rows, rows, params, compute, CheckpointStore(Path(scratch), compute.device))
         for epoch in range(EPOCHS):
             batches = epoch_batches(rows, epoch, params)
             for batch in batches:

@@ -10,8 +10,7 @@ from side_by_side.machine import synchronize
 from side_by_side.report import training_result
 from side_by_side.rounds import contender_main
 
-from reprotune.compute.device import pick_device, resolve_precision
-from reprotune.compute.memory import keep_freed_memory
+from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.dataset.collate import TokenRows
 from reprotune.model.weights import load_model
 from reprotune.params.sections.finetune import FinetuneParams
@@ -32,24 +31,23 @@ CHAPTERS_WAY = {
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     keep_freed_memory()
-    device = pick_device()
     settings = {name: task[name] for name in ("learning_rate", "weight_decay")} | task.get("params", {})
     params = FinetuneParams.load("finetune", ROOT / "params.yaml").model_copy(update=CHAPTERS_WAY | settings)
-    dtype = resolve_precision(params.precision, device)
+    compute = pick_compute(params.precision)
     rows = TokenRows.from_lists(task["rows"])
-    model = load_model(Path(task["model"]), device)
+    model = load_model(Path(task["model"]), compute.device)
     with tempfile.TemporaryDirectory() as scratch:
-        trainer = Trainer(model, rows, rows, params, dtype, CheckpointStore(Path(scratch), device))
+        trainer = Trainer(model, rows, rows, params, compute, CheckpointStore(Path(scratch), compute.device))
         progress = Progress()
         ends = [time.perf_counter()]
         for batch in task["batches"]:
             trainer.step(np.asarray(batch), progress)
-            synchronize(device)
+            synchronize(compute.device)
             ends.append(time.perf_counter())
         trainer.read_losses(progress)
     losses = [record.train_loss or 0.0 for record in progress.history]
     extra = ", activation checkpointing" if params.activation_checkpointing else ""
-    name = f"reprotune ({str(dtype).removeprefix('torch.')}, {params.batching}{extra})"
+    name = f"reprotune ({str(compute.dtype).removeprefix('torch.')}, {params.batching}{extra})"
     return training_result(task, ends, losses, progress.positions_computed, name, progress.positions_spared)
 
 

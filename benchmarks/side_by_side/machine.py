@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from reprotune.model.gpt2 import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 
 PACKAGES = ["torch", "transformers", "trl", "numpy"]
 CPU_FLAGS = ["amx_bf16", "avx512_bf16", "avx512f", "avx2"]

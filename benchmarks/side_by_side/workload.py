@@ -8,7 +8,8 @@ import torch
 
 from reprotune.dataset.templates import load_template
 from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, save_tokenizer_files
-from reprotune.model.gpt2 import GPT2, GPT2_SIZES, GPT2Config
+from reprotune.model.checkpoint import GPT2_SIZES, GPT2Config
+from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import save_model
 
 ROOT = Path(__file__).resolve().parents[2]

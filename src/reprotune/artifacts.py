@@ -29,6 +29,9 @@ MODELS = ("base", "finetuned")
 STATISTICS = ("exact_match", "chrf", "rouge_l", "token_f1", "repetition", "length_ratio")
 """Columns of `SCORES` that need no judge and are defined for every answer (`number_agreement` is not)."""
 
+NO_CATEGORY = "(none)"
+"""How results name the category of records that have none."""
+
 
 class Contract(NamedTuple):
     """What an artifact holds, in words. The manual's page of artifacts is made from it; no file contains it."""
@@ -188,7 +191,7 @@ class TableWriter:
         self._seen: set[str] | None = set() if "id" in schema.names and "model" not in schema.names else None
 
     def write(self, table: pa.Table) -> None:
-        """Append rows; columns are taken by name, in the schema's order."""
+        """Append rows; columns are matched by name and written in the schema's order."""
         table = _conformed(table, self._schema)
         _validate(table, self._path, self._seen)
         self._pending.append(table)

@@ -20,7 +20,8 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import save_model
 
 ROOT = Path(__file__).resolve().parents[2]

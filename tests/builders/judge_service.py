@@ -1,4 +1,4 @@
-"""A judge's service on loopback that speaks both protocols and fails as told."""
+"""A judge's service on loopback that speaks both protocols and fails on demand."""
 
 import json
 import os
@@ -25,7 +25,7 @@ Step = Callable[["Handler", dict[str, Any]], None]
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers model look-ups by itself and chat requests by the next scripted step."""
+    """Answers model look-ups by itself and chat requests as the script says."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -46,7 +46,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.lock:
             self.server.calls.append(request)
             self.server.headers.append(dict(self.headers))
-            step = self.server.steps.pop(0) if self.server.steps else self.server.default
+            step = self.server.next_step(request)
         step(self, request)
 
     def send_json(self, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
@@ -72,7 +72,11 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class ScriptedJudge(ThreadingHTTPServer):
-    """Takes `steps` in order, then `default` for good; keeps every chat request in `calls`."""
+    """Does what its script says about a question, then `default` for good; keeps every chat request in `calls`.
+
+    Threads that ask several questions overtake one another, even one at a time. So the script goes by question:
+    `scripts` has the steps for the question that contains a text, in order. `steps` serve the tests that ask only one.
+    """
 
     daemon_threads = True
 
@@ -80,6 +84,8 @@ class ScriptedJudge(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.lock = threading.Lock()
         self.steps: list[Step] = []
+        self.scripts: dict[str, list[Step]] = {}
+        self.served_by_steps: set[str] = set()
         self.default: Step = reply(GOOD)
         self.calls: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
@@ -89,12 +95,22 @@ class ScriptedJudge(ThreadingHTTPServer):
     def address(self) -> str:
         return f"127.0.0.1:{self.server_port}"
 
+    def next_step(self, request: dict[str, Any]) -> Step:
+        """Take the next step for the question that a request is about (a repair request is about the same one)."""
+        question = request["messages"][0]["content"]
+        steps = next((steps for text, steps in self.scripts.items() if text in question), None)
+        if steps is None:
+            steps = self.steps
+            if steps:
+                self.served_by_steps.add(question)
+        return steps.pop(0) if steps else self.default
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that was killed or gave up is part of the script."""
 
 
 def reply(text: str, finish: str = "stop", prompt_tokens: int | None = None, delay: float = 0) -> Step:
-    """Answer with a text."""
+    """Answer with `text`."""
 
     def step(handler: Handler, request: dict[str, Any]) -> None:
         time.sleep(delay)
@@ -109,7 +125,7 @@ def status(code: int, message: str = "no", headers: dict[str, str] | None = None
 
 
 def body(content: bytes) -> Step:
-    """Answer 200 with any bytes."""
+    """Answer 200 with these bytes."""
     return lambda handler, request: handler.send_body(content)
 
 
@@ -128,7 +144,7 @@ def hang_up(handler: Handler, request: dict[str, Any]) -> None:
 
 
 def trickle(handler: Handler, request: dict[str, Any]) -> None:
-    """Send one byte at a time, for ever as far as the client can tell."""
+    """Send one byte at a time, endlessly as far as the client can tell."""
     handler.send_body(b"", headers={"Content-Length": "4000"})
     for _ in range(40):
         handler.wfile.write(b" ")
@@ -151,7 +167,7 @@ def steps() -> type[Steps]:
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedJudge]:
-    """A running service to which both backends' environment variables point."""
+    """A running service that both backends' environment variables point to."""
     with ScriptedJudge() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -163,6 +179,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedJudge]:
         yield server
         server.shutdown()
         thread.join()
+        assert len(server.served_by_steps) <= 1, "questions arrive in any order: give each its own steps, in `scripts`"
 
 
 @pytest.fixture
@@ -173,7 +190,7 @@ def hasty() -> Deadlines:
 
 @pytest.fixture
 def judge_params() -> Callable[..., JudgeParams]:
-    """Make a section `judge` with some keys replaced."""
+    """Makes a section `judge` with some keys replaced."""
 
     def make(**changes: Any) -> JudgeParams:
         values: dict[str, Any] = {
@@ -197,7 +214,7 @@ def judge_params() -> Callable[..., JudgeParams]:
 
 @pytest.fixture
 def run_judge_stage() -> Callable[[Path, str], "subprocess.CompletedProcess[str]"]:
-    """Run the stage in a project's folder, as DVC does, against the OpenAI-compatible service at a base URL."""
+    """Runs the stage in a project's folder, as DVC does, against the OpenAI-compatible service at a base URL."""
 
     def run(project: Path, address: str) -> "subprocess.CompletedProcess[str]":
         paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}

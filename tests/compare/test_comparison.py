@@ -1,4 +1,4 @@
-"""Comparing two revisions: paired statistics, flips, categories, data."""
+"""Comparing two revisions: paired metrics, flips, categories, data."""
 
 from dataclasses import replace
 
@@ -6,10 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import permutation_test
 
-from reprotune.compare.comparison import FLIP_POINTS, Comparison, compare, paired_change
-from reprotune.compare.data_changes import data_changes
+from reprotune.compare.comparison import FLIP_POINTS, Comparison, compare, data_changes
 from reprotune.compare.snapshot import Record, Snapshot
 from reprotune.compare.words import headline, notes
 from reprotune.params.differences import param_changes
@@ -38,33 +36,6 @@ def test_scores_are_paired_by_row(comparison: Comparison, snapshots: Pair) -> No
     assert (comparison.only_before, comparison.only_after) == (1, 0)
     assert change.verdict == "better"
     assert comparison.paired["base.score"].verdict == "unchanged"
-
-
-def test_p_agrees_with_scipy() -> None:
-    draw = np.random.default_rng(5)
-    pairs = [(float(one), float(other)) for one, other in draw.normal((50, 54), 10, size=(30, 2))]
-    expected = permutation_test(
-        tuple(np.transpose(pairs)), lambda x, y, axis: np.mean(y - x, axis=axis), permutation_type="samples", rng=1
-    )
-    assert paired_change("k", "name", pairs).p_value == pytest.approx(expected.pvalue, abs=0.01)
-
-
-@pytest.mark.parametrize(
-    ("differences", "verdict"),
-    [
-        ([], "cannot be said"),
-        ([0.0] * 9, "unchanged"),
-        ([3.0], "too few rows"),
-        ([80.0] * 5, "too few rows"),
-        ([80.0] * 5 + [0.0] * 100, "too few rows"),
-        ([80.0] * 6, "better"),
-        ([5.0, -5.0] * 10, "within noise"),
-        ([4.0, 6.0] * 10, "better"),
-        ([-4.0, -6.0] * 10, "worse"),
-    ],
-)
-def test_verdicts(differences: list[float], verdict: str) -> None:
-    assert paired_change("k", "name", [(50.0, 50.0 + difference) for difference in differences]).verdict == verdict
 
 
 def test_flips_are_exact_answers_gained_or_lost_and_large_changes(comparison: Comparison, snapshots: Pair) -> None:

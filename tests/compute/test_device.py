@@ -1,14 +1,15 @@
 """Which device and number format a run gets."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
 from reprotune.compute import device as precision
-from reprotune.compute.device import cast_matrices, pick_device, resolve_precision
+from reprotune.compute.device import Compute, pick_device, resolve_precision
 from reprotune.errors import UserError
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.checkpoint import GPT2_SIZES
 
 CPU = torch.device("cpu")
 
@@ -79,9 +80,50 @@ def test_impossible_devices_are_named(monkeypatch: pytest.MonkeyPatch, name: str
         pick_device()
 
 
-def test_cast_matrices_leaves_norms_and_positions() -> None:
-    model = GPT2(GPT2Config(n_layer=1, n_head=1, n_embd=8, n_positions=4, vocab_size=10))
-    cast_matrices(model, torch.bfloat16)
-    kept = {name for name, parameter in model.named_parameters() if parameter.dtype == torch.float32}
-    norms = ("blocks.0.ln_1", "blocks.0.ln_2", "ln_f")
-    assert kept == {"wpe.weight", *(f"{norm}.{kind}" for norm in norms for kind in ("weight", "bias"))}
+@pytest.mark.parametrize(
+    ("device", "dtype", "expected"),
+    [
+        ("cpu", torch.float32, {"shares_prefix"}),
+        ("cpu", torch.bfloat16, {"shares_prefix", "writes_out_attention"}),
+        ("cuda", torch.float32, {"shares_prefix", "records_steps"}),
+        ("cuda", torch.bfloat16, {"flash", "records_steps", "records_passes"}),
+    ],
+)
+def test_every_choice_follows_from_device_and_format(device: str, dtype: torch.dtype, expected: set[str]) -> None:
+    compute = Compute(torch.device(device), dtype)
+    choices = {
+        "flash": compute.flash,
+        "shares_prefix": compute.shares_prefix,
+        "records_steps": compute.records_steps,
+        "records_passes": compute.records_passes("packed"),
+        "writes_out_attention": compute.writes_out_attention(512),
+    }
+    assert {name for name, chosen in choices.items() if chosen} == expected
+    assert not compute.records_passes("dynamic")
+    assert not compute.writes_out_attention(513)
+    assert compute.vocabulary_multiple == (64 if device == "cuda" else 1)
+
+
+def test_nothing_is_blocked_where_there_are_no_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Compute(torch.device("cuda"), torch.float32).blocks_weights
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: "DEFAULT")
+    assert not Compute(CPU, torch.float32).blocks_weights
+    monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
+    assert not Compute(CPU, torch.float32).blocks_weights
+
+
+def test_auto_compiles_long_runs_on_a_gpu_only() -> None:
+    per_token = GPT2_SIZES["gpt2-medium"].training_flops_per_token()
+    cpu, gpu = Compute(CPU, torch.bfloat16), Compute(torch.device("cuda"), torch.bfloat16)
+    assert not cpu.compiles("auto", 10**9 * per_token)
+    assert gpu.compiles("auto", 10**9 * per_token)
+    assert not gpu.compiles("auto", 935 * 2 * 70 * per_token)
+
+
+def test_an_explicit_choice_to_compile_is_obeyed(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu, gpu = Compute(CPU, torch.float32), Compute(torch.device("cuda"), torch.float32)
+    assert not gpu.compiles("never", 1e30)
+    assert gpu.compiles("always", 1)
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    with pytest.raises(UserError, match="no C\\+\\+ compiler"):
+        cpu.compiles("always", 1)

@@ -16,6 +16,8 @@ import pytest
 from reprotune.dataset import download as download_module
 from reprotune.dataset.download import RetryPolicy, download, source_file
 from reprotune.errors import UserError
+from reprotune.params import yaml_text
+from reprotune.params.sections.fetch import DatasetParams
 
 BODY = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -128,7 +130,7 @@ def test_refused_connection_gives_up_with_a_way_out(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    with pytest.raises(UserError, match=r"Connection refused.* \(3 tries\).*download the file by hand"):
+    with pytest.raises(UserError, match=r"Connection refused.* \(3 attempts\).*download the file by hand"):
         download(f"http://127.0.0.1:{port}/x", tmp_path / "file", policy=QUICK)
 
 
@@ -208,7 +210,7 @@ def test_refusals_are_final(server: Server, tmp_path: Path, code: int) -> None:
 
 
 def test_gives_up_after_the_last_attempt(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"answered 500 .*\(3 tries\)"):
+    with pytest.raises(UserError, match=r"answered 500 .*\(3 attempts\)"):
         download(server.give(status(500)), tmp_path / "file", policy=QUICK)
     assert len(server.requests) == 3
 
@@ -237,21 +239,26 @@ def test_delays_grow_and_stay_within_the_longest() -> None:
         assert len(set(delays)) > 1
 
 
+def params(source: str | Path, sha256: str | None = None) -> DatasetParams:
+    section = yaml_text.read_document(Path(__file__).resolve().parents[2] / "params.yaml")["fetch"]["dataset"]
+    return DatasetParams.parse("fetch.dataset", section | {"source": str(source), "sha256": sha256})
+
+
 def test_source_file_by_path_checks_the_hash(tmp_path: Path) -> None:
     path = tmp_path / "rows.json"
     path.write_bytes(BODY)
-    assert source_file(str(path), SHA256) == (path, SHA256)
+    assert source_file(params(path, SHA256)) == (path, SHA256)
     with pytest.raises(UserError, match=r"fetch\.dataset\.sha256"):
-        source_file(str(path), "0" * 64)
+        source_file(params(path, "0" * 64))
     for missing in ["ftp://example.org/x.json", str(tmp_path / "none.json"), str(tmp_path)]:
         with pytest.raises(UserError, match=r"is not a file: set fetch\.dataset\.source"):
-            source_file(missing, None)
+            source_file(params(missing))
 
 
 def test_source_file_by_url_keeps_the_download_in_scratch(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    path, digest = source_file(server.give(whole), None)
+    path, digest = source_file(params(server.give(whole)))
     assert digest == SHA256
     assert path.is_relative_to(tmp_path / ".reprotune" / "downloads")

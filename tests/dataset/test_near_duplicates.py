@@ -105,3 +105,23 @@ def test_many_variants_of_few_texts_finish_quickly() -> None:
     ]
     groups = near_duplicate_groups(texts, 0.9)
     assert len(np.unique(groups)) < 101
+
+
+@pytest.mark.parametrize("alphabet", [26, 2000, 9000])
+def test_long_passages_in_many_wordings_are_grouped_by_definition(alphabet: int) -> None:
+    """Rows that share most of their text, on both sides of the threshold: long signatures, every way to sort."""
+    random = np.random.default_rng(alphabet)
+    characters = [chr(0x61 + place) if alphabet == 26 else chr(0x4E00 + place) for place in range(alphabet)]
+    texts = []
+    for _ in range(25):
+        words = ["".join(random.choice(characters, size=random.integers(2, 8))) for _ in range(random.integers(5, 250))]
+        passage = " ".join(words)
+        wordings = (
+            f"Read this and answer. {passage}",
+            f"{passage} Summarize the text above.",
+            f"{passage} {passage[:40]}",
+        )
+        texts += [*wordings, f"Write a long and detailed summary of this article in your own words: {passage}"]
+    expected = groups_by_definition(texts, 0.9)
+    assert 25 < len(np.unique(expected)) < 100
+    assert near_duplicate_groups(texts, 0.9).tolist() == expected

@@ -109,7 +109,7 @@ def test_a_template_without_a_header_and_with_windows_line_breaks(tmp_path: Path
         ("{{ instruction.__class__.__mro__ }}{{ response }}", "line 1: .*unsafe"),
         ("{{ instruction }}{% include 'secret' %}{{ response }}", "line 1: "),
         ("{{ instruction }}\n", r"line 2: a template ends with \{\{ response \}\}"),
-        ("{{ response }}\n{{ instruction }}\n{{ response }}", "line 1: .* once only"),
+        ("{{ response }}\n{{ instruction }}\n{{ response }}", "line 1: .* only once"),
         ("{{ instruction }}\n{# header #}{{ input }}{{ response }}", "line 2: only plain text"),
         ("Say something: {{ response }}", "does not use {{ instruction }}"),
     ],

@@ -62,7 +62,7 @@ def test_killed_finetune_goes_on_and_gives_the_same_bytes(clone, finished, tmp_p
 
     assert not (clone.root / "data/model").exists(), "no half-made model"
     resumed = clone.run("dvc", "repro", "finetune")
-    assert f"going on after step {saved} of {total}" in resumed.stdout + resumed.stderr
+    assert f"resuming after step {saved} of {total}" in resumed.stdout + resumed.stderr
     assert clone.hashes("data/model") == undisturbed.hashes("data/model")
     assert not list((clone.root / ".reprotune/finetune").iterdir()), "a finished run leaves no checkpoints"
 

@@ -2,10 +2,12 @@
 
 import torch
 
-from reprotune.generation.cache import KeyValueCache, packed_positions
+from reprotune.compute.device import Compute
+from reprotune.dataset.packing import packed_positions
+from reprotune.generation.cache import KeyValueCache
 from reprotune.model.gpt2 import GPT2
 
-CPU = torch.device("cpu")
+CPU = Compute(torch.device("cpu"), torch.float32)
 
 
 def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
@@ -14,9 +16,9 @@ def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
     lengths = [9, 4]
     with torch.inference_mode():
         whole = model(input_ids)
-        cache = KeyValueCache(model.config, slots=3, capacity=20, device=CPU, dtype=torch.float32)
+        cache = KeyValueCache(model.config, slots=3, capacity=20, compute=CPU)
         packed_ids = torch.cat([input_ids[row, :length] for row, length in enumerate(lengths)])[None]
-        positions = packed_positions(torch.tensor(lengths))[None]
+        positions = packed_positions(lengths)[None]
         hidden = model(packed_ids, positions, cache.prefill(0, lengths, 0))
         for row, part in enumerate(hidden[0].split(lengths)):
             torch.testing.assert_close(part, whole[row, : lengths[row]])
@@ -33,10 +35,10 @@ def test_stale_contents_are_never_read(model: GPT2) -> None:
     prompt = torch.tensor([[5, 6, 7]])
     at = torch.tensor([3])
     with torch.inference_mode():
-        fresh = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
+        fresh = KeyValueCache(model.config, 1, 20, CPU)
         model(prompt, attend=fresh.prefill(0, [3], 0))
         expected = model(torch.tensor([[8]]), at[:, None], fresh.step(at, 4))
-        used = KeyValueCache(model.config, 1, 20, CPU, torch.float32)
+        used = KeyValueCache(model.config, 1, 20, CPU)
         model(torch.full((1, 18), 9), attend=used.prefill(0, [18], 0))
         model(prompt, attend=used.prefill(0, [3], 0))
         torch.testing.assert_close(model(torch.tensor([[8]]), at[:, None], used.step(at, 4)), expected)
@@ -44,9 +46,9 @@ def test_stale_contents_are_never_read(model: GPT2) -> None:
 
 def test_a_moved_row_goes_on_as_before(model: GPT2) -> None:
     prompts = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
-    positions = packed_positions(torch.tensor([4, 4]))[None]
+    positions = packed_positions([4, 4])[None]
     with torch.inference_mode():
-        cache = KeyValueCache(model.config, 2, 20, CPU, torch.float32)
+        cache = KeyValueCache(model.config, 2, 20, CPU)
         model(prompts, positions, cache.prefill(0, [4, 4], 0))
         both = model(torch.tensor([[9], [9]]), torch.tensor([[4], [4]]), cache.step(torch.tensor([4, 4]), 5))
         cache.move(1, 0, length=4)

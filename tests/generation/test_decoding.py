@@ -9,12 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import GPT2LMHeadModel
 
-from reprotune.compute.blocked_weights import pack_matrices
-from reprotune.compute.device import cast_matrices
+from reprotune.compute.device import Compute
 from reprotune.errors import UserError
 from reprotune.generation import decoding
-from reprotune.generation.decoding import DecodingSettings, Generated, generate
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.generation.decoding import DecodingSettings, Generated, answer_text, generate
+from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.gpt2 import GPT2
+from reprotune.model.inference import prepare_for_inference
 
 END = 7
 
@@ -166,13 +167,28 @@ def test_bfloat16_mostly_agrees(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
     model.load_state_dict(twins[0].state_dict())
     prompts = random_prompts(60, longest=30)
     expected = [answer.token_ids[:1] for answer in generate(model, prompts, greedy(16))]
-    cast_matrices(model, torch.bfloat16)
+    prepare_for_inference(model, Compute(torch.device("cpu"), torch.bfloat16))
     answers = [answer.token_ids[:1] for answer in generate(model, prompts, greedy(16))]
     assert sum(a == b for a, b in zip(answers, expected, strict=True)) >= 54
 
 
-def test_packed_matrices_answer_as_plain_ones(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
-    packed = copy.deepcopy(twins[0])
-    pack_matrices(packed)
+def test_blocked_matrices_answer_as_plain_ones(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
+    blocked = copy.deepcopy(twins[0])
+    prepare_for_inference(blocked, Compute(torch.device("cpu"), torch.float32))
     prompts = random_prompts(40, longest=40)
-    assert generate(packed, prompts, greedy(8)) == generate(twins[0], prompts, greedy(8))
+    assert generate(blocked, prompts, greedy(8)) == generate(twins[0], prompts, greedy(8))
+
+
+@pytest.mark.parametrize(
+    ("decoded", "header", "expected"),
+    [
+        (" The answer.\n", "", "The answer."),
+        ("\n\n### Response:\nThe answer.", "\n\n### Response:\n", "The answer."),
+        ("### Response:\nOne.\n\n### Response:\nTwo.", "\n\n### Response:\n", "One.\n\n\nTwo."),
+        ("See ### Response: above", "", "See ### Response: above"),
+        (".*", "a.*", ".*"),
+        ("", "\n\n### Response:\n", ""),
+    ],
+)
+def test_answer_text(decoded: str, header: str, expected: str) -> None:
+    assert answer_text(decoded, header) == expected

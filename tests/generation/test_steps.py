@@ -6,11 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from reprotune.compute.device import Compute
 from reprotune.generation import decoding
 from reprotune.generation.cache import KeyValueCache
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.generation.steps import EagerStep, GraphStep, token_step
 from reprotune.model.gpt2 import GPT2
+
+CPU = Compute(torch.device("cpu"), torch.float32)
 
 
 def played(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
@@ -45,15 +48,15 @@ def test_a_failed_recording_is_told_and_survived(model: GPT2, capsys: pytest.Cap
         raise RuntimeError("operation not permitted when stream is capturing")
 
     def fresh_cache() -> KeyValueCache:
-        return KeyValueCache(model.config, 4, 20, torch.device("cpu"), torch.float32)
+        return KeyValueCache(model.config, 4, 20, CPU)
 
     with torch.inference_mode():
         graph, eager = GraphStep(model, fresh_cache(), failing), EagerStep(model, fresh_cache())
         for position in range(3):
             assert torch.equal(graph([5, 6], [position] * 2), eager([5, 6], [position] * 2))
-    assert capsys.readouterr().err.count("going on without") == 1
+    assert capsys.readouterr().err.count("continuing without") == 1
 
 
 def test_a_cpu_steps_eagerly(model: GPT2) -> None:
-    cache = KeyValueCache(model.config, 4, 20, torch.device("cpu"), torch.float32)
+    cache = KeyValueCache(model.config, 4, 20, CPU)
     assert isinstance(token_step(model, cache), EagerStep)

@@ -1,17 +1,15 @@
-"""From answers to scores to metrics: nothing imputed, everything counted."""
+"""Metrics of scored answers: nothing imputed, everything counted."""
 
 import numpy as np
 import pytest
 from scipy import stats
 
 from reprotune.errors import UserError
-from reprotune.judging.answers import Answer
+from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, score_offline, with_judgements
 from reprotune.judging.metrics import check_coverage, summarise
 from reprotune.judging.questions.prompts import Item
 from reprotune.judging.questions.replies import Verdict
-from reprotune.judging.scoring import ScoredAnswer, answer_questions, score_offline, score_row, with_judgements
 from reprotune.judging.service.collect import Judgement
-from reprotune.judging.transcript import answer_lines
 
 
 def answers(base: list[str], finetuned: list[str], categories: list[str | None]) -> list[Answer]:
@@ -22,10 +20,9 @@ def answers(base: list[str], finetuned: list[str], categories: list[str | None])
     ]
 
 
-def judge(scored: list[ScoredAnswer], *verdicts: Verdict) -> list[ScoredAnswer]:
-    assert len(answer_questions(scored, "reference")) == len(verdicts)
-    judgements = [Judgement(verdict, (f"raw {verdict.score}",), f"key{n}") for n, verdict in enumerate(verdicts)]
-    return with_judgements(scored, iter(judgements))
+def judge(rows: list[Answer], *verdicts: Verdict) -> list[ScoredAnswer]:
+    assert len(answer_questions(rows, "reference")) == len(verdicts)
+    return with_judgements(score_offline(rows), iter([Judgement(verdict, (), "key") for verdict in verdicts]))
 
 
 def judged() -> list[ScoredAnswer]:
@@ -36,14 +33,7 @@ def judged() -> list[ScoredAnswer]:
     )
     verdicts = [Verdict("ok", 10.0), Verdict("ok", 30.0), Verdict("unparsable")]
     verdicts += [Verdict("ok", 20.0), Verdict("refused"), Verdict("ok", 50.0)]
-    return judge(score_offline(rows), *verdicts)
-
-
-def test_exact_and_empty_answers_are_scored_without_a_call() -> None:
-    scored = judged()
-    assert [row.status for row in scored] == ["ok", "empty", "ok", "unparsable", "exact", "ok", "refused", "ok"]
-    assert [row.score for row in scored] == [10, 0, 30, None, 100, 20, None, 50]
-    assert [row.judgement is None for row in scored] == [False, True, False, False, True, False, False, False]
+    return judge(rows, *verdicts)
 
 
 def test_metrics_count_the_unscored_and_impute_nothing() -> None:
@@ -83,23 +73,6 @@ def test_coverage_below_the_limit_fails_in_one_sentence() -> None:
 
 
 def test_nothing_judged_fails_whatever_the_limit() -> None:
-    rows = answers(["x"], ["y"], ["a"])
-    scored = judge(score_offline(rows), Verdict("error"), Verdict("error"))
+    scored = judge(answers(["x"], ["y"], ["a"]), Verdict("error"), Verdict("error"))
     with pytest.raises(UserError, match=r"only 0\.0%"):
         check_coverage(summarise(scored, "m", seed=1) | {"pairwise": None}, 0.0)
-
-
-def test_offline_rows_are_scored_by_the_composite() -> None:
-    rows = score_offline(answers(["wrong"], ["The right thing."], ["a"]))
-    assert [row.status for row in rows] == ["ok", "ok"]
-    assert rows[0].score is not None and rows[1].score is not None and rows[0].score < rows[1].score < 100
-    assert answer_lines(rows, {}, "score") == []
-
-
-def test_row_and_verdict_line_keep_the_raw_reply() -> None:
-    scored = judged()
-    row = score_row(scored[3], "method")
-    assert (row["score"], row["raw"], row["method"]) == (None, "raw None", "method")
-    lines = answer_lines(scored, {"model": "llama3"}, "score")
-    assert len(lines) == 6
-    assert '"replies": ["raw 10.0"]' in lines[0] and '"model": "llama3"' in lines[0]

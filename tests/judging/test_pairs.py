@@ -1,32 +1,19 @@
-"""Pairs: both orders, draws without a call, win rates against scipy, the command."""
+"""Pairs: both orders, ties without a call, what is summarised, the command."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from scipy.optimize import minimize
 from typer.testing import CliRunner
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
 from reprotune.cli import app
-from reprotune.judging.answers import Answer
-from reprotune.judging.pairs import (
-    RIDGE,
-    length_controlled_win_rate,
-    pair_questions,
-    pair_up,
-    summarise_pairs,
-    with_scores,
-    with_verdicts,
-)
+from reprotune.judging.answers import Answer, score_offline
+from reprotune.judging.pairs import pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
 from reprotune.judging.questions.prompts import Item
 from reprotune.judging.questions.replies import Verdict
-from reprotune.judging.scoring import score_offline
 from reprotune.judging.service.collect import Judgement
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -64,7 +51,7 @@ def test_only_agreement_of_both_orders_is_a_win(
     assert (found["n"], found["unscored"]) == ((0, 1) if outcome is None else (1, 0))
 
 
-def test_identical_answers_are_a_draw_without_a_call() -> None:
+def test_identical_answers_tie_without_a_call() -> None:
     pairs = pair_up(answers(["same", "a"], ["same ", "b"]))
     asked = pair_questions(pairs)
     assert len(asked) == 2
@@ -83,29 +70,6 @@ def test_the_composite_decides_without_a_judge() -> None:
     assert (found["wins"], found["losses"], found["ties"], found["identical"]) == (1, 1, 1, 1)
     assert found["win_rate"] == 0.5 and found["position_bias"] is None
     assert found["ci95_low"] < 0.5 < found["ci95_high"]
-
-
-@given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(-500, 500)), min_size=1, max_size=40))
-def test_length_controlled_win_rate_is_the_penalised_maximum(rows: list[tuple[float, int]]) -> None:
-    won, lengths = np.array(rows, dtype=float).T
-    spread = lengths.std()
-    bend = np.tanh(lengths / spread) if spread else np.zeros_like(lengths)
-
-    def loss(coefficients: np.ndarray) -> float:
-        logit = coefficients[0] + coefficients[1] * bend
-        return float(np.sum(np.logaddexp(0, logit) - won * logit) + RIDGE / 2 * np.sum(coefficients**2))
-
-    best = minimize(loss, np.zeros(2)).x
-    found = length_controlled_win_rate(list(won), list(lengths))
-    assert found == pytest.approx(1 / (1 + np.exp(-best[0])), abs=1e-4)
-
-
-def test_wins_by_length_alone_are_no_wins_at_equal_length() -> None:
-    lengths = [-100.0, -50.0, 50.0, 100.0] * 20
-    outcomes = [float(length > 0) for length in lengths]
-    assert length_controlled_win_rate(outcomes, lengths) == pytest.approx(0.5)
-    assert length_controlled_win_rate([1.0] * 30, [0.0] * 30) > 0.95  # type: ignore[operator] - there are pairs
-    assert length_controlled_win_rate([], []) is None
 
 
 def test_the_command_compares_two_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
+from reprotune.compute.device import Compute
+from reprotune.dataset.packing import row_bounds
 from reprotune.model import attention
 from reprotune.model.attention import BlockAttention, VarlenAttention, causal_attention, packed_attention
 
@@ -43,10 +45,13 @@ def naive_kernel(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(
     "attend",
-    [BlockAttention(LENGTHS, CPU), VarlenAttention.of_rows(LENGTHS, CPU, naive_kernel)],
+    [BlockAttention(LENGTHS, CPU), VarlenAttention(row_bounds(LENGTHS), max(LENGTHS))],
     ids=["block", "varlen"],
 )
-def test_packed_rows_read_and_learn_as_alone(attend: Callable[..., Tensor], dtype: torch.dtype) -> None:
+def test_packed_rows_read_and_learn_as_alone(
+    attend: Callable[..., Tensor], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attention, "FLASH_KERNEL", naive_kernel)
     heads = random_heads(sum(LENGTHS), dtype)
     upstream = torch.randn(1, 3, sum(LENGTHS), 8, generator=torch.Generator().manual_seed(1)).to(dtype)
     expected = each_row_alone(*(part.float() for part in heads))
@@ -94,7 +99,7 @@ def test_rows_read_and_teach_a_shared_prefix(dtype: torch.dtype) -> None:
         expected.append(F.scaled_dot_product_attention(*whole, is_causal=True)[:, :, prefix:])
     wanted = torch.cat(expected, dim=2)
     wanted_grads = torch.autograd.grad(wanted, heads, upstream.float())
-    mine = packed_attention(LENGTHS, CPU, dtype, prefix)(0, *heads)
+    mine = packed_attention(Compute(CPU, dtype), LENGTHS, prefix)(0, *heads)
     grads = torch.autograd.grad(mine, heads, upstream)
     bound = {"rtol": 1e-5, "atol": 1e-5} if dtype == torch.float32 else {"rtol": 0.05, "atol": 0.05}
     torch.testing.assert_close(mine, wanted.to(dtype), **bound)
@@ -103,15 +108,15 @@ def test_rows_read_and_teach_a_shared_prefix(dtype: torch.dtype) -> None:
 
 
 def test_flash_attention_is_given_no_shared_prefix() -> None:
-    with pytest.raises(ValueError, match="no shared prefix"):
-        packed_attention(LENGTHS, torch.device("cuda"), torch.bfloat16, prefix=7)
+    with pytest.raises(ValueError, match="cannot share a prefix"):
+        packed_attention(Compute(torch.device("cuda"), torch.bfloat16), LENGTHS, prefix=7)
 
 
 def test_the_device_and_the_format_choose(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VarlenAttention, "of_rows", lambda lengths, device: "flash")
+    monkeypatch.setattr(attention, "VarlenAttention", lambda bounds, longest: "flash")
     monkeypatch.setattr(attention, "BlockAttention", lambda lengths, device, prefix: "blocks")
     chosen = {
-        (device, dtype): packed_attention(LENGTHS, torch.device(device), dtype)
+        (device, dtype): packed_attention(Compute(torch.device(device), dtype), LENGTHS, bounds=row_bounds(LENGTHS))
         for device in ("cpu", "cuda")
         for dtype in (torch.float32, torch.bfloat16)
     }
@@ -127,4 +132,4 @@ def test_the_kernel_takes_our_arguments() -> None:
 def test_the_first_release_of_the_kernel_is_asked_otherwise() -> None:
     def first(query: Tensor, is_causal: bool = False) -> None: ...
 
-    assert attention._causal_option(first) == {"is_causal": True}
+    assert attention.causal_option(first) == {"is_causal": True}

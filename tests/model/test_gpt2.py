@@ -8,7 +8,8 @@ from transformers import GPT2Config as HubConfig
 from transformers import GPT2LMHeadModel
 
 from reprotune.model.attention import causal_attention
-from reprotune.model.gpt2 import GPT2, GPT2_SIZES, GPT2Config
+from reprotune.model.checkpoint import GPT2_SIZES, GPT2Config
+from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import hub_name, is_conv1d, load_model
 
 PUBLISHED_PARAMETERS = {

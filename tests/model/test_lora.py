@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
 from reprotune.model.weights import load_model, save_model
 

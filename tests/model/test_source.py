@@ -23,10 +23,16 @@ from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadMo
 from reprotune.errors import UserError
 from reprotune.model import source as source_module
 from reprotune.model.source import PINNED_REVISIONS, fetch_base
+from reprotune.params.sections import fetch as fetch_params
+from reprotune.params.sections.fetch import BaseParams
 
 COMMIT = PINNED_REVISIONS["gpt2"]
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
 SHAPE = {"n_layer": 2, "n_head": 2, "n_embd": 8, "n_positions": 32}
+
+
+def fetch(source: str, revision: str | None, destination: Path) -> None:
+    fetch_base(BaseParams(source=source, revision=revision), destination)
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +73,7 @@ def change_tensors(folder: Path, **tensors: torch.Tensor) -> None:
 
 
 def test_folder_is_taken_without_pickles(copy: Path, tmp_path: Path) -> None:
-    fetch_base(str(copy), None, tmp_path / "base")
+    fetch(str(copy), None, tmp_path / "base")
     assert names(tmp_path / "base") == TAKEN
     ours = GPT2LMHeadModel.from_pretrained(tmp_path / "base").state_dict()
     for name, tensor in GPT2LMHeadModel.from_pretrained(copy).state_dict().items():
@@ -78,8 +84,8 @@ def test_folder_is_taken_without_pickles(copy: Path, tmp_path: Path) -> None:
 
 
 def test_embedded(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(source_module, "EMBEDDED_BASE", copy)
-    fetch_base("embedded", None, tmp_path / "base")
+    monkeypatch.setattr(fetch_params, "EMBEDDED_BASE", copy)
+    fetch("embedded", None, tmp_path / "base")
     assert names(tmp_path / "base") == TAKEN
 
 
@@ -89,10 +95,10 @@ def test_earlier_model_is_replaced_whole_or_not_at_all(copy: Path, tmp_path: Pat
     (base / "old.txt").write_text("old", encoding="utf-8")
     change_config(copy, model_type="llama")
     with pytest.raises(UserError):
-        fetch_base(str(copy), None, base)
+        fetch(str(copy), None, base)
     assert names(base) == {"old.txt"}
     change_config(copy, model_type="gpt2")
-    fetch_base(str(copy), None, base)
+    fetch(str(copy), None, base)
     assert names(base) == TAKEN
     assert not [name for name in names(tmp_path) if name.endswith(".tmp")]
 
@@ -102,11 +108,11 @@ def test_sharded_folder(checkpoint: Path, tmp_path: Path) -> None:
     GPT2LMHeadModel.from_pretrained(checkpoint).save_pretrained(folder, max_shard_size="1MB")
     shards = {name for name in names(folder) if name.startswith("model-")}
     assert len(shards) > 1
-    fetch_base(str(folder), None, tmp_path / "base")
+    fetch(str(folder), None, tmp_path / "base")
     assert names(tmp_path / "base") == names(folder)
     (folder / min(shards)).unlink()
     with pytest.raises(UserError, match=f"{min(shards)} is missing"):
-        fetch_base(str(folder), None, tmp_path / "base")
+        fetch(str(folder), None, tmp_path / "base")
 
 
 @pytest.mark.parametrize(
@@ -118,17 +124,17 @@ def test_shard_names_cannot_leave_the_folder(copy: Path, tmp_path: Path, shard: 
     index = {"weight_map": {"wte.weight": shard}}
     (copy / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     with pytest.raises(UserError, match=r"not a \.safetensors file of the folder"):
-        fetch_base(str(copy), None, tmp_path / "base")
+        fetch(str(copy), None, tmp_path / "base")
 
 
 def test_links_cannot_leave_the_folder(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret", encoding="utf-8")
     (copy / "vocab.json").symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match=r"vocab\.json is a link to .*outside of the folder"):
-        fetch_base(str(copy), None, tmp_path / "base")
+    with pytest.raises(UserError, match=r"vocab\.json is a link to .*outside the folder"):
+        fetch(str(copy), None, tmp_path / "base")
     (copy / "vocab.json").unlink()
     (copy / "vocab.json").symlink_to("merges.txt")
-    fetch_base(str(copy), None, tmp_path / "base")
+    fetch(str(copy), None, tmp_path / "base")
     assert not (tmp_path / "base" / "vocab.json").is_symlink()
 
 
@@ -155,7 +161,7 @@ def test_links_cannot_leave_the_folder(copy: Path, tmp_path: Path) -> None:
 def test_unfit_configs(copy: Path, tmp_path: Path, options: dict[str, Any], message: str) -> None:
     change_config(copy, **options)
     with pytest.raises(UserError, match=message):
-        fetch_base(str(copy), None, tmp_path / "base")
+        fetch(str(copy), None, tmp_path / "base")
 
 
 def test_tensors_that_may_be_there(copy: Path, tmp_path: Path) -> None:
@@ -164,37 +170,37 @@ def test_tensors_that_may_be_there(copy: Path, tmp_path: Path) -> None:
     change_tensors(copy, h__0__attn__bias=mask, lm_head__weight=torch.zeros(50257, 8), wpe__weight=torch.zeros(32, 8))
     path = copy / "model.safetensors"
     save_file({name.removeprefix("transformer."): tensor.bfloat16() for name, tensor in load_file(path).items()}, path)
-    fetch_base(str(copy), None, tmp_path / "base")
+    fetch(str(copy), None, tmp_path / "base")
 
 
 def test_unfit_tensors(checkpoint: Path, copy: Path, tmp_path: Path) -> None:
     change_tensors(copy, transformer__ln_f__bias=torch.zeros(8, dtype=torch.float64))
     with pytest.raises(UserError, match=r"'transformer\.ln_f\.bias' is F64"):
-        fetch_base(str(copy), None, tmp_path / "base")
+        fetch(str(copy), None, tmp_path / "base")
     whole = (checkpoint / "model.safetensors").read_bytes()
     for damaged in [whole[:-1], whole[:100], b"", b"version https://git-lfs.github.com/spec/v1\n", b"\xff" * 64]:
         (copy / "model.safetensors").write_bytes(damaged)
         with pytest.raises(UserError, match="not a complete safetensors file"):
-            fetch_base(str(copy), None, tmp_path / "base")
+            fetch(str(copy), None, tmp_path / "base")
     GPT2ForSequenceClassification(GPT2Config(**SHAPE)).save_pretrained(copy)
     with pytest.raises(UserError, match=r"does not have \(score\.weight\)"):
-        fetch_base(str(copy), None, tmp_path / "base")
+        fetch(str(copy), None, tmp_path / "base")
 
 
 def test_folder_without_what_is_needed(copy: Path, tmp_path: Path) -> None:
     (copy / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(UserError, match=r"config\.json is not valid JSON"):
-        fetch_base(str(copy), None, tmp_path / "base")
+        fetch(str(copy), None, tmp_path / "base")
     (copy / "config.json").unlink()
     with pytest.raises(UserError, match=r"config\.json is missing"):
-        fetch_base(str(copy), None, tmp_path / "base")
+        fetch(str(copy), None, tmp_path / "base")
     (copy / "model.safetensors").unlink()
     with pytest.raises(UserError, match="no pickled weights"):
-        fetch_base(str(copy), None, tmp_path / "base")
+        fetch(str(copy), None, tmp_path / "base")
     with pytest.raises(UserError, match=r"not a folder.*gpt2, gpt2-medium, gpt2-large, gpt2-xl"):
-        fetch_base("openai-community/gpt2", None, tmp_path / "base")
+        fetch("openai-community/gpt2", None, tmp_path / "base")
     with pytest.raises(UserError, match="set the revision to null"):
-        fetch_base(str(copy), OTHER_COMMIT, tmp_path / "base")
+        fetch(str(copy), OTHER_COMMIT, tmp_path / "base")
 
 
 class Hub:
@@ -278,7 +284,7 @@ def hub(checkpoint: Path, endpoint: pytest.MonkeyPatch) -> Iterator[Hub]:
 
 
 def test_hub(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
-    fetch_base("gpt2", None, tmp_path / "base")
+    fetch("gpt2", None, tmp_path / "base")
     assert names(tmp_path / "base") == TAKEN
     for name in TAKEN:
         assert (tmp_path / "base" / name).read_bytes() == (checkpoint / name).read_bytes()
@@ -308,14 +314,14 @@ def test_stage_takes_the_endpoint_from_the_environment(hub: Hub, tmp_path: Path)
 
 
 def test_hub_cache_serves_offline_and_as_a_folder(hub: Hub, endpoint: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    fetch_base("gpt2", None, tmp_path / "online")
+    fetch("gpt2", None, tmp_path / "online")
     endpoint.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     hub.requests.clear()
-    fetch_base("gpt2", None, tmp_path / "offline")
+    fetch("gpt2", None, tmp_path / "offline")
     assert names(tmp_path / "offline") == TAKEN
     snapshot = tmp_path / "cache" / "models--openai-community--gpt2" / "snapshots" / COMMIT
     assert (snapshot / "config.json").is_symlink()
-    fetch_base(str(snapshot), None, tmp_path / "by-path")
+    fetch(str(snapshot), None, tmp_path / "by-path")
     assert names(tmp_path / "by-path") == TAKEN
     assert not hub.requests
 
@@ -323,7 +329,7 @@ def test_hub_cache_serves_offline_and_as_a_folder(hub: Hub, endpoint: pytest.Mon
 def test_offline_with_an_empty_cache(endpoint: pytest.MonkeyPatch, tmp_path: Path) -> None:
     endpoint.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(UserError, match=r"HF_HUB_OFFLINE forbids.*embedded or to a local folder"):
-        fetch_base("gpt2", None, tmp_path / "base")
+        fetch("gpt2", None, tmp_path / "base")
 
 
 def test_endpoint_that_is_down(endpoint: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -333,25 +339,25 @@ def test_endpoint_that_is_down(endpoint: pytest.MonkeyPatch, tmp_path: Path) -> 
     point_to(endpoint, address)
     sentence = rf"cannot download openai-community/gpt2/config\.json from {address} .*HF_ENDPOINT.*local folder"
     with pytest.raises(UserError, match=sentence):
-        fetch_base("gpt2", None, tmp_path / "base")
+        fetch("gpt2", None, tmp_path / "base")
     assert not (tmp_path / "base").exists()
 
 
 def test_hub_refusals(hub: Hub, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"answered 401 .*HF_TOKEN.*HF_ENDPOINT.*local folder"):
-        fetch_base("gpt2-xl", None, tmp_path / "base")
+        fetch("gpt2-xl", None, tmp_path / "base")
     with pytest.raises(UserError, match=f"no revision {OTHER_COMMIT}.*set fetch.base.revision to null"):
-        fetch_base("gpt2", OTHER_COMMIT, tmp_path / "base")
+        fetch("gpt2", OTHER_COMMIT, tmp_path / "base")
     for status in (403, 500):
         hub.closed_with = status
         with pytest.raises(UserError, match=f"answered {status} .*HF_TOKEN"):
-            fetch_base("gpt2", None, tmp_path / "base")
+            fetch("gpt2", None, tmp_path / "base")
 
 
 def test_hub_repository_without_safetensors(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(source_module, "WEIGHTS", "absent.safetensors")
     with pytest.raises(UserError, match=r"has no absent\.safetensors"):
-        fetch_base("gpt2", None, tmp_path / "base")
+        fetch("gpt2", None, tmp_path / "base")
 
 
 def test_other_disk_gets_a_copy(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -359,5 +365,5 @@ def test_other_disk_gets_a_copy(hub: Hub, tmp_path: Path, monkeypatch: pytest.Mo
         raise OSError(errno.EXDEV, "Invalid cross-device link")
 
     monkeypatch.setattr(os, "link", no_links)
-    fetch_base("gpt2", None, tmp_path / "base")
+    fetch("gpt2", None, tmp_path / "base")
     assert names(tmp_path / "base") == TAKEN

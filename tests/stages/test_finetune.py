@@ -14,7 +14,8 @@ from ruamel.yaml import YAML
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from reprotune.artifacts import TOKENS, write_table
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import load_model, save_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,15 +12,18 @@ import pytest
 import torch
 
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
-from reprotune.compute.blocked_weights import PackedLinear, can_pack
+from reprotune.compute.blocked_weights import BlockedLinear
+from reprotune.compute.device import Compute
 from reprotune.dataset.tokenizer import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import load_model, save_model
 from stages.generate import main
 
 ROOT = Path(__file__).resolve().parents[2]
+FP32 = Compute(torch.device("cpu"), torch.float32)
 SETTINGS = {
     "max_new_tokens": 6,
     "temperature": 0,
@@ -95,14 +98,16 @@ def test_bf16_runs(project: Path) -> None:
     assert responses("base")[0]["response_tokens"] == 6
 
 
-@pytest.mark.skipif(not can_pack(torch.device("cpu"), torch.float32), reason="needs an x86 processor and oneDNN")
-def test_a_processor_decodes_with_packed_matrices(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.skipif(
+    not Compute(torch.device("cpu"), torch.float32).blocks_weights, reason="needs an x86 processor and oneDNN"
+)
+def test_a_processor_decodes_with_blocked_matrices(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heads: list[object] = []
     monkeypatch.setattr(
         "stages.generate.generate", lambda model, *rest: heads.append(model.head) or generate(model, *rest)
     )
     main("base")
-    assert isinstance(heads[0], PackedLinear)
+    assert isinstance(heads[0], BlockedLinear)
 
 
 def test_empty_test_set_gives_an_empty_file(project: Path) -> None:
@@ -114,7 +119,7 @@ def test_empty_test_set_gives_an_empty_file(project: Path) -> None:
 
 def test_missing_model_is_named(project: Path) -> None:
     (project / "data/base/model.safetensors").unlink()
-    with pytest.raises(UserError, match="data/base holds no model"):
+    with pytest.raises(UserError, match="data/base has no model"):
         main("base")
 
 

@@ -83,15 +83,15 @@ def test_scores_metrics_and_bytes(references: list[str]) -> None:
     assert {path.name: path.read_bytes() for path in stages.judge.OUTPUT.iterdir()} == first
 
 
-def test_responses_that_lack_a_row(references: list[str]) -> None:
+def test_responses_without_a_row(references: list[str]) -> None:
     write_responses("finetuned", references[:2], ["a", "b"])
-    with pytest.raises(UserError, match=r"finetuned.parquet has no row r2, which is in data/split/test.parquet"):
+    with pytest.raises(UserError, match=r"finetuned.parquet has no row r2, but data/split/test.parquet does"):
         stages.judge.main()
 
 
 def test_responses_with_a_foreign_row(references: list[str]) -> None:
     write_records(references[:2])
-    with pytest.raises(UserError, match=r"test.parquet has no row r2, which is in data/responses/base.parquet"):
+    with pytest.raises(UserError, match=r"test.parquet has no row r2, but data/responses/base.parquet does"):
         stages.judge.main()
 
 

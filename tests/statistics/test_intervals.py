@@ -1,4 +1,4 @@
-"""Statistics against scipy and against published figures."""
+"""Intervals and rank correlation against scipy and against published figures."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from reprotune.statistics.intervals import (
+    mean,
     mean_interval,
-    paired_bootstrap,
-    sign_flip_p,
     smallest_detectable_difference,
     spearman,
     wilson_interval,
@@ -25,36 +24,10 @@ def test_mean_interval_is_students() -> None:
 
 
 def test_too_few_values_have_no_uncertainty() -> None:
+    assert mean([]) is None
     assert mean_interval([]) == (None, None, None, None, 0)
     assert mean_interval([4.0]) == (4.0, None, None, None, 1)
     assert smallest_detectable_difference([1.0]) is None
-
-
-def test_bootstrap_agrees_with_scipy_and_is_seeded() -> None:
-    found = paired_bootstrap(VALUES, seed=1)
-    expected = stats.bootstrap((VALUES,), np.mean, n_resamples=10_000, method="percentile", rng=2).confidence_interval
-    assert found == pytest.approx(tuple(expected), abs=0.4)
-    assert found == paired_bootstrap(VALUES, seed=1) != paired_bootstrap(VALUES, seed=2)
-    assert paired_bootstrap([], seed=1) is None
-
-
-def test_bootstrap_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = paired_bootstrap(VALUES, seed=1)
-    monkeypatch.setattr("reprotune.statistics.intervals.CHUNK", 1000)
-    assert paired_bootstrap(VALUES, seed=1) == whole
-
-
-@pytest.mark.parametrize("shift", [0.0, 5.0, 20.0])
-def test_sign_flip_agrees_with_scipy(shift: float) -> None:
-    values = np.random.default_rng(3).normal(shift, 40, size=60)
-    expected = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=10_000, rng=4).pvalue
-    assert sign_flip_p(list(values), seed=5) == pytest.approx(expected, abs=0.03)
-
-
-def test_sign_flip_of_no_difference_is_one() -> None:
-    assert sign_flip_p([0.0] * 8, seed=1) == 1
-    assert sign_flip_p([0.1] * 3, seed=1) == pytest.approx(0.25, abs=0.02)  # two of the eight labellings
-    assert sign_flip_p([], seed=1) is None
 
 
 def test_smallest_detectable_difference_of_the_published_spread() -> None:

@@ -9,7 +9,8 @@ import torch
 
 from reprotune.dataset import collate
 from reprotune.dataset.collate import TokenRows
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.gpt2 import GPT2
 from reprotune.params.sections.finetune import FinetuneParams
 
 DEFAULTS: dict[str, Any] = {

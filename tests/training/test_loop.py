@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from reprotune.artifacts import write_text
+from reprotune.compute.device import Compute
 from reprotune.dataset.collate import TokenRows
 from reprotune.errors import UserError
 from reprotune.model.gpt2 import GPT2
@@ -34,10 +35,10 @@ def make_trainer(
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
         params: FinetuneParams = make_params(**changes)
-        dtype = torch.bfloat16 if params.precision == "bf16" else torch.float32
+        compute = Compute(CPU, torch.bfloat16 if params.precision == "bf16" else torch.float32)
         rows, held_out = make_rows(45), make_rows(12, seed=9)
         store = CheckpointStore(path, CPU)
-        return Trainer(model or make_model(), rows, held_out, params, dtype, store, save_seconds)
+        return Trainer(model or make_model(), rows, held_out, params, compute, store, save_seconds)
 
     return make
 
@@ -230,6 +231,6 @@ def test_rows_beyond_the_context_are_refused(
             make_rows(20, longest=80),
             make_rows(2),
             make_trainer().params,
-            torch.float32,
+            Compute(CPU, torch.float32),
             make_trainer().store,
         )

@@ -7,6 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from reprotune.compute.device import Compute
 from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows, pad_rows
 from reprotune.model.attention import BlockAttention
 from reprotune.model.gpt2 import GPT2
@@ -16,6 +17,8 @@ from reprotune.training.loss import batch_loss, linear_cross_entropy
 MakeRows = Callable[..., TokenRows]
 MakeModel = Callable[..., GPT2]
 
+CPU = Compute(torch.device("cpu"), torch.float32)
+
 
 @pytest.mark.parametrize("vocabulary_multiple", [1, 64])
 @pytest.mark.parametrize("positions", [0, 1, 7, 64])
@@ -23,7 +26,7 @@ def test_loss_and_gradients_equal_cross_entropy(
     positions: int, vocabulary_multiple: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loss_module, "CHUNK_POSITIONS", 16)
-    monkeypatch.setattr(loss_module, "VOCABULARY_MULTIPLE", {"cpu": vocabulary_multiple})
+    monkeypatch.setattr(Compute, "vocabulary_multiple", vocabulary_multiple)
     generator = torch.Generator().manual_seed(positions)
     hidden = torch.randn(positions, 12, generator=generator, requires_grad=True)
     weight = torch.randn(90, 12, generator=generator, requires_grad=True)
@@ -60,7 +63,7 @@ def test_a_batch_equals_the_naive_loss(make_rows: MakeRows, make_model: MakeMode
     batch = pad_rows(rows, range(6), mask_instruction=True)
     logits = model.logits(model(batch.input_ids))
     naive = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), ignore_index=IGNORED, reduction="sum")
-    torch.testing.assert_close(batch_loss(model, batch, torch.float32), naive)
+    torch.testing.assert_close(batch_loss(model, batch, CPU), naive)
 
 
 def test_packed_rows_read_as_if_alone(make_rows: MakeRows, make_model: MakeModel) -> None:
@@ -113,7 +116,7 @@ def compare_apart_and_shared(rows: TokenRows, model: GPT2, mask: bool, prefix: i
     found = []
     for batch in (apart, shared):
         model.zero_grad()
-        loss = batch_loss(model, batch, torch.float32)
+        loss = batch_loss(model, batch, CPU)
         loss.backward()
         found.append([loss.detach(), *(p.grad for p in model.parameters() if p.grad is not None)])
     for mine, plain in zip(found[1], found[0], strict=True):
@@ -140,7 +143,7 @@ def test_with_a_shared_prefix_one_row_never_moves_another(make_rows: MakeRows, m
 def test_a_fully_masked_row_gives_zero_not_nan(make_model: MakeModel) -> None:
     rows = TokenRows.from_lists([([1, 2, 3], [])])
     model = make_model()
-    loss = batch_loss(model, pad_rows(rows, [0], mask_instruction=True), torch.float32)
+    loss = batch_loss(model, pad_rows(rows, [0], mask_instruction=True), CPU)
     loss.backward()
     assert loss.item() == 0.0
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)

@@ -8,14 +8,28 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from reprotune.dataset.collate import TokenRows, pack_rows
+from reprotune.compute.device import Compute
+from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows
+from reprotune.model import attention
 from reprotune.model.attention import BlockAttention
 from reprotune.model.gpt2 import GPT2
 from reprotune.training import passes
-from reprotune.training.passes import EagerPass, GraphPass, PassInputs, PassShape, training_pass
+from reprotune.training.passes import EagerPass, GraphPass, PassShape, training_pass
 
 MakeRows = Callable[..., TokenRows]
 MakeModel = Callable[..., GPT2]
+
+
+CPU = Compute(torch.device("cpu"), torch.float32)
+
+
+class FlashCompute(Compute):
+    """A CPU that goes the ways of a GPU; `kernel` stands in for flash attention."""
+
+    flash = True
+
+
+FLASH = FlashCompute(CPU.device, CPU.dtype)
 
 
 class FakeRecorder:
@@ -36,6 +50,11 @@ def kernel(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, *_: object
     return BlockAttention(lengths, torch.device("cpu"))(0, *heads)[0].transpose(0, 1)
 
 
+@pytest.fixture(autouse=True)
+def flash_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attention, "FLASH_KERNEL", kernel)
+
+
 def gradients(model: GPT2) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
@@ -47,8 +66,8 @@ def test_a_recorded_pass_adds_what_an_eager_one_adds(
     """Several batches accumulate; those of one shape share a recording."""
     rows, recorder = make_rows(80), FakeRecorder()
     eager_model, graph_model = make_model(), make_model()
-    eager = EagerPass(eager_model, torch.float32)
-    graph = GraphPass(graph_model, torch.float32, recorder, kernel)
+    eager = EagerPass(eager_model, CPU)
+    graph = GraphPass(graph_model, FLASH, recorder)
     for start in range(0, 80, 8):
         batch = pack_rows(rows, range(start, start + 8), mask_instruction)
         torch.testing.assert_close(graph(batch, 100), eager(batch, 100))
@@ -63,17 +82,17 @@ def test_large_and_padded_batches_go_eagerly(
 ) -> None:
     monkeypatch.setattr(passes, "GRAPH_TOKENS", 50)
     recorder = FakeRecorder()
-    graph = GraphPass(make_model(), torch.float32, recorder, kernel)
+    graph = GraphPass(make_model(), CPU, recorder)
     graph(pack_rows(make_rows(8), range(8), False), 100)
     assert recorder.recorded == 0
 
 
 def test_batches_with_a_shared_prefix_go_eagerly(make_rows: MakeRows, make_model: MakeModel) -> None:
     recorder = FakeRecorder()
-    graph = GraphPass(make_model(), torch.float32, recorder, kernel)
+    graph = GraphPass(make_model(), CPU, recorder)
     batch = pack_rows(make_rows(8), range(8), False, share_prefix=True)
     assert batch.prefix > 0
-    assert graph(batch, 100) == EagerPass(make_model(), torch.float32)(batch, 100)
+    assert graph(batch, 100) == EagerPass(make_model(), CPU)(batch, 100)
     assert recorder.recorded == 0
 
 
@@ -84,10 +103,10 @@ def test_a_failed_recording_is_told_and_survived(
         raise RuntimeError("operation not permitted when stream is capturing")
 
     batch = pack_rows(make_rows(4), range(4), False)
-    graph = GraphPass(make_model(), torch.float32, failing, kernel)
-    expected = EagerPass(make_model(), torch.float32)(batch, 10)
+    graph = GraphPass(make_model(), CPU, failing)
+    expected = EagerPass(make_model(), CPU)(batch, 10)
     assert [graph(batch, 10).item() for _ in range(2)] == [expected.item()] * 2
-    assert capsys.readouterr().err.count("going on without") == 1
+    assert capsys.readouterr().err.count("continuing without") == 1
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
@@ -95,16 +114,18 @@ def test_a_failed_recording_is_told_and_survived(
 def test_bounds_cover_every_token_once_and_shapes_are_few(lengths: list[int]) -> None:
     rows = TokenRows.from_lists([([1], [2] * length) for length in lengths])
     batch = pack_rows(rows, range(len(lengths)), False)
-    shape = PassShape.covering(batch, lengths)
-    inputs = PassInputs.padded(batch, lengths, shape, 7)
+    shape = PassShape.covering(batch)
+    inputs = batch.padded(*shape)
+    assert inputs.bounds is not None
     sizes = inputs.bounds.diff()
-    assert inputs.bounds[0] == 0 and inputs.bounds[-1] == shape.tokens == inputs.input_ids.numel()
+    assert inputs.bounds[0] == 0 and inputs.bounds[-1] == shape.positions == inputs.input_ids.numel()
+    assert (inputs.targets.flatten()[inputs.trained] != IGNORED).all()
     assert sizes[: len(lengths)].tolist() == lengths
     assert sizes.min() >= 0 and sizes.max() <= shape.longest
     assert len(inputs.bounds) == shape.rows + 1
     assert inputs.counted.sum() == len(batch.trained) and len(inputs.counted) == shape.trained
-    assert sum(lengths) <= shape.tokens < 16 + 1.25 * sum(lengths)
+    assert sum(lengths) <= shape.positions < 16 + 1.25 * sum(lengths)
 
 
 def test_only_a_gpu_in_bfloat16_records(make_model: MakeModel) -> None:
-    assert isinstance(training_pass(make_model(), torch.bfloat16, "packed"), EagerPass)
+    assert isinstance(training_pass(make_model(), Compute(CPU.device, torch.bfloat16), "packed"), EagerPass)

@@ -1,32 +1,20 @@
-"""Two revisions compared: params, scores pair by pair on the rows both have, single rows, training, data."""
+"""Two revisions compared: params, metrics paired over the rows both have, single rows, training, data."""
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from reprotune.compare.data_changes import DataChanges, data_changes
-from reprotune.compare.snapshot import Snapshot
+from reprotune.artifacts import NO_CATEGORY, SPLITS
+from reprotune.compare.snapshot import Record, Snapshot
 from reprotune.params.differences import ParamChange, param_changes
 from reprotune.results.read import Answer, Row
-from reprotune.statistics.intervals import (
-    CONFIDENCE,
-    mean_interval,
-    paired_bootstrap,
-    sign_flip_p,
-    smallest_detectable_difference,
-)
+from reprotune.statistics.paired import PairedTest, paired_test
 
 SEED = 123
-"""Of the resampling statistics; a second run gives the same numbers."""
+"""For the resampling statistics, so that a second run gives the same numbers."""
 
 FLIP_POINTS = 25.0
-"""A score that moves by more than this many points counts as a flip."""
-
-NO_CATEGORY = "(none)"
-BETTER, WORSE, NOISE, SAME, UNKNOWN = "better", "worse", "within noise", "unchanged", "cannot be said"
-TOO_FEW = "too few rows"
-
-SMALLEST_TESTED = 6
-"""Rows that moved which a test at 5 % needs: with fewer, p is 2 / 2**5 or more even where all moved the same way."""
+"""A score that changes by more than this many points counts as a flip."""
 
 PAIRED = {
     "finetuned.score": ("Score", 1.0),
@@ -36,7 +24,7 @@ PAIRED = {
     "finetuned.token_f1": ("Token F1, %", 100.0),
     "base.score": ("Score of the base model", 1.0),
 }
-"""Metric -> its name and what it is multiplied by for reading. All are means over rows, and higher is better."""
+"""Metric -> its name and the factor that makes it readable. All are means over rows, and higher is better."""
 
 NUMBERS = {
     "training.best.validation_loss": "Best validation loss",
@@ -49,27 +37,19 @@ NUMBERS = {
 }
 """Metrics without a value per row: shown, not tested."""
 
-
 LOSS_PARAMS = ("finetune.mask_instruction", "format.", "tokenize.")
-"""Params that decide over which tokens a loss is taken."""
+"""Params that decide which tokens a loss is averaged over."""
+
+FLIPS = ("no longer exact", "score down", "newly exact", "score up")
+"""Kinds of flips, the bad ones first."""
 
 
 @dataclass(frozen=True)
-class PairedChange:
-    """A metric on the rows that both revisions scored, with the uncertainty of its mean paired difference."""
+class PairedChange(PairedTest):
+    """A metric on the rows that both revisions scored."""
 
     key: str
     name: str
-    n: int
-    before: float | None
-    after: float | None
-    difference: float | None
-    ci95_low: float | None
-    ci95_high: float | None
-    p_value: float | None
-    smallest_detectable: float | None
-    verdict: str
-    """`better`, `worse`, `within noise`, `too few rows`, `unchanged` or `cannot be said`."""
 
 
 @dataclass(frozen=True)
@@ -89,29 +69,52 @@ class RowPair:
     before: Row
     after: Row
     change: float | None
-    """Of the score; null where a score lacks or the methods differ."""
+    """Of the score; null where one is missing or the methods differ."""
     kind: str
-    """One of `FLIPS`, or `other answer`, or `same answer`."""
+    """One of `FLIPS`, `other answer` or `same answer`."""
 
     @property
     def flipped(self) -> bool:
-        """Whether the row belongs among the flips."""
+        """Whether the row is a flip."""
         return self.kind in FLIPS
-
-
-FLIPS = ("no longer exact", "score down", "newly exact", "score up")
-"""Kinds of flips, the bad ones first."""
 
 
 @dataclass(frozen=True)
 class CategoryChange:
-    """The fine-tuned model on the shared rows of one category; exact matches are counted."""
+    """The fine-tuned model on the shared rows of one category, with counts of its exact matches."""
 
     name: str
     score: PairedChange
     rows: int
     exact_before: int
     exact_after: int
+
+
+@dataclass(frozen=True)
+class DataChanges:
+    """Counts of records; a record is recognised by its content or, if its answer changed, by instruction and input."""
+
+    before: dict[str, int]
+    """Split -> number of records."""
+    after: dict[str, int]
+    added: dict[str, int]
+    """Split of the second revision -> records that the first does not have."""
+    removed: dict[str, int]
+    changed: list[tuple[Record, Record]]
+    """The same instruction and input with another output or category."""
+    moved: dict[tuple[str, str], int]
+    """(from, to) -> records that changed split."""
+
+    @property
+    def any(self) -> bool:
+        """Whether anything changed."""
+        return bool(self.added or self.removed or self.changed or self.moved)
+
+    @property
+    def same_validation(self) -> bool:
+        """Whether the validation losses are of the same records."""
+        touched = {*self.added, *self.removed, *(split for pair in self.moved for split in pair)}
+        return "validation" not in touched | {record.split for pair in self.changed for record in pair}
 
 
 @dataclass(frozen=True)
@@ -126,15 +129,15 @@ class Comparison:
     numbers: list[NumberChange]
     categories: list[CategoryChange]
     rows: list[RowPair]
-    """The shared rows, flips first, the largest change first."""
+    """The shared rows: flips first, and the largest changes first."""
     only_before: int
-    """Test rows that the second revision does not have."""
+    """Number of test rows that only the first revision has."""
     only_after: int
     data: DataChanges
 
     @property
     def loss_params(self) -> list[ParamChange]:
-        """Changed params through which the losses are means over different tokens, so that they cannot be compared."""
+        """The changed params that make the losses means over different tokens, so that they cannot be compared."""
         return [change for change in self.params if change.key.startswith(LOSS_PARAMS)]
 
     @property
@@ -144,7 +147,7 @@ class Comparison:
 
 
 def compare(before: Snapshot, after: Snapshot, flip_points: float = FLIP_POINTS) -> Comparison:
-    """Compare two revisions; scores only where both were given by the same method."""
+    """Compare two revisions; scores are compared only if both revisions were scored by the same method."""
     methods_differ = before.results.judged["method"] != after.results.judged["method"]
     old, new = before.rows, after.rows
     shared = [identifier for identifier in new if identifier in old]
@@ -170,40 +173,8 @@ def compare(before: Snapshot, after: Snapshot, flip_points: float = FLIP_POINTS)
 
 
 def paired_change(key: str, name: str, pairs: Sequence[tuple[float, float]]) -> PairedChange:
-    """Test values of the same rows, (before, after); higher is better.
-
-    The verdict rests on the sign-flip permutation test at 5 %; the interval is the bootstrap's.
-    """
-    differences = [after - before for before, after in pairs]
-    # the bootstrap of a single pair would be an interval of no width
-    low, high = (paired_bootstrap(differences, SEED) if len(pairs) > 1 else None) or (None, None)
-    p_value = sign_flip_p(differences, SEED)
-    difference = mean_interval(differences).score
-    return PairedChange(
-        key=key,
-        name=name,
-        n=len(pairs),
-        before=mean_interval([before for before, _ in pairs]).score,
-        after=mean_interval([after for _, after in pairs]).score,
-        difference=difference,
-        ci95_low=low,
-        ci95_high=high,
-        p_value=p_value,
-        smallest_detectable=smallest_detectable_difference(differences),
-        verdict=_verdict(differences, difference, p_value),
-    )
-
-
-def _verdict(differences: Sequence[float], difference: float | None, p_value: float | None) -> str:
-    if difference is None or p_value is None:
-        return UNKNOWN
-    if not any(differences):
-        return SAME
-    if sum(map(bool, differences)) < SMALLEST_TESTED:
-        return TOO_FEW
-    if p_value >= 1 - CONFIDENCE:
-        return NOISE
-    return BETTER if difference > 0 else WORSE
+    """Test the (before, after) values of a metric on the same rows; higher is better."""
+    return PairedChange(key=key, name=name, **vars(paired_test(pairs, SEED)))
 
 
 def _paired_metric(key: str, before: Snapshot, after: Snapshot, shared: Sequence[str]) -> PairedChange:
@@ -283,3 +254,39 @@ def _categories(pairs: Sequence[RowPair], before: Snapshot, after: Snapshot) -> 
         )
         changes.append(change)
     return sorted(changes, key=lambda change: (change.score.difference or 0.0, change.name))
+
+
+def data_changes(before: Mapping[str, Record], after: Mapping[str, Record]) -> DataChanges:
+    """Compare the records of two revisions, each given as id -> record."""
+    pairs = [(before[identifier], after[identifier]) for identifier in before.keys() & after.keys()]
+    gone = {key: record for key, record in before.items() if key not in after}
+    new = {key: record for key, record in after.items() if key not in before}
+    rewritten = _rewritten(gone, new)
+    pairs += [(gone.pop(old), new.pop(fresh)) for old, fresh in rewritten]
+    changed = [(old, fresh) for old, fresh in pairs if (old.output, old.category) != (fresh.output, fresh.category)]
+    moved = Counter((old.split, fresh.split) for old, fresh in pairs if old.split != fresh.split)
+    return DataChanges(
+        before=_by_split(before),
+        after=_by_split(after),
+        added=_by_split(new),
+        removed=_by_split(gone),
+        changed=sorted(changed, key=lambda pair: (pair[1].instruction, pair[1].input, pair[1].output)),
+        moved=dict(sorted(moved.items())),
+    )
+
+
+def _rewritten(gone: Mapping[str, Record], new: Mapping[str, Record]) -> list[tuple[str, str]]:
+    """Return (old id, new id) of records that ask the same thing, matched one to one in the order of the files."""
+    waiting: dict[tuple[str, str], list[str]] = {}
+    for identifier, record in gone.items():
+        waiting.setdefault((record.instruction, record.input), []).append(identifier)
+    pairs = []
+    for identifier, record in new.items():
+        if candidates := waiting.get((record.instruction, record.input)):
+            pairs.append((candidates.pop(0), identifier))
+    return pairs
+
+
+def _by_split(records: Mapping[str, Record]) -> dict[str, int]:
+    counts = Counter(record.split for record in records.values())
+    return {split: counts[split] for split in SPLITS if counts[split]}

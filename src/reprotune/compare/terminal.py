@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from reprotune.compare.comparison import BETTER, WORSE, Comparison
+from reprotune.compare.comparison import Comparison
 from reprotune.compare.words import (
     CATEGORY_HEAD,
     METRIC_HEAD,
@@ -22,6 +22,7 @@ from reprotune.compare.words import (
     row_change,
 )
 from reprotune.results.words import visible
+from reprotune.statistics.paired import BETTER, WORSE
 
 SHOWN_FLIPS = 5
 TEXT_WIDTH = 60

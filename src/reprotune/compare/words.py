@@ -1,20 +1,8 @@
 """How a comparison is put into words: the same sentences in the terminal, in Markdown and on the page."""
 
-from reprotune.compare.comparison import (
-    BETTER,
-    FLIPS,
-    NOISE,
-    SAME,
-    TOO_FEW,
-    UNKNOWN,
-    WORSE,
-    CategoryChange,
-    Comparison,
-    NumberChange,
-    PairedChange,
-    RowPair,
-)
+from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
 from reprotune.results.words import SPLITS, points, quantity, signed
+from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 MAIN_METRIC = "finetuned.score"
 TEST_WORDS = (

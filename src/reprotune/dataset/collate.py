@@ -12,28 +12,29 @@ Two layouts of the same rows, with the same loss and gradients:
     padded [2, 3]      5 6 7          packed [1, 4]    5 6 7 | 8
                        8 . .          positions        0 1 2 | 0
 
-A beginning that all packed rows share is laid down once (`shared_prefix`), as far as its targets are shared, too:
+A prefix that all packed rows share is laid down once (`shared_prefix`), as far as its targets are shared, too:
 
     inputs  3 9 5 6    packed [1, 6]    3 | 9 5 6 | 9 8
             3 9 8      positions        0 | 1 2 3 | 1 2
-                       counted          2 | 1 1 1 | 1 1    of the trained positions: rows that learn from each
+                       counted          2 | 1 1 1 | 1 1    rows that learn from each trained position
 
 Padding inputs are 50256 and padding targets are -100 by *position*, never by token id, so the end-of-text of a row is
 always learned.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import pyarrow as pa
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from reprotune.artifacts import TOKENS, read_table
-from reprotune.dataset.shared_prefix import shared_prefix
+from reprotune.dataset.packing import packed_positions, row_bounds, shared_prefix
 from reprotune.dataset.tokenizer import END_OF_TEXT
 
 IGNORED = -100
@@ -99,9 +100,9 @@ class TokenRows:
 
 @dataclass(frozen=True)
 class Batch:
-    """What one forward pass reads.
+    """What one forward pass reads, padded or packed.
 
-    Shape legend: B sequences of T positions, M of them trained.
+    Shape legend: B sequences of T positions (B = 1 if packed), M of them trained, R packed rows.
     """
 
     input_ids: Tensor
@@ -113,56 +114,59 @@ class Batch:
     positions: Tensor
     """[1, T] each token's place in its own row."""
     counted: Tensor
-    """[M] float32, in how many rows each trained position counts: 1, or more in a shared prefix."""
-    row_lengths: tuple[int, ...] | None
-    """None for padded batches; lengths of the rows that lie one after another in a packed one (B = 1)."""
+    """[M] float32, in how many rows each trained position counts: 1, or more in a shared prefix, or 0 for padding."""
+    bounds: Tensor | None = None
+    """[R + 1] int32, where each packed row starts and the last one ends; None if padded or with a shared prefix."""
+    row_lengths: tuple[int, ...] | None = None
+    """Lengths of the packed rows, without the shared prefix; None for padded batches."""
+    longest: int = 0
+    """At least the length of the longest packed row."""
     prefix: int = 0
-    """Tokens at the start of a packed sequence that belong to every row; `row_lengths` are without them."""
+    """Tokens at the start of a packed sequence that belong to every row."""
 
     @property
     def spared(self) -> int:
         """Positions that need not be computed because rows share them."""
         return self.prefix * (len(self.row_lengths or ()) - 1)
 
-    @classmethod
-    def of(
-        cls,
-        input_ids: np.ndarray,
-        targets: np.ndarray,
-        positions: np.ndarray,
-        row_lengths: tuple[int, ...] | None = None,
-        learners: np.ndarray | None = None,
-    ) -> Self:
-        """Wrap arrays; the trained positions are found here, on the CPU, so that a GPU never waits for them.
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Its tensors by name, in a fixed order."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
-        `learners` [P]: in how many rows each position of a shared prefix is learned.
+    def to(self, device: torch.device, copy: bool = False) -> "Batch":
+        """Move to a device without waiting for the transfer; with `copy`, never share memory with this batch."""
+        moved: dict[str, Any] = {
+            name: tensor.to(device, non_blocking=True, copy=copy) for name, tensor in self.tensors.items()
+        }
+        return replace(self, **moved)
+
+    def padded(self, positions: int, trained: int, rows: int, longest: int) -> "Batch":
+        """Pad a packed batch on the CPU to fixed sizes, without any effect on loss and gradients.
+
+        Further tokens form rows of at most `longest` tokens that are never learned, further rows are empty, and further
+        trained positions count 0 times:
+
+            tokens     a a a b b . . .
+            bounds     0 3 5 8 8 8
+            counted    1 1 1 1 0 0
         """
-        trained = np.flatnonzero(targets != IGNORED)
-        counted = np.ones(len(trained), dtype=np.float32)
-        prefix = 0 if learners is None else len(learners)
-        if learners is not None:
-            in_prefix = trained < prefix
-            counted[in_prefix] = learners[trained[in_prefix]]
-        return cls(
-            torch.from_numpy(input_ids),
-            torch.from_numpy(targets),
-            torch.from_numpy(trained),
-            torch.from_numpy(positions),
-            torch.from_numpy(counted),
-            row_lengths,
-            prefix,
-        )
-
-    def to(self, device: torch.device) -> "Batch":
-        """Move to a device without waiting for the copy."""
+        if self.bounds is None:
+            raise ValueError("only packed batches without a shared prefix can be padded")
+        used = self.input_ids.numel()
+        ends = [*range(used + longest, positions, longest), positions]
+        bounds = torch.cat([self.bounds, torch.tensor(ends), torch.full((rows,), positions)])[: rows + 1]
+        unused = trained - len(self.trained)
         return Batch(
-            self.input_ids.to(device, non_blocking=True),
-            self.targets.to(device, non_blocking=True),
-            self.trained.to(device, non_blocking=True),
-            self.positions.to(device, non_blocking=True),
-            self.counted.to(device, non_blocking=True),
-            self.row_lengths,
-            self.prefix,
+            input_ids=F.pad(self.input_ids, (0, positions - used)),
+            targets=F.pad(self.targets, (0, positions - used), value=IGNORED),
+            trained=F.pad(self.trained, (0, unused), value=int(self.trained[-1]) if unused else 0),
+            positions=F.pad(self.positions, (0, positions - used)),
+            counted=F.pad(self.counted, (0, unused)),
+            bounds=bounds.to(torch.int32),
+            row_lengths=tuple(bounds.diff().tolist()),
+            longest=longest,
         )
 
 
@@ -178,33 +182,48 @@ def pad_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, wid
         inputs, wanted = _shifted(rows, index, mask_instruction)
         input_ids[line, : len(inputs)] = inputs
         targets[line, : len(wanted)] = wanted
-    positions = np.arange(width, dtype=np.int64)[None]
-    return Batch.of(input_ids, targets, positions)
+    return _batch(input_ids, targets, np.arange(width, dtype=np.int64)[None])
 
 
 def pack_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, share_prefix: bool = False) -> Batch:
-    """Lay rows one after another in a single sequence without padding; positions start anew at each row.
+    """Lay rows one after another in a single sequence without padding; positions start again at each row.
 
-    Returns a batch of [1, sum of lengths] int64, less what is shared. The attention has to keep the rows apart
-    (`reprotune.model.attention`). With `share_prefix` tokens that all rows begin with stand there once; a position
+    Returns a batch of [1, sum of lengths] int64, less what is shared. Attention has to keep the rows apart
+    (`reprotune.model.attention`). With `share_prefix`, tokens that all rows start with are laid down once; a position
     is shared only where its target is, too.
     """
     shifted = [_shifted(rows, index, mask_instruction) for index in chosen]
     prefix = max(shared_prefix([rows.row(index) for index in chosen]) - 1, 0) if share_prefix else 0
-    own = [(inputs[prefix:], wanted[prefix:]) for inputs, wanted in shifted]
-    lengths = tuple(len(inputs) for inputs, _ in own)
-    positions = [np.arange(prefix, prefix + length, dtype=np.int64) for length in lengths]
-    input_ids, targets = [inputs for inputs, _ in own], [wanted for _, wanted in own]
+    own_ids, own_targets = [ids[prefix:] for ids, _ in shifted], [wanted[prefix:] for _, wanted in shifted]
+    lengths = tuple(map(len, own_ids))
+    positions = packed_positions(lengths, prefix).numpy()
     if not prefix:
-        return Batch.of(_line(input_ids), _line(targets), _line(positions), lengths)
+        batch = _batch(_line(own_ids), _line(own_targets), _line([positions]))
+        return replace(batch, bounds=row_bounds(lengths), row_lengths=lengths, longest=max(lengths))
     in_prefix = np.stack([wanted[:prefix] for _, wanted in shifted])
-    return Batch.of(
-        _line([shifted[0][0][:prefix], *input_ids]),
-        _line([in_prefix.max(axis=0), *targets]),  # a target, where any row learns it; -100 is less than all ids
-        _line([np.arange(prefix, dtype=np.int64), *positions]),
-        lengths,
-        (in_prefix != IGNORED).sum(axis=0),
+    batch = _batch(
+        _line([shifted[0][0][:prefix], *own_ids]),
+        _line([in_prefix.max(axis=0), *own_targets]),  # a target, where any row learns it; -100 is less than all ids
+        _line([np.arange(prefix, dtype=np.int64), positions]),
+        learners=(in_prefix != IGNORED).sum(axis=0),
     )
+    return replace(batch, row_lengths=lengths, longest=max(lengths), prefix=prefix)
+
+
+def _batch(
+    input_ids: np.ndarray, targets: np.ndarray, positions: np.ndarray, learners: np.ndarray | None = None
+) -> Batch:
+    """Wrap arrays; the trained positions are found here, on the CPU, so that a GPU never waits for them.
+
+    `learners` [P]: in how many rows each position of a shared prefix is learned.
+    """
+    trained = np.flatnonzero(targets != IGNORED)
+    counted = np.ones(len(trained), dtype=np.float32)
+    if learners is not None:
+        in_prefix = trained < len(learners)
+        counted[in_prefix] = learners[trained[in_prefix]]
+    arrays = (torch.from_numpy(array) for array in (input_ids, targets, trained, positions, counted))
+    return Batch(*arrays)  # type: ignore[arg-type]
 
 
 def _line(parts: Sequence[np.ndarray]) -> np.ndarray:

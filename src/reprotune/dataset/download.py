@@ -1,8 +1,8 @@
 """Getting the dataset's file onto this machine: downloads that survive bad networks, and hash checks.
 
-A download goes to `<name>.part`; `<name>.part.json` beside it remembers the server's validator (ETag or
-Last-Modified), so that a later try, also after a kill, asks only for the missing bytes and only if the file is
-still the same (RFC 9110, sections 13.1.5 and 14).
+A download goes to `<name>.part`; `<name>.part.json` remembers the server's validator (ETag or Last-Modified), so that a
+later attempt, even after a kill, requests only the missing bytes and only if the file is still the same (RFC 9110,
+sections 13.1.5 and 14).
 """
 
 import http.client
@@ -12,20 +12,19 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import requests
 import urllib3
+from urllib3.exceptions import InvalidHeader
+from urllib3.util import Retry
 
 from reprotune.artifacts import write_json
 from reprotune.console import note, progress_bar
 from reprotune.errors import UserError
+from reprotune.params.sections.fetch import DatasetParams
 from reprotune.scratch import file_sha256, fingerprint, scratch_directory
 
-EMBEDDED_DATASET = Path("data/embedded/dataset.jsonl")
 CHUNK_BYTES = 1 << 20
 
 
@@ -45,29 +44,28 @@ class RetryPolicy:
     """Longest silence of the server while it answers."""
 
 
-def source_file(source: str, sha256: str | None) -> tuple[Path, str]:
-    """Return the file that `fetch.dataset.source` names, and its SHA-256.
+def source_file(params: DatasetParams) -> tuple[Path, str]:
+    """Return the file that `fetch.dataset` names (a URL is downloaded into the scratch folder) and its SHA-256.
 
-    `source` is `embedded`, an http(s) URL (downloaded into the scratch folder) or a path. Raises `UserError` if
-    there is no such file or if it is not the one that `sha256` names.
+    Raises `UserError` if there is no such file or if its hash is not the expected one.
     """
-    if urlsplit(source).scheme.lower() in ("http", "https"):
-        path = scratch_directory("downloads", fingerprint(source)) / "file"
-        return path, download(source, path, sha256)
-    path = EMBEDDED_DATASET if source == "embedded" else Path(source).expanduser()
+    path = params.file
+    if path is None:
+        path = scratch_directory("downloads", fingerprint(params.source)) / "file"
+        return path, download(params.source, path, params.sha256)
     if not path.is_file():
         raise UserError(
             f"{path} is not a file: set fetch.dataset.source to embedded, to the path of a file or to an http(s) URL"
         )
-    return path, _checked_sha256(path, source, sha256)
+    return path, _checked_sha256(path, params.source, params.sha256)
 
 
 def download(url: str, destination: Path, sha256: str | None = None, policy: RetryPolicy | None = None) -> str:
     """Download `url` to `destination`, which appears only when complete, and return its SHA-256.
 
-    Dropped connections, stalls, short bodies, 408, 425, 429 and 5xx are tried again after a growing wait, from
-    where the last try ended if the server allows. A file already at `destination` is taken only if it has the given
-    `sha256`. Raises `UserError` on any other answer, on a wrong hash and when the tries are used up.
+    Dropped connections, stalls, short bodies, 408, 425, 429 and 5xx are retried after a growing wait, from where the
+    last attempt ended if the server allows it. A file already at `destination` is accepted only if it has the given
+    `sha256`. Raises `UserError` on any other response, on a wrong hash and when the attempts are used up.
     """
     policy = policy or RetryPolicy()
     if sha256 is not None and destination.is_file() and file_sha256(destination) == sha256:
@@ -80,13 +78,13 @@ def download(url: str, destination: Path, sha256: str | None = None, policy: Ret
             _transfer(url, part, policy)
             break
         except _TemporaryError as fault:
-            # A try that got further than any before it begins a new count, so a long file survives many cuts.
+            # An attempt that got further than any before resets the count, so a long file survives many cuts.
             failures = 1 if part.size() > furthest else failures + 1
             furthest = max(furthest, part.size())
             if failures >= policy.attempts:
                 raise UserError(
-                    f"{url}: {fault} ({failures} tries): check the connection and run again, or download the file by "
-                    f"hand and set fetch.dataset.source to its path"
+                    f"{url}: {fault} ({failures} attempts): check the connection and run again, or download the file "
+                    "by hand and set fetch.dataset.source to its path"
                 ) from fault
             delay = _delay(url, fault, failures, policy)
             note(f"{url}: {fault}; trying again in {delay:.1f} s")
@@ -101,7 +99,7 @@ def download(url: str, destination: Path, sha256: str | None = None, policy: Ret
 
 
 class _TemporaryError(Exception):
-    """A fault that another try may not meet; `retry_after` is the wait in seconds that the server asked for."""
+    """A fault that may pass; `retry_after` is the wait in seconds that the server asked for."""
 
     def __init__(self, reason: str, retry_after: float | None = None) -> None:
         super().__init__(reason)
@@ -109,7 +107,7 @@ class _TemporaryError(Exception):
 
 
 class _Part:
-    """The unfinished file of a download and what is needed to go on with it."""
+    """The unfinished file of a download and what is needed to continue it."""
 
     def __init__(self, destination: Path) -> None:
         self.destination = destination
@@ -127,7 +125,7 @@ class _Part:
         return validator if isinstance(validator, str) else None
 
     def start(self, headers: Mapping[str, str]) -> None:
-        """Forget earlier bytes and remember the validator of the answer that begins now."""
+        """Drop earlier bytes and remember the validator of the response that starts now."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.discard()
         etag = headers.get("ETag", "")
@@ -145,7 +143,7 @@ class _Part:
 
 
 def _transfer(url: str, part: _Part, policy: RetryPolicy) -> None:
-    """Make one request and append its body to the part file; raises `_TemporaryError` if another try is worth it."""
+    """Make one request and append its body to the part file; raises `_TemporaryError` if it is worth retrying."""
     headers = {"Accept-Encoding": "identity"}  # bytes as stored: ranges and hashes count those
     validator = part.validator()
     offset = part.size() if validator is not None else 0
@@ -186,11 +184,11 @@ def _check_status(response: requests.Response, url: str, part: _Part) -> None:
 
 
 def _resumed_total(response: requests.Response, part: _Part, offset: int) -> int | None:
-    """Return the whole file's size after checking that the answer continues at `offset`."""
+    """Return the whole file's size after checking that the response continues at `offset`."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
     if found is None or int(found[1]) != offset:
         part.discard()
-        raise _TemporaryError("the server continued at another place than asked")
+        raise _TemporaryError("the server continued at a different place than requested")
     return _positive_int(found[2])
 
 
@@ -217,14 +215,10 @@ def _delay(url: str, fault: _TemporaryError, failures: int, policy: RetryPolicy)
 
 def _retry_after(header: str | None) -> float | None:
     """Return the wait in seconds that a Retry-After header (seconds or a date) asks for; None if it is not one."""
-    seconds = _positive_int(header)
-    if header is None or seconds is not None:
-        return seconds
     try:
-        date = parsedate_to_datetime(header)
-    except ValueError:
+        return None if header is None else float(Retry().parse_retry_after(header))
+    except (InvalidHeader, ValueError, OverflowError):
         return None
-    return max(0.0, (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def _positive_int(text: str | None) -> int | None:
@@ -240,7 +234,7 @@ def _connection_fault(error: Exception, policy: RetryPolicy) -> str:
 
 
 def _innermost(error: BaseException) -> str:
-    """Return the text of the fault that began a chain of exceptions, e.g. `Connection refused`."""
+    """Return the text of the first fault in a chain of exceptions, e.g. `Connection refused`."""
     while (cause := error.__cause__ or error.__context__) is not None:
         error = cause
     return str(error) or type(error).__name__

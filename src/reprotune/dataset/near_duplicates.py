@@ -1,14 +1,15 @@
-"""Groups of texts that repeat or nearly repeat one another: an exact set-similarity join, without probability.
+"""Groups of texts that repeat or nearly repeat one another: a set-similarity join that is exact, not probabilistic.
 
 Two texts are near-duplicates when the Jaccard similarity of their sets of character 5-grams (shingles), taken after
 case folding and collapsing white space, reaches a threshold t; groups are the connected components.
 
-MinHash with LSH would miss a share of the pairs by chance, and hashing a million rows in Python takes most of an
+MinHash with LSH would miss some of the pairs by chance, and hashing a million rows in Python takes most of an
 hour. The method here is the prefix filter of all-pairs search (Bayardo, Ma and Srikant, "Scaling Up All Pairs
 Similarity Search", WWW 2007; Xiao et al., "Efficient Similarity Joins for Near Duplicate Detection", WWW 2008) in
 numpy: sort each text's shingles from rare to common; two texts with similarity t must share one of their
-n - ceil(t n) + 1 rarest. So only texts that share a rare shingle are compared: first by a 256-bit signature that
-bounds how many shingles differ, then exactly, on the text.
+n - ceil(t n) + 1 rarest. So only texts that share a rare shingle are compared: first by a signature that bounds
+how many shingles differ, then exactly, on the text. Long texts get long signatures: with many more shingles than bits a
+signature says nothing.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,6 +18,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from reprotune.console import progress_bar
 
 Ints = npt.NDArray[np.int64]
 Codes = npt.NDArray[np.uint64]
@@ -29,8 +32,10 @@ CHARACTERS_PER_CHUNK = 1 << 21
 PAIRS_PER_CHUNK = 1 << 20
 COUNTER_BITS = 22
 SIGNATURE_BITS = 256
+FINE_SIGNATURE_BYTES = 1 << 28  # of all texts
+LOW_HALF = (1 << 32) - 1  # of a pair's key, the other text; the upper half is the one
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd: spreads codes over counters
-ROUNDING = 1e-9  # keeps 0.7 * 10 = 7.000000000000001 from being taken for more than 7
+ROUNDING = 1e-9  # so that 0.7 * 10 = 7.000000000000001 does not count as more than 7
 
 
 def normalise(text: str) -> str:
@@ -44,7 +49,7 @@ def shingles(text: str) -> set[str]:
 
 
 def near_duplicate_groups(texts: Iterable[str], threshold: float) -> Ints:
-    """Return for each text the index of the first text of its group (its own index where it stands alone).
+    """Return for each text the index of the first text of its group (its own index if it has no near-duplicate).
 
     Takes time in proportion to the total length of the texts and to the number of pairs that share a rare shingle;
     a million instructions take a few minutes and below 2 GB.
@@ -91,6 +96,7 @@ class _Index:
     remaining: Places  # shingles of the text that are not rarer than this one
     list_end: Places  # where the postings of this shingle end
     signatures: Codes  # [texts, 4]: which of 256 buckets hold an odd number of the text's shingles
+    fine_signatures: Codes | None  # [texts, n]: the same for more buckets, if the texts are long
 
 
 def _join(texts: Sequence[str], threshold: float, groups: _Groups) -> None:
@@ -104,37 +110,108 @@ def _join(texts: Sequence[str], threshold: float, groups: _Groups) -> None:
     """
     share = threshold / (1 + threshold)
     index = _build_index(texts, threshold)
+    compared = _Comparisons(texts, index, threshold, groups)
     active: Ints = np.arange(len(index.text))
     distance = 0
-    while len(active):
-        distance += 1
-        active = active[active + distance < index.list_end[active]]
-        least = share * (index.size[active] + index.size[active + distance]) - ROUNDING
-        suffices = index.remaining[active] >= least
-        active, least = active[suffices], least[suffices]
-        left = active[index.remaining[active + distance] >= least]
-        for start in range(0, len(left), PAIRS_PER_CHUNK):
-            part = left[start : start + PAIRS_PER_CHUNK]
-            _compare(part, part + distance, texts, index, threshold, groups)
-        if distance.bit_count() == 1:  # at 1, 2, 4, 8, ...: a look at all postings, so not in every round
-            active = active[~_list_in_one_group(index, groups)[active]]
+    with progress_bar("near-duplicates", len(active), " shingles") as bar:
+        while len(active):
+            distance += 1
+            bar.update(len(index.text) - bar.n - len(active))
+            active = active[active + distance < index.list_end[active]]
+            least = share * (index.size[active] + index.size[active + distance]) - ROUNDING
+            suffices = index.remaining[active] >= least
+            active, least = active[suffices], least[suffices]
+            left = active[index.remaining[active + distance] >= least]
+            for start in range(0, len(left), PAIRS_PER_CHUNK):
+                part = left[start : start + PAIRS_PER_CHUNK]
+                compared.join_similar(part, part + distance)
+            if distance.bit_count() == 1:  # at 1, 2, 4, 8, ...: it looks at all postings, so not in every round
+                active = active[~_list_in_one_group(index, groups)[active]]
 
 
-def _compare(left: Ints, right: Ints, texts: Sequence[str], index: _Index, threshold: float, groups: _Groups) -> None:
-    """Join the texts of postings left[i] and right[i] where similar enough: first by signature, then by exact text.
+class _Comparisons:
+    """Compares the texts of two postings, each pair of texts once: first by signature, then by their exact shingles."""
 
-    An overlap of o leaves a + b - 2 o shingles that differ; each bucket whose parity differs stands for at least one.
-    """
-    sizes = index.size[left] + index.size[right]
-    least_overlap = np.ceil(threshold / (1 + threshold) * sizes - ROUNDING)
-    ones, others = index.text[left], index.text[right]
-    differing = np.bitwise_count(index.signatures[ones] ^ index.signatures[others]).sum(axis=1)
-    possible = differing <= sizes - 2 * least_overlap
-    ones, others = ones[possible], others[possible]
-    apart = groups.roots(ones) != groups.roots(others)
-    for one, other in zip(ones[apart].tolist(), others[apart].tolist(), strict=True):
-        if groups.root(one) != groups.root(other) and similarity(texts[one], texts[other]) >= threshold:
-            groups.join(one, other)
+    def __init__(self, texts: Sequence[str], index: _Index, threshold: float, groups: _Groups) -> None:
+        self.texts = texts
+        self.lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+        self.index = index
+        self.threshold = threshold
+        self.groups = groups
+        self.dissimilar: Ints = np.empty(0, dtype=np.int64)
+        """Keys of pairs that need not be compared again, sorted; texts that share one posting often share many."""
+
+    def join_similar(self, left: Ints, right: Ints) -> None:
+        """Join the texts of postings left[i] and right[i] where they are similar enough.
+
+        An overlap of o leaves a + b - 2 o shingles that differ; each bucket whose parity differs accounts for at least
+        one.
+        """
+        ones, others = self.index.text[left], self.index.text[right]
+        sizes = self.index.size[left] + self.index.size[right]
+        most_differing = sizes - 2 * np.ceil(self.threshold / (1 + self.threshold) * sizes - ROUNDING)
+        possible = _differing(self.index.signatures, ones, others) <= most_differing
+        possible &= self.groups.roots(ones) != self.groups.roots(others)
+        keys, first = np.unique(ones[possible].astype(np.int64) << 32 | others[possible], return_index=True)
+        most_differing = most_differing[possible][first]
+        fresh = ~_contains(self.dissimilar, keys)
+        keys, most_differing = keys[fresh], most_differing[fresh]
+        similar = np.ones(len(keys), dtype=np.bool_)
+        if self.index.fine_signatures is not None:
+            similar = _differing(self.index.fine_signatures, keys >> 32, keys & LOW_HALF) <= most_differing
+        similar[similar] = self._are_similar(keys[similar] >> 32, keys[similar] & LOW_HALF)
+        for key in keys[similar].tolist():
+            self.groups.join(key >> 32, key & LOW_HALF)
+        if not similar.all():
+            self.dissimilar = np.sort(np.concatenate([self.dissimilar, keys[~similar]]))
+
+    def _are_similar(self, ones: Ints, others: Ints) -> npt.NDArray[np.bool_]:
+        """Tell which pairs of texts reach the threshold, some pairs at a time to bound memory."""
+        if not len(ones):
+            return np.empty(0, dtype=np.bool_)
+        part = np.cumsum(self.lengths[ones] + self.lengths[others]) // CHARACTERS_PER_CHUNK
+        starts = np.flatnonzero(np.diff(part, prepend=-1))
+        parts = zip(np.split(ones, starts[1:]), np.split(others, starts[1:]), strict=True)
+        return np.concatenate([self._similarities(*pairs) for pairs in parts]) >= self.threshold
+
+    def _similarities(self, ones: Ints, others: Ints) -> npt.NDArray[np.float64]:
+        """Return the similarity of each pair, from one sorted array of (pair, shingle): a common one is there twice."""
+        involved, place = np.unique(np.concatenate([ones, others]), return_inverse=True)
+        involved_texts = [self.texts[text] for text in involved.tolist()]
+        codes, rows = _distinct(*_whole(_shingle_codes(involved_texts, _alphabet(involved_texts))))
+        pair_bits = len(ones).bit_length()
+        code_bits = int(codes.max()).bit_length()
+        if pair_bits + code_bits > 64:  # thousands of different characters: code by code would not be exact
+            return np.array(
+                [similarity(self.texts[one], self.texts[two]) for one, two in zip(ones, others, strict=True)]
+            )
+        sizes = np.bincount(rows)[place]
+        starts = (np.cumsum(np.bincount(rows)) - np.bincount(rows))[place]
+        pairs = np.tile(np.arange(len(ones)), 2)
+        within = np.arange(sizes.sum()) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+        keys = np.repeat(pairs, sizes).astype(np.uint64) << np.uint64(code_bits)
+        keys |= codes[np.repeat(starts, sizes) + within]
+        keys.sort()
+        twice = (keys[1:][keys[1:] == keys[:-1]] >> np.uint64(code_bits)).astype(np.int64)
+        common = np.bincount(twice, minlength=len(ones))
+        return common / (sizes[: len(ones)] + sizes[len(ones) :] - common)
+
+
+def _differing(signatures: Codes, ones: Ints | Places, others: Ints | Places) -> Ints:
+    """Return in how many buckets the signatures of two lists of texts differ, pair by pair."""
+    counts = np.empty(len(ones), dtype=np.int64)
+    step = max(1, PAIRS_PER_CHUNK * 4 // signatures.shape[1])
+    for start in range(0, len(ones), step):
+        part = slice(start, start + step)
+        counts[part] = np.bitwise_count(signatures[ones[part]] ^ signatures[others[part]]).sum(axis=1)
+    return counts
+
+
+def _contains(sorted_keys: Ints, keys: Ints) -> npt.NDArray[np.bool_]:
+    if not len(sorted_keys):
+        return np.zeros(len(keys), dtype=np.bool_)
+    places = np.minimum(np.searchsorted(sorted_keys, keys), len(sorted_keys) - 1)
+    return np.asarray(sorted_keys[places] == keys)
 
 
 def similarity(text: str, other: str) -> float:
@@ -145,7 +222,7 @@ def similarity(text: str, other: str) -> float:
 
 
 def _list_in_one_group(index: _Index, groups: _Groups) -> npt.NDArray[np.bool_]:
-    """Say for each posting whether all texts of its list are in one group already."""
+    """Tell for each posting whether all texts of its list are in one group already."""
     starts, lengths = np.unique(index.list_end, return_counts=True)
     starts = starts - lengths
     roots = groups.roots(index.text)
@@ -155,15 +232,16 @@ def _list_in_one_group(index: _Index, groups: _Groups) -> npt.NDArray[np.bool_]:
 def _build_index(texts: Sequence[str], threshold: float) -> _Index:
     """Index the rarest shingles of each text.
 
-    Rarity is the count of the shingle's counter (shared by a few shingles): any order that is the same for all texts
-    is right, and one that is nearly by rarity is fast.
+    Rarity is the value of the shingle's counter (shared by a few shingles): any order that is the same for all texts
+    is correct, and one that is nearly by rarity is fast.
     """
     alphabet = _alphabet(texts)
     counts = np.zeros(1 << COUNTER_BITS, dtype=np.int64)
     for codes, _ in _shingle_codes(texts, alphabet):
         counts += np.bincount(_bucket(codes, COUNTER_BITS), minlength=len(counts))
     postings: tuple[list[Any], ...] = ([], [], [], [])  # code, text, size, remaining
-    signatures = []
+    fine_bits = _fine_bits(texts)
+    signatures, fine_signatures = [], []
     first_text = 0
     for codes, rows in _shingle_codes(texts, alphabet):
         distinct_codes, distinct_rows = _by_rarity(codes, rows, counts)
@@ -174,22 +252,36 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
         postings[0].append(distinct_codes[rare])
         for column, part in zip(postings[1:], (text + first_text, size[text], remaining[rare]), strict=True):
             column.append(part.astype(np.int32))
-        signatures.append(_signatures(distinct_codes, distinct_rows))
+        signatures.append(_signatures(distinct_codes, distinct_rows, SIGNATURE_BITS))
+        if fine_bits:
+            fine_signatures.append(_signatures(distinct_codes, distinct_rows, fine_bits))
         first_text += len(size)
     codes, text, size, remaining = (_joined(column) for column in postings)
-    order = np.lexsort((text, size, codes))
+    order = _posting_order(codes, size, text)
     codes = codes[order]
     ends = np.append(np.flatnonzero(codes[1:] != codes[:-1]) + 1, len(order))
     list_end = np.repeat(ends.astype(np.int32), np.diff(ends, prepend=0))
     del codes
-    text = text[order]  # one after another, each in the place of the unsorted one
+    text = text[order]  # one at a time, each replacing its unsorted version
     size = size[order]
     remaining = remaining[order]
-    return _Index(text, size, remaining, list_end, np.concatenate(signatures))
+    fine = np.concatenate(fine_signatures) if fine_bits else None
+    return _Index(text, size, remaining, list_end, np.concatenate(signatures), fine)
+
+
+def _posting_order(codes: Codes, size: Places, text: Places) -> Ints:
+    """Return the order of postings by shingle, then by size of the text's set, then by text."""
+    texts, first = np.unique(text, return_index=True)
+    rank = np.empty(int(texts[-1]) + 1, dtype=np.int64)
+    rank[texts[np.lexsort((texts, size[first]))]] = np.arange(len(texts))
+    rank_bits = np.uint64(len(texts).bit_length())
+    if int(codes.max()).bit_length() + int(rank_bits) <= 64:
+        return np.argsort(codes << rank_bits | rank[text].astype(np.uint64))
+    return np.lexsort((rank[text], codes))
 
 
 def _joined(parts: list[Any]) -> Any:
-    """Concatenate arrays and let go of them."""
+    """Concatenate arrays and release them."""
     joined = np.concatenate(parts)
     parts.clear()
     return joined
@@ -197,16 +289,49 @@ def _joined(parts: list[Any]) -> Any:
 
 def _by_rarity(codes: Codes, rows: Ints, counts: Ints) -> tuple[Codes, Ints]:
     """Return the distinct shingles of each text, rare ones first."""
-    order = np.lexsort((codes, rows << 32 | counts[_bucket(codes, COUNTER_BITS)]))
+    codes, rows = _distinct(codes, rows)
+    rarity = np.minimum(counts[_bucket(codes, COUNTER_BITS)], (1 << COUNTER_BITS) - 1)
+    place_bits = len(codes).bit_length()
+    # Row, rarity and place in one number: sorting numbers is many times as fast as sorting indices by several keys.
+    keys = rows << (COUNTER_BITS + place_bits) | rarity << place_bits | np.arange(len(codes))
+    keys.sort()
+    order = keys & (1 << place_bits) - 1
+    return codes[order], rows[order]
+
+
+def _distinct(codes: Codes, rows: Ints) -> tuple[Codes, Ints]:
+    """Return the distinct shingles of each text, in the order of their codes; texts come in order."""
+    code_bits = np.uint64(int(codes.max()).bit_length())
+    if int(rows[-1]).bit_length() + int(code_bits) <= 64:
+        keys = rows.astype(np.uint64) << code_bits | codes
+        keys.sort()
+        keys = keys[np.append(True, keys[1:] != keys[:-1])]
+        rows = (keys >> code_bits).astype(np.int64)
+        return keys ^ rows.astype(np.uint64) << code_bits, rows
+    order = np.lexsort((codes, rows))
     codes, rows = codes[order], rows[order]
     distinct = np.append(True, (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1]))
     return codes[distinct], rows[distinct]
 
 
-def _signatures(codes: Codes, rows: Ints) -> Codes:
-    buckets = rows * SIGNATURE_BITS + _bucket(codes, SIGNATURE_BITS.bit_length() - 1)
-    held = np.bincount(buckets, minlength=(rows[-1] + 1) * SIGNATURE_BITS).reshape(-1, SIGNATURE_BITS)
-    return np.packbits(held % 2 == 1, axis=1).view(np.uint64)
+def _fine_bits(texts: Sequence[str]) -> int:
+    """Return the size of the fine signatures: about two buckets a shingle, since full ones tell nothing; 0 for none."""
+    mean = sum(map(len, texts)) / len(texts)
+    wanted = min(1 << int(2 * mean).bit_length(), FINE_SIGNATURE_BYTES * 8 // len(texts))
+    return 1 << wanted.bit_length() - 1 if wanted >= 2 * SIGNATURE_BITS else 0
+
+
+def _signatures(codes: Codes, rows: Ints, bits: int) -> Codes:
+    """Return [texts, bits / 64]: which buckets hold an odd number of a text's shingles."""
+    parts = []
+    step = max(1, CHARACTERS_PER_CHUNK * 2 // bits)  # texts at a time
+    for first in range(0, int(rows[-1]) + 1, step):
+        start, stop = np.searchsorted(rows, (first, first + step))
+        texts = min(step, int(rows[-1]) + 1 - first)
+        buckets = (rows[start:stop] - first) * bits + _bucket(codes[start:stop], bits.bit_length() - 1)
+        held = np.bincount(buckets, minlength=texts * bits).reshape(texts, bits)
+        parts.append(np.packbits(held % 2 == 1, axis=1).view(np.uint64))
+    return np.concatenate(parts)
 
 
 def _bucket(codes: Codes, bits: int) -> Ints:
@@ -239,6 +364,16 @@ def _shingle_codes(texts: Sequence[str], alphabet: Codes) -> Iterator[tuple[Code
         rows = np.repeat(np.arange(len(chunk)), lengths)[:windows]
         inside = np.arange(windows) + SHINGLE <= np.cumsum(lengths)[rows]
         yield codes[inside], rows[inside]
+
+
+def _whole(chunks: Iterable[tuple[Codes, Ints]]) -> tuple[Codes, Ints]:
+    """Join chunks of shingles; rows then count through all of them."""
+    codes, rows, first = [], [], 0
+    for chunk_codes, chunk_rows in chunks:
+        codes.append(chunk_codes)
+        rows.append(chunk_rows + first)
+        first += int(chunk_rows[-1]) + 1
+    return np.concatenate(codes), np.concatenate(rows)
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:

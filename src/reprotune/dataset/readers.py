@@ -1,7 +1,7 @@
 """Reading the rows of a dataset file: JSON, JSON Lines, CSV, TSV or Parquet, plain or gzipped, in batches.
 
-All but JSON are streamed, so memory does not grow with the file. A row that can be told apart but not read (a
-JSON line with a typing error, a CSV row with a field too many) is an `Unreadable`; a file that cannot be divided
+All but JSON are streamed, so memory does not grow with the file. A row that can be delimited but not read (a
+JSON line with a syntax error, a CSV row with one field too many) is an `Unreadable`; a file that cannot be divided
 into rows raises `UserError`.
 """
 
@@ -61,7 +61,7 @@ def read_rows(path: Path, name: str, kind: str) -> Iterator[list[SourceRow]]:
             while batch := list(islice(rows, BATCH_ROWS)):
                 yield batch
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise UserError(f"{name} is a damaged gzip file ({error}): fetch or pack it again") from error
+        raise UserError(f"{name} is a damaged gzip file ({error}): fetch or compress it again") from error
 
 
 def _opened(path: Path) -> OpenFile:
@@ -96,7 +96,7 @@ def _checked_kind(kind: str, name: str, head: bytes) -> str:
 
 
 def _kind_by_content(head: bytes) -> str:
-    """Return the kind that the first bytes speak for; empty if none."""
+    """Return the kind that the first bytes suggest; empty if none."""
     if head.startswith(PARQUET_MAGIC):
         return "parquet"
     if head.startswith(b"["):
@@ -136,10 +136,10 @@ def _json_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
         values = json.loads(text)
     except json.JSONDecodeError as error:
         raise UserError(
-            f"{name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}: mend it there"
+            f"{name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}: fix it there"
         ) from error
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{name} cannot be read as JSON ({error}): mend or shorten the value") from error
+        raise UserError(f"{name} cannot be read as JSON ({error}): fix or shorten the value") from error
     yield from (_as_row(value) for value in values)
 
 
@@ -186,7 +186,7 @@ def _delimited_rows(file: OpenFile, name: str, delimiter: str) -> Iterator[Sourc
 
 def _parquet_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
     with tempfile.TemporaryFile() as unpacked:
-        if isinstance(file, gzip.GzipFile):  # Parquet is read from its end, so a packed one is unpacked first
+        if isinstance(file, gzip.GzipFile):  # Parquet is read from its end, so a gzipped file is unpacked first
             shutil.copyfileobj(file, unpacked)
         try:
             with pq.ParquetFile(unpacked if isinstance(file, gzip.GzipFile) else file) as parquet:

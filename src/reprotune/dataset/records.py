@@ -1,4 +1,4 @@
-"""From the rows of a source to instruction records: checked, named by content, nothing dropped in silence."""
+"""From the rows of a source to instruction records: checked, identified by content, nothing dropped silently."""
 
 import hashlib
 import json
@@ -22,7 +22,7 @@ class _UnusableError(ValueError):
 class Normalizer:
     """Turns the rows of one source, batch by batch, into records and rejected rows.
 
-    Texts are kept as they are; text of white space alone counts as empty. `source` is the user's name of the
+    Texts are kept as they are; text that is only white space counts as empty. `source` is the user's name of the
     source, for messages.
     """
 
@@ -32,7 +32,7 @@ class Normalizer:
         self.rows = 0
         self.reasons: Counter[str] = Counter()
         self._first_rejected: int | None = None
-        self._columns: dict[str, None] = {}  # every column met, in order
+        self._columns: dict[str, None] = {}  # every column seen, in order
         self._copies: Counter[str] = Counter()
 
     def normalize(self, batch: list[SourceRow]) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
@@ -65,7 +65,7 @@ class Normalizer:
             reasons = "; ".join(f"{reason} ({count} rows)" for reason, count in self.reasons.most_common(SHOWN_REASONS))
             raise UserError(
                 f"{self.source}: {rejected} of {self.rows} rows are unusable, the first is row {self._first_rejected} "
-                f"(counting from 0): {reasons}: mend the rows, or check fetch.dataset.columns, max_chars and "
+                f"(counting from 0): {reasons}: fix the rows, or check fetch.dataset.columns, max_chars and "
                 f"max_rejected_fraction"
             )
         return {
@@ -96,7 +96,7 @@ class Normalizer:
         if self.params.on_bad_row == "fail":
             self._check_columns()
             raise UserError(
-                f"{self.source}: row {source_row} (counting from 0) is unusable: {reason}: mend it, or set "
+                f"{self.source}: row {source_row} (counting from 0) is unusable: {reason}: fix it, or set "
                 f"fetch.dataset.on_bad_row to reject"
             )
         if self._first_rejected is None:
@@ -104,7 +104,7 @@ class Normalizer:
         self.reasons[reason] += 1
 
     def _check_columns(self) -> None:
-        """Raise if a column that should exist was in no row; `input` and `category` may lack unless renamed."""
+        """Raise if a column that should exist was in no row; `input` and `category` may be missing unless renamed."""
         if not self._columns:
             return
         for role, column in self.params.columns.model_dump().items():
@@ -137,7 +137,7 @@ def _required_text(row: Mapping[str, Any], role: str, column: str, max_chars: in
 
 
 def _category(row: Mapping[str, Any], column: str) -> str | None:
-    """Return the row's label; a whole number is its digits, since labels are often numbered."""
+    """Return the row's label; a whole number becomes its digits, since labels are often numbers."""
     value = row.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
@@ -147,7 +147,7 @@ def _category(row: Mapping[str, Any], column: str) -> str | None:
 
 
 def _content_hash(texts: list[str], category: str | None) -> str:
-    """Hash the texts, each after its length, so that text moved between columns gives another hash."""
+    """Hash the texts, each preceded by its length, so that moving text between columns changes the hash."""
     try:
         (category or "").encode()  # not hashed, but it has to be storable too
         content = "".join(f"{len(text)}:{text}" for text in texts).encode()
@@ -158,8 +158,8 @@ def _content_hash(texts: list[str], category: str | None) -> str:
 
 
 def _raw(row: SourceRow) -> str:
-    """Return the row as JSON text; values that JSON lacks (dates, bytes) become text."""
+    """Return the row as JSON text; values that JSON cannot hold (dates, bytes) become text."""
     if isinstance(row, Unreadable):
         return row.raw
-    # A lone surrogate comes out as the JSON escape that it was read from.
+    # A lone surrogate is written as the JSON escape it was read from.
     return json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()

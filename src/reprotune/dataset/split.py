@@ -1,4 +1,4 @@
-"""Dividing records into train, test and validation, without near-duplicates across the borders."""
+"""Dividing records into train, test and validation, without near-duplicates across splits."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ class Split:
 def split_records(batches: Iterable[pa.RecordBatch], params: SplitParams) -> Split:
     """Divide records (batches of `RECORDS`) as `params` say; raises `UserError` if a split would be empty.
 
-    Looks at one batch at a time, so that memory holds the tasks' texts at most, never the answers.
+    Reads one batch at a time, so that memory holds the tasks' texts at most, never the answers.
     """
     if params.group_near_duplicates:
         groups = near_duplicate_groups(_tasks(batches), params.near_duplicate_similarity)
@@ -86,10 +86,10 @@ def split_sizes(rows: int, params: SplitParams) -> tuple[int, int, int]:
 
 
 def deal_shuffled(groups: Ints, sizes: tuple[int, int, int], seed: int) -> Ints:
-    """Return the split of each row: whole groups, in an order drawn with `seed`, each to the first with room for it.
+    """Return the split of each row: whole groups, in an order drawn with `seed`, each to the first split with room.
 
-    `groups` names for each row the first row of its group. A group for which no split has room left goes where most
-    room is. Drawn with numpy's PCG64, whose streams are the same on every platform.
+    `groups` names for each row the first row of its group. A group that fits nowhere goes where most
+    room is left. Drawn with numpy's PCG64, whose streams are the same on every platform.
     """
     members = np.bincount(groups, minlength=len(groups))
     shuffled = np.random.default_rng(seed).permutation(np.flatnonzero(members))

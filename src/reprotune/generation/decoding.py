@@ -1,7 +1,7 @@
 """Batched decoding: many prompts of different lengths through a few slots that never wait for one another.
 
-Prompts go longest first. Active rows fill the first slots; when one ends, the last active row takes its slot, and
-when a quarter of the slots is free, waiting prompts are read into them together. So the batch has no finished rows
+Prompts go longest first. Active rows fill the first slots; when one ends, the last active row moves to its slot, and
+when a quarter of the slots is free, waiting prompts are read into them together. So the batch holds no finished rows
 and no padding, and each row is computed as it would be alone.
 """
 
@@ -13,9 +13,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from reprotune.dataset.shared_prefix import shared_prefix, shares_prefixes
+from reprotune.compute.device import Compute
+from reprotune.dataset.packing import packed_positions, shared_prefix
 from reprotune.errors import UserError
-from reprotune.generation.cache import KeyValueCache, packed_positions
+from reprotune.generation.cache import KeyValueCache
 from reprotune.generation.sampling import draw_tokens, filtered_probabilities, uniform_draws
 from reprotune.generation.steps import token_step
 from reprotune.model.gpt2 import GPT2
@@ -87,15 +88,15 @@ def generate(
 
     `row_ids` name the rows' random streams when sampling (default: their indices), so an answer depends on the
     seed, the row and its prompt only. `on_finished` is called after each answer. Matrix products run in the format
-    of the token embedding (`cast_matrices`); in float32 a greedy answer does not depend on the other rows, in
-    bfloat16 rounding may turn near-ties. Raises `UserError` on a prompt without tokens.
+    of the token embedding (`prepare_for_inference`); in float32 a greedy answer does not depend on the other rows, in
+    bfloat16 rounding may decide near-ties. Raises `UserError` on a prompt without tokens.
     """
     row_ids = row_ids or [str(index) for index in range(len(prompts))]
     answers = [Generated([], "no_room")] * len(prompts)
     waiting: deque[_Row] = deque()
     for index in sorted(range(len(prompts)), key=lambda index: -len(prompts[index])):
         if not prompts[index]:
-            raise UserError(f"the prompt of row {row_ids[index]} is empty, but a model needs something to go on")
+            raise UserError(f"the prompt of row {row_ids[index]} is empty, but decoding needs a token to start from")
         limit = min(settings.max_new_tokens, model.config.n_positions - len(prompts[index]))
         if limit > 0:
             draws = uniform_draws(settings.seed, row_ids[index], limit if settings.temperature else 0)
@@ -105,8 +106,7 @@ def generate(
     if not waiting:
         return answers
     decoder = _Decoder(model, settings, waiting)
-    precision = model.wte.weight.dtype
-    with torch.autocast(model.wte.weight.device.type, precision, enabled=precision != torch.float32):
+    with decoder.compute.autocast():
         while waiting or decoder.active:
             for index, answer in decoder.advance(waiting):
                 answers[index] = answer
@@ -115,18 +115,16 @@ def generate(
 
 
 class _Decoder:
-    """The slots: `active[i]` is the row whose past stands in slot i of the cache."""
+    """The slots: `active[i]` is the row whose past is in slot i of the cache."""
 
     def __init__(self, model: GPT2, settings: DecodingSettings, rows: Sequence[_Row]) -> None:
         self.model = model
         self.settings = settings
         self.slots = min(settings.batch_size, len(rows))
         self.active: list[_Row] = []
-        weight = model.wte.weight
-        self.device = weight.device
+        self.compute = Compute.of(model.wte.weight)
         capacity = max(len(row.prompt) + row.limit for row in rows)
-        self.cache = KeyValueCache(model.config, self.slots, capacity, self.device, weight.dtype)
-        self._share_prefix = shares_prefixes(self.device, weight.dtype)
+        self.cache = KeyValueCache(model.config, self.slots, capacity, self.compute)
         self._step = token_step(model, self.cache)
 
     def advance(self, waiting: deque[_Row]) -> list[tuple[int, Generated]]:
@@ -150,16 +148,18 @@ class _Decoder:
     def _read_prompts(self, rows: list[_Row]) -> Tensor:
         """Read whole prompts, without padding, into the free slots; predictions after their last tokens, [rows, V].
 
-        What all of them begin with is read once.
+        A prefix that they share is read once.
         """
-        prefix = shared_prefix([row.prompt for row in rows]) if self._share_prefix else 0
-        lengths = torch.tensor([len(row.prompt) - prefix for row in rows])
+        prefix = shared_prefix([row.prompt for row in rows]) if self.compute.shares_prefix else 0
+        lengths = [len(row.prompt) - prefix for row in rows]
         own = [token for row in rows for token in row.prompt[prefix:]]
         input_ids = torch.tensor([*rows[0].prompt[:prefix], *own])
-        positions = torch.cat([torch.arange(prefix), prefix + packed_positions(lengths)])
-        attend = self.cache.prefill(len(self.active), lengths.tolist(), prefix)
-        hidden = self.model(input_ids[None].to(self.device), positions[None].to(self.device), attend)
-        return self.model.logits(hidden[0, (prefix + lengths.cumsum(0) - 1).to(self.device)])
+        positions = torch.cat([torch.arange(prefix), packed_positions(lengths, prefix)])
+        attend = self.cache.prefill(len(self.active), lengths, prefix)
+        device = self.compute.device
+        hidden = self.model(input_ids[None].to(device), positions[None].to(device), attend)
+        last_tokens = prefix + torch.tensor(lengths).cumsum(0) - 1
+        return self.model.logits(hidden[0, last_tokens.to(device)])
 
     def _choose(self, rows: list[_Row], logits: Tensor) -> list[int]:
         settings = self.settings
@@ -181,3 +181,13 @@ class _Decoder:
                 self.cache.move(len(self.active), slot, last.position())
                 self.active[slot] = last
         return finished
+
+
+def answer_text(decoded: str, header: str) -> str:
+    """Return the answer within a decoded text, stripped.
+
+    `header` is what the template put before the answers in the training text, so that the model writes it, too (empty
+    where the prompt ends with it). Every occurrence is removed, as in the book chapter.
+    """
+    marker = header.strip()
+    return (decoded.replace(marker, "") if marker else decoded).strip()

@@ -20,8 +20,8 @@ class TokenStep(Protocol):
 
 
 def token_step(model: GPT2, cache: KeyValueCache) -> TokenStep:
-    """Return the fastest step for the model's device."""
-    return GraphStep(model, cache) if model.wte.weight.is_cuda else EagerStep(model, cache)
+    """Return the fastest step for the cache's device."""
+    return GraphStep(model, cache) if cache.compute.records_steps else EagerStep(model, cache)
 
 
 class EagerStep:
@@ -33,20 +33,20 @@ class EagerStep:
 
     def __call__(self, tokens: Sequence[int], positions: Sequence[int]) -> Tensor:
         """See `TokenStep`."""
-        device = self.cache.keys.device
+        device = self.cache.compute.device
         at = torch.tensor(positions).to(device, non_blocking=True)
         return self.logits(torch.tensor(tokens).to(device, non_blocking=True), at, max(positions) + 1)
 
     def logits(self, tokens: Tensor, at: Tensor, longest: int) -> Tensor:
-        """Logits [A, V] of tokens [A] at positions [A], looking at the first `longest` places of the cache."""
+        """Logits [A, V] of tokens [A] at positions [A], reading the first `longest` places of the cache."""
         hidden = self.model(tokens[:, None], at[:, None], self.cache.step(at, longest))
         return self.model.logits(hidden[:, 0])
 
 
 class GraphStep:
-    """Recorded once for each of few sizes; slots beyond the active ones compute what nobody reads.
+    """Recorded once for each of few sizes; slots beyond the active ones compute what is never used.
 
-    Such a slot writes to its place 0, which a new prompt overwrites before it is looked at.
+    Such a slot writes to its place 0, which a new prompt overwrites before it is read.
     """
 
     def __init__(self, model: GPT2, cache: KeyValueCache, record: Recorder | None = None) -> None:
@@ -64,7 +64,7 @@ class GraphStep:
             try:
                 self._recorded[size] = self._recording(*size)
             except RuntimeError as error:  # slower is better than not at all
-                note(f"generate: no CUDA graph ({error}): going on without")
+                note(f"generate: no CUDA graph ({error}): continuing without")
                 self._failed = True
         if self._failed:
             return self.eager(tokens, positions)
@@ -74,7 +74,7 @@ class GraphStep:
         return replay()[:active]
 
     def _recording(self, slots: int, longest: int) -> tuple[list[Tensor], Callable[[], Tensor]]:
-        device = self.eager.cache.keys.device
+        device = self.eager.cache.compute.device
         tokens, at = (torch.zeros(slots, dtype=torch.int64, device=device) for _ in range(2))
         at.fill_(longest - 1)  # the trial runs must not touch what rows have written
         return [tokens, at], self._record(lambda: self.eager.logits(tokens, at, longest))

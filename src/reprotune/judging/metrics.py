@@ -4,20 +4,16 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
+from reprotune.artifacts import MODELS, NO_CATEGORY, STATISTICS
 from reprotune.errors import UserError
-from reprotune.judging.scoring import ScoredAnswer
-from reprotune.statistics.intervals import mean_interval, sign_flip_p, smallest_detectable_difference
-
-STATISTICS = ("exact_match", "chrf", "rouge_l", "token_f1", "repetition", "length_ratio")
-NO_CATEGORY = "(none)"
+from reprotune.judging.answers import ScoredAnswer
+from reprotune.statistics.intervals import mean, mean_interval, smallest_detectable_difference
+from reprotune.statistics.paired import sign_flip_p
 
 
 def summarise(scored: Sequence[ScoredAnswer], method: str, seed: int) -> dict[str, Any]:
     """Return the metrics of the models `base` and `finetuned`, ready for JSON."""
-    base = [row for row in scored if row.answer.model == "base"]
-    finetuned = [row for row in scored if row.answer.model == "finetuned"]
+    base, finetuned = ([row for row in scored if row.answer.model == model] for model in MODELS)
     return {
         "method": method,
         "base": _model_metrics(base),
@@ -28,23 +24,23 @@ def summarise(scored: Sequence[ScoredAnswer], method: str, seed: int) -> dict[st
 
 
 def check_coverage(metrics: dict[str, Any], min_coverage: float) -> None:
-    """Raise `UserError` when a model's share of scored answers is below `min_coverage`, or none was scored."""
-    for model in ("base", "finetuned"):
+    """Raise `UserError` if a model's share of scored answers is below `min_coverage`, or if none was scored."""
+    for model in MODELS:
         found = metrics[model]
         if found["n"] and found["coverage"] >= min_coverage:
             continue
-        faults = ", ".join(f"{count} {status}" for status, count in found["status"].items())
+        statuses = ", ".join(f"{count} {status}" for status, count in found["status"].items())
         raise UserError(
-            f"only {found['coverage']:.1%} of the answers of model {model} got a score ({faults}), but "
-            f"judge.min_coverage asks for {min_coverage:.1%}; every reply is kept in .reprotune/judge/replies.jsonl: "
-            "answers with status error are asked again by `dvc repro`; for unparsable, truncated or refused ones "
+            f"only {found['coverage']:.1%} of the answers of model {model} got a score ({statuses}), but "
+            f"judge.min_coverage requires {min_coverage:.1%}; every reply is kept in .reprotune/judge/replies.jsonl: "
+            "run `dvc repro` to ask again about answers with status error; for unparsable, truncated or refused ones "
             "change judge.max_tokens, judge.rubric or judge.model in params.yaml, or lower judge.min_coverage"
         )
     pairs = metrics["pairwise"]
     if pairs is not None and pairs["coverage"] < min_coverage:
         raise UserError(
-            f"the judge gave a verdict on only {pairs['coverage']:.1%} of the pairs, but judge.min_coverage asks for "
-            f"{min_coverage:.1%}; every reply is kept: run `dvc repro` again where the service failed, choose another "
+            f"the judge gave a verdict on only {pairs['coverage']:.1%} of the pairs, but judge.min_coverage requires "
+            f"{min_coverage:.1%}; every reply is kept: run `dvc repro` again if the service failed, choose another "
             "judge.model, or set judge.pairwise: false in params.yaml"
         )
 
@@ -52,19 +48,19 @@ def check_coverage(metrics: dict[str, Any], min_coverage: float) -> None:
 def _model_metrics(rows: Sequence[ScoredAnswer]) -> dict[str, Any]:
     """Return one model's metrics; `score` is the mean over the `n` scored answers.
 
-    `score_low` and `score_high` bound what the mean over all answers could be: every unscored one at 0, or at 100.
+    `score_low` and `score_high` are the limits of the mean over all answers: with every unscored one at 0, or at 100.
     """
     scores = _scores(rows)
     unscored = len(rows) - len(scores)
-    metrics: dict[str, Any] = mean_interval(scores)._asdict()
-    metrics["coverage"] = len(scores) / len(rows)
-    metrics["unscored"] = unscored
-    metrics["score_low"] = sum(scores) / len(rows)
-    metrics["score_high"] = (sum(scores) + 100 * unscored) / len(rows)
-    metrics["status"] = dict(sorted(Counter(row.status for row in rows).items()))
-    for name in STATISTICS:
-        metrics[name] = float(np.mean([getattr(row.statistics, name) for row in rows]))
-    return metrics
+    return {
+        **mean_interval(scores)._asdict(),
+        "coverage": len(scores) / len(rows),
+        "unscored": unscored,
+        "score_low": sum(scores) / len(rows),
+        "score_high": (sum(scores) + 100 * unscored) / len(rows),
+        "status": dict(sorted(Counter(row.status for row in rows).items())),
+        **{name: mean([getattr(row.statistics, name) for row in rows]) for name in STATISTICS},
+    }
 
 
 def _difference(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer], seed: int) -> dict[str, Any]:
@@ -81,7 +77,7 @@ def _difference(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer],
 
 
 def _categories(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer]) -> dict[str, Any]:
-    """Return mean score and exact matches per category; empty where no record has one."""
+    """Return mean score and share of exact matches per category; empty where no record has one."""
     names = {row.answer.category for row in base}
     if names == {None}:
         return {}
@@ -91,17 +87,13 @@ def _categories(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer])
         after = [row for row in finetuned if row.answer.category == name]
         table[NO_CATEGORY if name is None else name] = {
             "n": len(before),
-            "base": mean_interval(_scores(before)).score,
-            "finetuned": mean_interval(_scores(after)).score,
-            "base_exact": _exact(before),
-            "finetuned_exact": _exact(after),
+            "base": mean(_scores(before)),
+            "finetuned": mean(_scores(after)),
+            "base_exact": mean([row.statistics.exact_match for row in before]),
+            "finetuned_exact": mean([row.statistics.exact_match for row in after]),
         }
     return table
 
 
 def _scores(rows: Sequence[ScoredAnswer]) -> list[float]:
     return [row.score for row in rows if row.score is not None]
-
-
-def _exact(rows: Sequence[ScoredAnswer]) -> float:
-    return float(np.mean([row.statistics.exact_match for row in rows]))

@@ -1,8 +1,8 @@
-"""Offline scorers: how close an answer comes to its reference, by statistics on the two texts alone.
+"""Offline scorers: how close an answer comes to its reference, from statistics of the two texts alone.
 
-They need no model and no service. On short questions with one right answer they rank answers well; they cannot
-tell a good paraphrase from a wrong answer in similar words, so their composite is always labelled
-`offline_composite` and never called a judge's verdict.
+They need neither a model nor a service. On short questions with one right answer they rank answers well, but they
+cannot tell a good paraphrase from a wrong answer in similar words. Their composite is therefore always labelled
+`offline_composite`, and never called a judge's verdict.
 """
 
 import re
@@ -22,14 +22,14 @@ _CHRF = CHRF()
 
 
 class Statistics(NamedTuple):
-    """What the texts alone say about one answer; every value lies in 0..1."""
+    """What the texts alone say about an answer; every value lies in 0..1."""
 
     exact_match: float
     chrf: float
     rouge_l: float
     token_f1: float
     number_agreement: float | None
-    """Null where neither text holds a number."""
+    """Null where neither text contains a number."""
     repetition: float
     length_ratio: float
 
@@ -60,24 +60,24 @@ def offline_composite(statistics: Statistics, response: str) -> float:
 def normalised(text: str) -> str:
     """Return the form in which two answers are compared for equality.
 
-    Lenient about space (runs of it, line breaks too, count as one blank) and about one final full stop; strict
-    about everything else, letter case included, for some instructions are about case.
+    Lenient about whitespace (a run of it counts as one blank) and about one final full stop; strict about everything
+    else, including letter case, because some instructions are about case.
     """
     return " ".join(text.split()).removesuffix(".").rstrip()
 
 
 def tokens(text: str) -> list[str]:
-    """Cut a text into case-folded words and punctuation marks."""
+    """Split a text into case-folded words and punctuation marks."""
     return TOKEN.findall(text.casefold())
 
 
 def chrf(reference: str, response: str) -> float:
-    """Return chrF2 (character 6-grams, beta 2; Popovic 2015) as sacrebleu computes it, divided by 100."""
+    """Return chrF2 (character n-grams up to 6, beta 2; Popovic 2015) as sacrebleu computes it, divided by 100."""
     return float(_CHRF.sentence_score(response, [reference]).score) / 100
 
 
 def number_agreement(reference: str, response: str) -> float | None:
-    """Return the F1 of the two multisets of numbers (`1,000` equals `1000.0`); null where neither has any."""
+    """Return the F1 of the two multisets of numbers (`1,000` equals `1000.0`); null where both are empty."""
     expected, found = _numbers(reference), _numbers(response)
     if not expected and not found:
         return None
@@ -85,13 +85,13 @@ def number_agreement(reference: str, response: str) -> float | None:
 
 
 def repetition(words: list[str]) -> float:
-    """Return the share of token 3-grams that occurred before in the same text: a loop comes close to 1."""
+    """Return the share of token 3-grams that occur earlier in the same text: close to 1 for a loop."""
     grams = list(zip(words, words[1:], words[2:], strict=False))
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
 def length_ratio(reference: str, response: str) -> float:
-    """Return the shorter length in characters divided by the longer: 1 is the same length."""
+    """Return the shorter length in characters divided by the longer one: 1 for equal lengths."""
     shorter, longer = sorted((len(reference.strip()), len(response.strip())))
     return shorter / longer if longer else 1.0
 
@@ -112,8 +112,8 @@ def _f1(common: int, expected: int, found: int) -> float:
 def _common_subsequence(first: list[str], second: list[str]) -> int:
     """Return the length of the longest common subsequence.
 
-    Bit-parallel (Hyyro 2004): bit i of `row` is cleared where a longer subsequence ends at `first[i]`, so that a
-    whole row of the usual table is one integer, and long answers cost no noticeable time.
+    Bit-parallel (Hyyro 2004): a whole row of the usual table is one integer, in which bit i is cleared where a longer
+    subsequence ends at `first[i]`, so that even long answers take no noticeable time.
     """
     places: dict[str, int] = {}
     for index, token in enumerate(first):

@@ -1,30 +1,20 @@
-"""One judged run: every question in a single batch, then scores, canaries, pairs, metrics and the transcript."""
+"""One judged run: every question in a single batch, then scores, checks, pairs, metrics and the transcript."""
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from reprotune.judging.answers import Answer
-from reprotune.judging.checks import asked_canaries, make_canaries
-from reprotune.judging.health import check_canaries, health
+from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, score_offline, with_judgements
+from reprotune.judging.checks import check_canaries, judge_health, make_canaries
 from reprotune.judging.metrics import check_coverage, summarise
-from reprotune.judging.pairs import Comparison, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
+from reprotune.judging.pairs import AnswerPair, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
 from reprotune.judging.questions.prompts import Question
-from reprotune.judging.scoring import (
-    ScoredAnswer,
-    answer_questions,
-    first_questions,
-    method_name,
-    score_offline,
-    with_judgements,
-)
-from reprotune.judging.service.collect import Judgement, collect_verdicts
+from reprotune.judging.service.collect import Client, Judgement, collect_verdicts
 from reprotune.judging.service.ollama import OllamaClient
 from reprotune.judging.service.openai import OpenAIClient
-from reprotune.judging.service.protocol import Client
 from reprotune.judging.service.store import ReplyStore
-from reprotune.judging.transcript import answer_lines, comparison_lines
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import scratch_root
 
@@ -41,11 +31,18 @@ class Judge(NamedTuple):
 
 
 class JudgedRun(NamedTuple):
-    """What came of a run."""
+    """The outcome of a run."""
 
     answers: list[ScoredAnswer]
     canaries: list[ScoredAnswer]
-    comparisons: list[Comparison]
+    pairs: list[AnswerPair]
+
+
+def method_name(params: JudgeParams) -> str:
+    """Return what to call the scores: never a judge's where none was asked."""
+    if params.backend == "offline":
+        return "offline_composite"
+    return f"{params.backend}:{params.model}:{params.rubric}"
 
 
 @contextmanager
@@ -63,50 +60,75 @@ def opened_judge(params: JudgeParams) -> Iterator[Judge | None]:
 
 
 def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> JudgedRun:
-    """Score the answers, the canaries and, where params ask for it, the pairs."""
-    canaries = score_offline(make_canaries(answers, params.canaries, params.seed))
-    comparisons = pair_up(answers) if params.pairwise else []
+    """Score the answers and the canaries, and compare the pairs, by the judge or (null) by the offline composite."""
+    every = [*answers, *make_canaries(answers, params.canaries, params.seed)]
+    pairs = pair_up(answers) if params.pairwise else []
     if judge is None:
-        scored = score_offline(answers)
-        return JudgedRun(scored, canaries, with_scores(comparisons, scored))
-    canaries = asked_canaries(canaries)
-    questions = first_questions(answers, params.rubric) + answer_questions(canaries, params.rubric)
-    questions += pair_questions(comparisons)
-    with ThreadPoolExecutor(1) as beside:  # the statistics are done while the judge is at work
-        scoring = beside.submit(score_offline, answers)
-        judgements = iter(judge.ask(questions))
-        scored = scoring.result()
-    return JudgedRun(
-        with_judgements(scored, judgements),
-        with_judgements(canaries, judgements),
-        with_verdicts(comparisons, judgements),
-    )
+        scored = score_offline(every)
+        pairs = with_scores(pairs, scored)
+    else:
+        questions = answer_questions(every, params.rubric) + pair_questions(pairs)
+        with ThreadPoolExecutor(1) as background:  # computes the statistics while the judge is at work
+            statistics = background.submit(score_offline, every)
+            judgements = iter(judge.ask(questions))
+            scored = with_judgements(statistics.result(), judgements)
+        pairs = with_verdicts(pairs, judgements)
+    return JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs)
 
 
-def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> list[Comparison]:
-    """Compare the answers of the models `baseline` and `candidate` pair by pair, and nothing else."""
-    comparisons = pair_up(answers, "baseline", "candidate")
+def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> list[AnswerPair]:
+    """Compare the answers of the models `baseline` and `candidate` pair by pair, and do nothing else."""
+    pairs = pair_up(answers, ("baseline", "candidate"))
     if judge is None:
-        return with_scores(comparisons, score_offline(answers))
-    return with_verdicts(comparisons, iter(judge.ask(pair_questions(comparisons))))
+        return with_scores(pairs, score_offline(answers))
+    return with_verdicts(pairs, iter(judge.ask(pair_questions(pairs))))
 
 
 def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared."""
     metrics = summarise(run.answers, method_name(params), params.seed)
-    metrics["health"] = health(run.answers, run.canaries)
-    metrics["pairwise"] = summarise_pairs(run.comparisons) if params.pairwise else None
+    metrics["health"] = judge_health(run.answers, run.canaries)
+    metrics["pairwise"] = summarise_pairs(run.pairs) if params.pairwise else None
     return metrics
 
 
-def transcript(run: JudgedRun, identity: dict[str, Any]) -> str:
-    """Return every reply of the judge as JSON lines: on the answers, on the canaries, on the pairs."""
-    lines = answer_lines(run.answers, identity, "score") + answer_lines(run.canaries, identity, "canary")
-    return "".join(lines + comparison_lines(run.comparisons, identity))
-
-
 def check_run(metrics: dict[str, Any], params: JudgeParams) -> None:
-    """Raise `UserError` when coverage or, with a judge, the canaries fall short of what params ask for."""
+    """Raise `UserError` if coverage or, with a judge, the canaries fall short of what `params` require."""
     check_coverage(metrics, params.min_coverage)
     if params.backend != "offline":
         check_canaries(metrics["health"], params.min_canary_pass)
+
+
+def transcript(run: JudgedRun, identity: dict[str, Any]) -> str:
+    """Return every reply of the judge as JSON lines, so that each score can be traced to what the judge said.
+
+    A line's `purpose` is `score`, `canary` or `pairwise`; a pair has one line for each order, and the `model` there
+    is the one shown first. `identity` is the judge's: backend, model, digest and options.
+    """
+    subjects: list[tuple[str, str, str, Judgement]] = []
+    for purpose, rows in (("score", run.answers), ("canary", run.canaries)):
+        subjects += [
+            (purpose, row.answer.id, row.answer.model, row.judgement) for row in rows if row.judgement is not None
+        ]
+    for pair in run.pairs:
+        for first, judgement in zip((pair.baseline, pair.candidate), pair.judgements, strict=False):
+            subjects.append(("pairwise", first.id, first.model, judgement))
+    return "".join(_line(*subject, identity) for subject in subjects)
+
+
+def _line(purpose: str, row: str, model: str, judgement: Judgement, identity: dict[str, Any]) -> str:
+    value = {
+        "purpose": purpose,
+        "id": row,
+        "model": model,
+        "status": judgement.verdict.status,
+        "score": judgement.verdict.score,
+        "scores": judgement.scores,
+        "probability_masses": judgement.masses,
+        "reasoning": judgement.verdict.reasoning,
+        "replies": judgement.replies,
+        "error": judgement.error,
+        "key": judgement.key,
+        "judge": identity,
+    }
+    return json.dumps(value, sort_keys=True) + "\n"

@@ -12,7 +12,7 @@ ADAPTED_LAYERS = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
 
 
 class LoRALinear(nn.Module):
-    """A frozen linear layer plus a trained update of low rank, which is zero at the start."""
+    """A frozen linear layer plus a trained update of low rank, initially zero."""
 
     def __init__(self, base: nn.Linear, rank: int, alpha: float, generator: torch.Generator) -> None:
         super().__init__()
@@ -35,7 +35,7 @@ class LoRALinear(nn.Module):
 
 
 def add_adapters(model: GPT2, rank: int, alpha: float, generator: torch.Generator) -> None:
-    """Freeze `model` and give every linear layer of its blocks an adapter; only adapters ask for gradients.
+    """Freeze `model` and give every linear layer of its blocks an adapter; only the adapters get gradients.
 
     `generator` is a CPU generator.
     """

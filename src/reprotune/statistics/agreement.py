@@ -1,4 +1,4 @@
-"""How far two judges agree on the same answers; apart from `statistics`, for scipy.stats is slow to import."""
+"""How far two judges agree on the same answers; a module of its own, because scipy.stats is slow to import."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -7,11 +7,11 @@ import numpy as np
 from scipy import stats
 
 GRADES = 5
-"""Grades for kappa: the rubric's anchors 0, 25, 50, 75, 100; a score belongs to the nearest (halves go up)."""
+"""Grades for kappa: the rubric's anchors 0, 25, 50, 75, 100. A score gets the nearest grade; halves go up."""
 
 
 class Agreement(NamedTuple):
-    """How far a list of scores agrees with a list of labels for the same answers; null where it has no meaning."""
+    """How far scores agree with labels of the same answers; a measure is null where it is not defined."""
 
     n: int
     pearson: float | None
@@ -24,13 +24,16 @@ class Agreement(NamedTuple):
     bias: float
     """Mean of score minus label."""
     length_bias: float | None
-    """Spearman correlation of score minus label with the length of the answer: above 0, long answers gain."""
+    """Spearman correlation of score minus label with the answer's length: above 0, long answers are favoured."""
 
 
 def agreement(scores: Sequence[float], labels: Sequence[float], lengths: Sequence[int]) -> Agreement:
-    """Compare scores with labels row by row; raises ValueError when the lists do not have the same length."""
+    """Compare scores with labels row by row; raises ValueError when the lists differ in length."""
     if not len(scores) == len(labels) == len(lengths):
-        raise ValueError(f"lists of {len(scores)}, {len(labels)} and {len(lengths)} do not belong to the same answers")
+        raise ValueError(
+            f"lists of {len(scores)} scores, {len(labels)} labels and {len(lengths)} lengths cannot describe the same "
+            "answers"
+        )
     errors = np.subtract(scores, labels)
     return Agreement(
         n=len(scores),
@@ -45,7 +48,10 @@ def agreement(scores: Sequence[float], labels: Sequence[float], lengths: Sequenc
 
 
 def weighted_kappa(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Return Cohen's kappa with quadratic weights over five grades (Cohen 1968); null where both use one grade."""
+    """Return Cohen's kappa with quadratic weights over five grades (Cohen 1968).
+
+    Null where both lists consist of one and the same grade.
+    """
     table = np.zeros((GRADES, GRADES))
     np.add.at(table, (_grades(first), _grades(second)), 1)
     distance = np.subtract.outer(np.arange(GRADES), np.arange(GRADES)) ** 2
@@ -59,7 +65,7 @@ def _grades(scores: Sequence[float]) -> np.ndarray:
 
 
 def _correlation(function: Any, first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Apply one of scipy's correlations; null where a list holds one value only, for which there is none."""
+    """Apply one of scipy's correlations; null where a list is constant, for which there is none."""
     if len(set(first)) < 2 or len(set(second)) < 2:
         return None
     return float(function(first, second).statistic)

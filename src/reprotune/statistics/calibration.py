@@ -1,23 +1,26 @@
-"""Bringing scores to the scale of labels: a mapping fitted on labelled answers, and what it is worth.
+"""Mapping scores onto the scale of labels: fitted on labelled answers, and tested on answers left out of the fit.
 
-`isotonic` keeps the order of the scores and changes their scale only; `ridge` also looks at the statistics of the two
-texts, so it can correct what the scores miss. Both are kept as plain JSON with what they were fitted on.
+`isotonic` keeps the order of the scores and changes only their scale; `ridge` also uses the statistics of the two
+texts, so that it can correct what the scores miss. Both are plain JSON.
+
+Throughout, `scores` and `labels` are arrays of n numbers on the scale 0..100, and `texts` is an array of n rows with
+the statistics of each answer, in the order of `reprotune.artifacts.STATISTICS`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy.optimize import isotonic_regression
 
+from reprotune.artifacts import STATISTICS
 from reprotune.errors import UserError
-from reprotune.judging.offline import Statistics
 
 FOLDS = 10
 PENALTY = 1.0
 """Ridge penalty on the coefficients of standardised features."""
-FEATURES = ("exact_match", "chrf", "rouge_l", "token_f1", "repetition", "length_ratio")
-"""Statistics that ridge uses beside the score; all are defined for every answer."""
+FEATURES = ["score", *STATISTICS]
+"""What ridge uses, in this order."""
 
 Mapping = dict[str, Any]
 """A fitted mapping as JSON: `kind` and its numbers."""
@@ -42,7 +45,7 @@ def fit_ridge(scores: np.ndarray, labels: np.ndarray, texts: np.ndarray) -> Mapp
     coefficients = weights / spread
     return {
         "kind": "ridge",
-        "features": ["score", *FEATURES],
+        "features": FEATURES,
         "coefficients": coefficients.tolist(),
         "intercept": float(labels.mean() - coefficients @ centre),
         "penalty": PENALTY,
@@ -56,17 +59,17 @@ FITS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Mapping]] = {
 
 
 def mapped(mapping: Mapping, scores: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """Return the scores under a mapping, within 0..100; raises `UserError` when it is not one of ours."""
+    """Return the scores under a mapping, clipped to 0..100; raises `UserError` if it is not one of ours."""
     try:
         if mapping["kind"] == "isotonic":
             values = np.interp(scores, mapping["scores"], mapping["labels"])
-        elif mapping["kind"] == "ridge" and mapping["features"] == ["score", *FEATURES]:
+        elif mapping["kind"] == "ridge" and mapping["features"] == FEATURES:
             values = np.column_stack([scores, texts]) @ np.asarray(mapping["coefficients"]) + mapping["intercept"]
         else:
-            raise ValueError("of a kind this version does not know")
+            raise ValueError("this version does not know its kind")
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
-            f"the mapping cannot be used ({error}): fit it anew with `reprotune calibrate --fit`"
+            f"the mapping cannot be used ({error}): fit a new one with `reprotune calibrate --fit`"
         ) from error
     return np.clip(values, 0.0, 100.0)
 
@@ -76,12 +79,7 @@ def cross_fitted(kind: str, scores: np.ndarray, labels: np.ndarray, texts: np.nd
     fold = np.arange(len(scores)) % FOLDS
     result = np.empty(len(scores))
     for number in range(min(FOLDS, len(scores))):
-        held = fold == number
-        mapping = FITS[kind](scores[~held], labels[~held], texts[~held])
-        result[held] = mapped(mapping, scores[held], texts[held])
+        held_out = fold == number
+        mapping = FITS[kind](scores[~held_out], labels[~held_out], texts[~held_out])
+        result[held_out] = mapped(mapping, scores[held_out], texts[held_out])
     return result
-
-
-def text_features(statistics: Sequence[Statistics]) -> np.ndarray:
-    """Return the statistics that ridge uses, one row per answer."""
-    return np.array([[getattr(row, name) for name in FEATURES] for row in statistics], dtype=float)

@@ -12,14 +12,14 @@ from reprotune.dataset.collate import Batch, TokenRows, pack_rows, pad_rows
 from reprotune.params.sections.finetune import FinetuneParams
 
 BUCKET_BATCHES = 32
-"""`bucketed` sorts this many batches' worth of shuffled rows by length: like lengths, still random."""
+"""`bucketed` sorts this many batches' worth of shuffled rows by length: similar lengths, still random order."""
 
 
 def epoch_order(seed: int, epoch: int, rows: int) -> np.ndarray:
     """Permutation of `rows` for an epoch (0-based).
 
-    The same order as that of `DataLoader(shuffle=True)` after `torch.manual_seed(seed)`, so that the chapter's batches
-    can be met exactly: each pass draws a seed for workers (unused here) and one for its permutation.
+    The same order as `DataLoader(shuffle=True)` gives after `torch.manual_seed(seed)`, so that the chapter's batches
+    can be reproduced exactly: each pass draws a seed for workers (unused here) and one for its permutation.
     """
     generator = torch.Generator().manual_seed(seed)
     for _ in range(epoch + 1):
@@ -36,7 +36,7 @@ def epoch_batches(rows: TokenRows, epoch: int, params: FinetuneParams) -> list[n
     stop = len(order) - len(order) % params.batch_size if params.drop_last else len(order)
     batches = [order[start : start + params.batch_size] for start in range(0, stop, params.batch_size)]
     if params.batching == "bucketed":
-        # Sorted batches would go from short to long within each window; mix them.
+        # Sorted batches would run from short to long within each window; shuffle them.
         mixed = torch.randperm(len(batches), generator=torch.Generator().manual_seed(params.seed + epoch))
         batches = [batches[index] for index in mixed]
     return batches
@@ -53,7 +53,7 @@ def micro_batches(
 ) -> list[Batch]:
     """Cut the rows of one step into forward passes of at most `micro_batch_tokens` positions (at least one row).
 
-    With `share_prefix` packed rows share the tokens that they all begin with (`reprotune.dataset.shared_prefix`).
+    With `share_prefix`, packed rows share the tokens they all start with (`reprotune.dataset.packing`).
     """
     lengths = rows.input_lengths
     if params.batching == "packed":

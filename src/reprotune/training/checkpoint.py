@@ -1,7 +1,7 @@
-"""Saved progress of a training run: enough to go on bit for bit after a kill at any moment.
+"""Saved progress of a training run: enough to resume bit for bit after a kill at any moment.
 
 A checkpoint is one safetensors file (trained weights, AdamW's moments) and one JSON file (counters, loss history).
-The JSON file names its tensor file and is renamed into place last, so a kill in between leaves the older pair valid.
+The JSON file names its tensor file and is renamed into place last, so a kill in between leaves the previous pair valid.
 """
 
 import json
@@ -30,7 +30,7 @@ class LossRecord:
 
 @dataclass
 class Progress:
-    """Everything but tensors that a resumed run needs; `batch` counts within the epoch."""
+    """Everything a resumed run needs except tensors; `batch` counts within the epoch."""
 
     epoch: int = 0
     batch: int = 0
@@ -56,7 +56,7 @@ class CheckpointStore:
         self._index = folder / "progress.json"
 
     def save(self, progress: Progress, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        """Write the state after `progress.step` updates and drop the one before."""
+        """Write the state after `progress.step` updates and delete the previous one."""
         tensors = self.folder / f"state-{progress.step}.safetensors"
         _save_tensors(tensors, {**_weights(model), **_moments(model, optimizer)})
         write_text(self._index, json.dumps({"tensors": tensors.name, "progress": asdict(progress)}))

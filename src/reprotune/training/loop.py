@@ -2,35 +2,35 @@
 
 import math
 import time
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from reprotune.compute.device import Compute
 from reprotune.console import note, progress_bar
-from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.shared_prefix import shares_prefixes
+from reprotune.dataset.collate import Batch, TokenRows
 from reprotune.errors import UserError
 from reprotune.model.gpt2 import GPT2
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
 from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
-from reprotune.training.compiling import worth_compiling
 from reprotune.training.loss import batch_loss
 from reprotune.training.optimizer import build_optimizer, learning_rate
 from reprotune.training.passes import training_pass
 
 SAVE_SECONDS = 60.0
-"""Shortest time between two checkpoints; each may also cost at most a twentieth of the time."""
+"""Shortest time between two checkpoints; saving may also take at most a twentieth of the time."""
 LOSS_STEPS = 20
-"""Losses stay on the device and are read this many steps at a time, so that a GPU is not stopped at each step."""
+"""Losses stay on the device and are read this many steps at a time, so that a GPU need not wait at each step."""
 
 
 class Trainer:
     """Trains `model` in place on `train`, validating on `validation`.
 
     After `run` the model holds the weights of the lowest validation loss. The same rows, params and device give the
-    same weights, bit for bit on a CPU, also when the run was killed and started again at any moment.
+    same weights, bit for bit on a CPU, even if the run was killed at any moment and started again.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class Trainer:
         train: TokenRows,
         validation: TokenRows,
         params: FinetuneParams,
-        dtype: torch.dtype,
+        compute: Compute,
         store: CheckpointStore,
         save_seconds: float = SAVE_SECONDS,
     ) -> None:
@@ -48,14 +48,13 @@ class Trainer:
         self.train = train
         self.validation = validation
         self.params = params
-        self.dtype = dtype
+        self.compute = compute
         self.store = store
-        self.device = next(model.parameters()).device
         model.checkpoint_activations = params.activation_checkpointing
-        if worth_compiling(model.config, int(train.input_lengths.sum()) * params.epochs, params.compile, self.device):
+        tokens = int(train.input_lengths.sum()) * params.epochs
+        if compute.compiles(params.compile, tokens * model.config.training_flops_per_token()):
             model.compile_blocks()
-        self._share_prefix = shares_prefixes(self.device, dtype)
-        self._pass = training_pass(model, dtype, params.batching)
+        self._pass = training_pass(model, compute, params.batching)
         self.optimizer = build_optimizer(model, params)
         self.trained_counts = train.trained_counts(params.mask_instruction)
         self.steps_per_epoch = steps_per_epoch(len(train), params)
@@ -69,10 +68,10 @@ class Trainer:
         self._unread_losses: list[Tensor] = []
 
     def run(self) -> Progress:
-        """Train to the end (or go on from the last checkpoint) and return the counters and the loss history."""
+        """Train to the end, from the last checkpoint if there is one; return the counters and the loss history."""
         progress = self.store.restore(self.model, self.optimizer)
         if progress.step:
-            note(f"finetune: going on after step {progress.step} of {self.total_steps}")
+            note(f"finetune: resuming after step {progress.step} of {self.total_steps}")
         self._clock = time.perf_counter()
         self._next_save = self._clock + self._save_seconds
         if progress.initial_loss is None:
@@ -93,30 +92,35 @@ class Trainer:
         return progress
 
     def step(self, chosen: np.ndarray, progress: Progress) -> None:
-        """One optimizer update over the rows `chosen`."""
+        """One optimizer update over the rows `chosen`: forward and backward, clip, step."""
+        batches = micro_batches(self.train, chosen, self.params, self.compute.shares_prefix)
+        trained = int(self.trained_counts[chosen].sum())
+        losses = [self._pass(batch, trained) for batch in batches]
+        if self.params.grad_clip is not None:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
         rate = learning_rate(progress.step, self.total_steps, self.params)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
-        trained = int(self.trained_counts[chosen].sum())
-        total = torch.zeros((), device=self.device)
-        for batch in micro_batches(self.train, chosen, self.params, self._share_prefix):
-            total += self._pass(batch, trained)
-            progress.positions_computed += batch.input_ids.numel()
-            progress.positions_spared += batch.spared
-        if self.params.grad_clip is not None:
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.params.grad_clip)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=not self._pass.keeps_gradients)
+        self._unread_losses.append(sum(losses, start=torch.zeros((), device=self.compute.device)))
+        self._count(chosen, batches, trained, rate, progress)
+
+    def _count(
+        self, chosen: np.ndarray, batches: Sequence[Batch], trained: int, rate: float, progress: Progress
+    ) -> None:
+        """Advance the counters by one step and start its line of the loss history."""
         progress.step += 1
         progress.batch += 1
         progress.tokens_seen += int(self.train.input_lengths[chosen].sum())
         progress.trained_tokens_seen += trained
-        fraction = progress.epoch + progress.batch / self.steps_per_epoch
-        progress.history.append(LossRecord(progress.step, round(fraction, 6), progress.tokens_seen, rate))
-        self._unread_losses.append(total)
+        progress.positions_computed += sum(batch.input_ids.numel() for batch in batches)
+        progress.positions_spared += sum(batch.spared for batch in batches)
+        epoch = round(progress.epoch + progress.batch / self.steps_per_epoch, 6)
+        progress.history.append(LossRecord(progress.step, epoch, progress.tokens_seen, rate))
 
     def _after_step(self, progress: Progress, batches: int) -> None:
-        """Validate, stop early, move on to the next epoch and save, each when it is due."""
+        """Validate, move on to the next epoch and save, each when it is due."""
         ends_epoch = progress.batch == batches
         if ends_epoch or len(self._unread_losses) == LOSS_STEPS:
             self.read_losses(progress)
@@ -154,7 +158,7 @@ class Trainer:
             progress.evaluations_without_best += 1
 
     def save(self, progress: Progress) -> None:
-        """Write a checkpoint now; the next one is due when it costs at most a twentieth of the time between."""
+        """Write a checkpoint now; schedule the next so that saving takes at most a twentieth of the time."""
         self.read_losses(progress)
         started = time.perf_counter()
         progress.seconds += started - self._clock
@@ -169,9 +173,9 @@ class Trainer:
     def validation_loss(self) -> float:
         """Mean negative log-likelihood (nats) per trained token of the whole validation set."""
         by_length = self.validation.input_lengths.argsort(kind="stable")
-        total = torch.zeros((), dtype=torch.float64, device=self.device)
-        for batch in micro_batches(self.validation, by_length, self.params, self._share_prefix):
-            total += batch_loss(self.model, batch.to(self.device), self.dtype)
+        total = torch.zeros((), dtype=torch.float64, device=self.compute.device)
+        for batch in micro_batches(self.validation, by_length, self.params, self.compute.shares_prefix):
+            total += batch_loss(self.model, batch.to(self.compute.device), self.compute)
         tokens = int(self.validation.trained_counts(self.params.mask_instruction).sum())
         return float(total) / max(tokens, 1)
 

@@ -1,7 +1,7 @@
 """Next-token loss of trained positions, summed; the caller divides by the tokens of the whole optimizer step.
 
-Averaging per micro-batch and then over micro-batches weighs rows unequally as soon as their lengths differ, a fault
-that cost others whole benchmark points (transformers #34191, open-instruct #1728). Hence sums here, one division there.
+Averaging per micro-batch and then over micro-batches weights rows unequally as soon as their lengths differ, a fault
+that has cost others whole benchmark points (transformers #34191, open-instruct #1728). So: sum here, divide once there.
 """
 
 from typing import Any
@@ -10,38 +10,36 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from reprotune.compute.device import Compute
 from reprotune.dataset.collate import Batch
 from reprotune.model.attention import Attend, causal_attention, packed_attention
 from reprotune.model.gpt2 import GPT2
 
 CHUNK_POSITIONS = 1024
 """Positions whose logits exist at a time: 1024 x 50257 float32 are 206 MB."""
-VOCABULARY_MULTIPLE = {"cuda": 64}
-"""A GPU's matrix units want aligned sizes: 50304 columns instead of 50257, only inside the loss."""
 
 
-def batch_loss(model: GPT2, batch: Batch, dtype: torch.dtype) -> Tensor:
+def batch_loss(model: GPT2, batch: Batch, compute: Compute) -> Tensor:
     """Sum of the negative log-likelihood (nats) over the trained targets of a batch; a float32 scalar.
 
-    Matrix products run in `dtype`; weights, residual stream, softmax and sum stay float32. The output head runs only
-    at trained positions.
+    Matrix products run in `compute.dtype`; weights, residual stream, softmax and sum stay float32. The output head runs
+    only at trained positions.
     """
-    device = batch.input_ids.device
     attend: Attend = causal_attention
     if batch.row_lengths is not None:
-        attend = packed_attention(batch.row_lengths, device, dtype, batch.prefix)
-    with torch.autocast(device.type, dtype=dtype, enabled=dtype != torch.float32):
+        attend = packed_attention(compute, batch.row_lengths, batch.prefix, batch.bounds, batch.longest)
+    with compute.autocast():
         hidden = model(batch.input_ids, batch.positions, attend)
     targets = batch.targets.flatten()[batch.trained]
-    trained = hidden.flatten(0, 1)[batch.trained].to(dtype)
+    trained = hidden.flatten(0, 1)[batch.trained].to(compute.dtype)
     return linear_cross_entropy(trained, model.wte.weight, targets, batch.counted)
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor) -> Tensor:
-    """Sum of cross entropies of `hidden @ weight.T` without ever holding all logits.
+    """Sum of cross entropies of `hidden @ weight.T` without holding all logits at once.
 
     Shapes: `hidden` [M, C] (its dtype is that of the matrix products), `weight` [V, C] float32, `targets` [M] int64
-    in 0..V-1, `counted` [M] float32: how often a position counts, 0 for padding. Returns a float32 scalar; 0 for M = 0.
+    in 0..V-1, `counted` [M] float32: how often a position counts, 0 for padding. Returns a float32 scalar; 0 if M = 0.
     """
     result: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, counted, torch.is_grad_enabled())
     return result
@@ -60,7 +58,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
         size = len(weight)
         compute_weight = _padded(weight.to(hidden.dtype))
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
-        # `needs_input_grad` stays true under no_grad, hence the flag: an evaluation pays for no gradients.
+        # `needs_input_grad` stays true under no_grad, hence the flag: evaluation computes no gradients.
         hidden_grad = torch.empty_like(hidden) if with_gradients and any(ctx.needs_input_grad) else None
         weight_grad = torch.zeros_like(weight) if len(hidden) == 0 else None
         for start in range(0, len(hidden), CHUNK_POSITIONS):
@@ -100,5 +98,5 @@ def _losses_and_probabilities(logits: Tensor, targets: Tensor) -> tuple[Tensor, 
 
 def _padded(weight: Tensor) -> Tensor:
     """Round the vocabulary up, with rows of zeros, to what the device multiplies fast; [V, C] -> [>= V, C]."""
-    missing = -len(weight) % VOCABULARY_MULTIPLE.get(weight.device.type, 1)
+    missing = -len(weight) % Compute.of(weight).vocabulary_multiple
     return F.pad(weight, (0, 0, 0, missing)) if missing else weight

@@ -9,9 +9,9 @@ from reprotune.params.sections.finetune import FinetuneParams
 
 
 def build_optimizer(model: nn.Module, params: FinetuneParams) -> torch.optim.AdamW:
-    """AdamW over the trainable parameters, fused into one pass; float32 state beside float32 weights.
+    """AdamW over the trainable parameters, fused into one pass; float32 state and float32 weights.
 
-    Weight decay acts on matrices of the blocks alone, or on every parameter with `decay_all` (the chapter's way).
+    Weight decay applies to the matrices of the blocks alone, or to all parameters with `decay_all` (the chapter's way).
     """
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []

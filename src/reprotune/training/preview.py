@@ -1,4 +1,4 @@
-"""A row as the training sees it: which tokens are read only, which are learned."""
+"""A row as training sees it: which tokens are only read, and which are learned."""
 
 from rich.console import Console
 from rich.text import Text

@@ -1,4 +1,4 @@
-"""What a finished training run leaves beside the weights: metrics, the loss curve, its speed."""
+"""What a finished training run leaves next to the weights: metrics, the loss curve, its speed."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ from reprotune.training.checkpoint import LossRecord, Progress
 def training_metrics(
     progress: Progress, total_steps: int, trained_parameters: int, dtype: torch.dtype
 ) -> dict[str, Any]:
-    """Numbers that a rerun gives again, for `metrics.json`.
+    """Numbers that a rerun reproduces, for `metrics.json`.
 
     Losses are in nats per trained token. `final.train_loss` is the mean over the last tenth of the steps (single
     batches are noisy), weighted equally.
@@ -56,8 +56,8 @@ def write_loss_curve(path: Path, history: list[LossRecord]) -> None:
 
 
 def write_speed(path: Path, progress: Progress, device: torch.device) -> None:
-    """Write how fast it went: seconds of training (validation included, loading left out), tokens a second, and the
-    share of the tokens that were not computed because rows share their beginning.
+    """Write how fast it went: seconds of training (with validation, without loading), tokens per second, and the share
+    of tokens that were not computed because rows share a prefix.
 
     The one artifact that differs between reruns; no costly stage depends on it.
     """
@@ -78,7 +78,7 @@ def write_speed(path: Path, progress: Progress, device: torch.device) -> None:
 
 
 def params_of_interest(params: FinetuneParams) -> str:
-    """One line that says what is about to run."""
+    """Describe in one line what is about to run."""
     what = f"LoRA of rank {params.lora.rank}" if params.method == "lora" else "all weights"
     learned = "responses" if params.mask_instruction else "prompts and responses"
     return f"{what}, {params.epochs} epochs of batches of {params.batch_size}, {params.batching}, learning {learned}"

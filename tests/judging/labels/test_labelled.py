@@ -1,18 +1,13 @@
-"""Calibration: the published figures, misaligned lists, mappings that can be stored and used."""
+"""The command `calibrate`: the published figures, misaligned lists, mappings that can be stored and applied."""
 
 import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from reprotune.cli import app
-from reprotune.statistics.agreement import agreement, weighted_kappa
-from reprotune.statistics.calibration import FEATURES, FITS, cross_fitted, mapped
 
 ROWS = [
     {"instruction": "Name it.", "output": f"It is {n}.", "said": f"It is {m}.", "gold": g, "judge": j}
@@ -107,35 +102,3 @@ def test_a_stored_mapping_has_its_provenance_and_can_be_applied(file: Path, tmp_
     plain, under = run(file, *options).stdout, run(file, *options, "--mapping", stored).stdout
     errors = [float(text.split("mean absolute error")[1].split()[0]) for text in (plain, under)]
     assert errors[1] < errors[0]
-
-
-def test_mappings_recover_what_made_the_labels() -> None:
-    random = np.random.default_rng(5)
-    scores, texts = random.uniform(0, 100, 200), random.uniform(0, 1, (200, len(FEATURES)))
-    curve = scores**2 / 100
-    assert np.abs(cross_fitted("isotonic", scores, curve, texts) - curve).max() < 5
-    linear = 0.5 * scores + 30 * texts[:, 1]
-    assert np.abs(cross_fitted("ridge", scores, linear, texts) - linear).max() < 3
-
-
-@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=2))
-def test_isotonic_never_turns_the_order_round(pairs: list[tuple[int, int]]) -> None:
-    scores, labels = np.array(pairs, dtype=float).T
-    mapping = FITS["isotonic"](scores, labels, np.zeros((len(scores), len(FEATURES))))
-    grid = np.linspace(0, 100, 101)
-    assert (np.diff(mapped(mapping, grid, np.zeros((101, len(FEATURES))))) >= -1e-9).all()
-
-
-def test_kappa_of_published_grades_and_of_chance() -> None:
-    assert weighted_kappa([0, 25, 50, 75, 100], [0, 25, 50, 75, 100]) == 1
-    assert weighted_kappa([0, 100], [100, 0]) == -1
-    assert weighted_kappa([50, 50], [50, 50]) is None
-    # by hand: one of four a grade off; 1 - (1/4) / (weights by chance)
-    first, second = [0, 0, 100, 100], [0, 25, 100, 100]
-    by_chance = (2 * (1 * 1 + 2 * 16) + 2 * (1 * 16 + 1 * 9)) / 16
-    assert weighted_kappa(first, second) == pytest.approx(1 - 0.25 / by_chance)
-
-
-def test_lists_of_different_lengths_do_not_belong_together() -> None:
-    with pytest.raises(ValueError, match="99, 100 and 100"):
-        agreement([1.0] * 99, [1.0] * 100, [1] * 100)

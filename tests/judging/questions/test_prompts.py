@@ -1,4 +1,4 @@
-"""Rubric prompts: the chapter's as published, the reference rubric proof against what stands in its texts."""
+"""Rubric prompts: the chapter's as published, the others safe from whatever their texts contain."""
 
 import re
 

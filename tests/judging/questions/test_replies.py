@@ -1,4 +1,4 @@
-"""Reading replies: right where it can be, a status where not, and never an exception."""
+"""Reading replies: the right score if there is one, a status if not, and never an exception."""
 
 import json
 

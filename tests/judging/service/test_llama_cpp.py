@@ -1,7 +1,7 @@
-"""The stage `judge` against llama.cpp's server, with our checkpoint as a GGUF file: replies really held to a schema.
+"""The stage `judge` against llama.cpp's server, which really enforces a schema, with our checkpoint as a GGUF file.
 
-The judge is a tiny network that was taught to answer every question with a score of 180. Left alone it says so; held
-to the schema of a verdict it cannot. What it writes unheld is also compared with our own decoding, token by token.
+The judge is a tiny network that was taught to answer every question with a score of 180. Without a schema it says so;
+the schema of a verdict prevents it. What it writes without one is also compared with our own decoding, token by token.
 """
 
 import importlib.util
@@ -91,7 +91,7 @@ def judge_model() -> GPT2:
 
 
 def chat(content: str) -> str:
-    """What the template makes of one user message."""
+    """What the template turns one user message into."""
     return f"{content}\nReply:"
 
 
@@ -156,7 +156,7 @@ def test_left_alone_the_server_writes_what_our_decoding_writes(judge_model: GPT2
     torch.testing.assert_close(torch.tensor(theirs[: len(expected)]), expected, atol=0.02, rtol=0)  # its cache is fp16
 
 
-def test_the_schema_holds_the_judge_to_legal_verdicts(
+def test_the_schema_keeps_the_judge_to_legal_verdicts(
     project: Path, address: str, run_judge_stage: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
     run = run_judge_stage(project, f"{address}/v1")

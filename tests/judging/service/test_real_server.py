@@ -1,7 +1,7 @@
 """The stage `judge` against a real server: `transformers serve` on a checkpoint that we export.
 
-The model is tiny and random, so what it says is garbage, over real HTTP, real templates and a real tokenizer. The
-server answers 200 to options that it passes over (response_format, logprobs): no score may come of that.
+The model is tiny and random, so it says garbage, but over real HTTP, with a real template and a real tokenizer. The
+server replies 200 to options that it ignores (response_format, logprobs), which must not lead to a score.
 """
 
 import importlib.util

@@ -1,8 +1,8 @@
-"""Scores weighted by the judge's token probabilities (G-Eval; Liu et al. 2023), where they can be had honestly.
+"""Scores weighted by the judge's token probabilities (G-Eval; Liu et al. 2023), where that is sound.
 
-A judge that wavers between 70 and 90 writes one of them; its probabilities tell both. That holds only when a score
-is one token. Llama 3 has a token for every integer up to 999, while Llama 2, Mistral, Gemma and Qwen write digits:
-there the token `1` may be the start of `10` or of `100`, and no weighting is possible.
+A judge that hesitates between 70 and 90 writes one of them; its probabilities show both. That holds only where a score
+is a single token. Llama 3 has a token for every integer up to 999, but Llama 2, Mistral, Gemma and Qwen write digits:
+there the token `1` may be the start of `10` or `100`, and no weighting is possible.
 """
 
 import math
@@ -12,13 +12,13 @@ TokenTail = list[list[Any]]
 """The last tokens of a reply, each as `[text, [[alternative, log probability], ...]]`: lists, as JSON keeps them."""
 
 TAIL_TOKENS = 8
-"""Tokens kept of each reply: the score stands at its end, and probabilities are bulky."""
+"""How many tokens of each reply to keep: the score is near its end, and probabilities are bulky."""
 
 ALTERNATIVES = 20
-"""Alternatives asked for at each token, the most that services tell."""
+"""How many alternatives to ask for at each token: the most that services return."""
 
 LEAST_MASS = 0.5
-"""The legal scores must hold at least this probability; a smaller part of the judge's mind says too little."""
+"""The legal scores must have at least this probability together: a smaller part of it says too little."""
 
 
 class ExpectedScore(NamedTuple):
@@ -26,13 +26,13 @@ class ExpectedScore(NamedTuple):
 
     score: float
     mass: float
-    """Probability of all legal scores among the told alternatives, before they are scaled to 1."""
+    """Probability of all legal scores among the alternatives, before they are scaled to 1."""
 
 
 def token_tail(entries: Any) -> TokenTail | None:
     """Return the last tokens from a service's list of `{token, top_logprobs: [{token, logprob}]}`.
 
-    Ollama and OpenAI-compatible services share this form. Null where there is no list, or one of another form.
+    Ollama and OpenAI-compatible services share this format. Null where there is no list, or one in another format.
     """
     if not isinstance(entries, list) or not entries:
         return None
@@ -46,15 +46,15 @@ def token_tail(entries: Any) -> TokenTail | None:
 
 
 def expected_score(written: float, tail: TokenTail | None) -> ExpectedScore | None:
-    """Return the mean of the scores 0..100 under the judge's probabilities at the token that holds its score.
+    """Return the mean of the scores 0..100, weighted by the judge's probabilities at the token that is its score.
 
     `written` is the score that was read from the text. Null where no single token is that score, where the
-    tokenizer may write a number as several tokens, or where the legal scores hold too little probability.
+    tokenizer may write a number as several tokens, or where the legal scores have too little probability.
     """
     tail = tail or []
     for place in range(len(tail) - 1, -1, -1):
         text, alternatives = tail[place]
-        if _score(text) == written and not _goes_on(tail, place):
+        if _legal_score(text) == written and not _is_part(tail, place):
             return _expectation(alternatives)
     return None
 
@@ -62,26 +62,26 @@ def expected_score(written: float, tail: TokenTail | None) -> ExpectedScore | No
 def _expectation(alternatives: list[list[Any]]) -> ExpectedScore | None:
     weights: dict[int, float] = {}
     for text, log_probability in alternatives:
-        score = _score(text)
+        score = _legal_score(text)
         if score is not None:
             weights[score] = weights.get(score, 0.0) + math.exp(log_probability)
     mass = math.fsum(weights.values())
-    # Only one-digit numbers: a tokenizer that writes digit by digit looks like this, and its `1` may begin `100`.
+    # Single digits only: a tokenizer that writes digit by digit looks like this, and its `1` may start `100`.
     if not weights or max(weights) < 10 or not LEAST_MASS <= mass <= 1.01:
         return None
     return ExpectedScore(math.fsum(score * weight for score, weight in weights.items()) / mass, mass)
 
 
-def _score(text: str) -> int | None:
-    """Return the legal score that a token is; blanks and quotes around it do not count."""
+def _legal_score(text: str) -> int | None:
+    """Return the score 0..100 that a token is, apart from blanks and quotes around it; null if it is none."""
     text = text.strip(" \n\"'")
     if not (text.isascii() and text.isdecimal() and len(text) <= 3):
         return None
     return int(text) if int(text) <= 100 else None
 
 
-def _goes_on(tail: TokenTail, place: int) -> bool:
-    """Say whether the number at `place` is only a part of one: another digit stands directly before or after it."""
+def _is_part(tail: TokenTail, place: int) -> bool:
+    """Say whether the number at `place` is only part of one, with another digit directly before or after it."""
     before = tail[place - 1][0] if place else ""
     after = tail[place + 1][0] if place + 1 < len(tail) else ""
     own = tail[place][0]
@@ -95,7 +95,7 @@ def _text(value: Any) -> str:
 
 
 def _log(value: Any) -> float:
-    """Return a log probability; minus infinity becomes the smallest one that JSON can keep."""
+    """Return a log probability; minus infinity, which JSON cannot express, becomes -9999."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 1e-6:
         raise ValueError
     return max(float(value), -9999.0)

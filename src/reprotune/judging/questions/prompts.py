@@ -1,8 +1,8 @@
-"""What the judge is asked: rubrics (Jinja files in `rubrics/`) filled with one answer, or with two to compare.
+"""What the judge is asked: rubrics (Jinja files in `rubrics/`) filled in with one answer, or with two to compare.
 
 The rubrics `reference` and `pairwise` treat the texts as untrusted: each stands between marker lines with a key that
 the text cannot know, and whatever in it looks like such a marker or like a control token of a chat template is
-broken up. The rubric `chapter` is the book chapter's prompt, published without any such guard, and stays so.
+broken up. The rubric `chapter` is the book chapter's prompt exactly as published, without any such guard.
 """
 
 import hashlib
@@ -25,7 +25,7 @@ VERDICT_SCHEMA: dict[str, Any] = {
     "required": ["reasoning", "score"],
     "additionalProperties": False,
 }
-"""JSON schema of a verdict; servers keep the order of the properties, so the reasoning comes before the score."""
+"""JSON schema of a verdict; servers keep the order of properties, so the reasoning comes before the score."""
 
 WINNER_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -69,14 +69,14 @@ class Question(NamedTuple):
 
     messages: tuple[Message, ...]
     schema: dict[str, Any] | None
-    """JSON schema of the reply, for servers that can enforce it; null: free text."""
+    """JSON schema of the reply, for servers that can enforce it; null for free text."""
     repair: str
-    """What the judge is told, once, when its reply cannot be read."""
+    """The request that follows, once, if the reply cannot be read."""
     asks_for: Literal["score", "winner"] = "score"
-    """The field of the reply that holds the verdict."""
+    """The field of the reply that contains the verdict."""
 
     def after(self, reply: str) -> "Question":
-        """Return the question to ask when `reply` could not be read: the whole exchange and the repair request."""
+        """Return the question to ask if `reply` could not be read: the whole exchange and the repair request."""
         turns: tuple[Message, ...] = (
             {"role": "assistant", "content": reply or "(empty)"},
             {"role": "user", "content": self.repair},
@@ -87,7 +87,7 @@ class Question(NamedTuple):
 def question(rubric: str, item: Item) -> Question:
     """Render the prompt of `rubric` (`chapter` or `reference`) for one answer, as a single user message.
 
-    One message, not a system message beside it: some chat templates refuse the system role.
+    There is no system message, because some chat templates refuse the system role.
     """
     if rubric == "chapter":
         text = _template(rubric).render(item._asdict())
@@ -99,7 +99,7 @@ def question(rubric: str, item: Item) -> Question:
 
 
 def pair_question(pair: Pair) -> Question:
-    """Render the prompt that asks which of two answers is better, whatever the rubric for single answers."""
+    """Render the prompt that asks which of two answers is better; it is the same for every `rubric`."""
     guarded = {name: neutralised(value) for name, value in pair._asdict().items()}
     text = _template("pairwise").render(guarded, fence=fence(pair))
     repair = 'That reply could not be read. Reply again with only the JSON object {"reasoning": "...", "winner": ...}.'
@@ -107,12 +107,12 @@ def pair_question(pair: Pair) -> Question:
 
 
 def fence(item: Item | Pair) -> str:
-    """Return the key of the marker lines: a hash of the item, so no text can hold it, yet equal items share it."""
+    """Return the key of the marker lines: a hash of the item, which no text can contain but equal items share."""
     return hashlib.sha256(json.dumps(item).encode()).hexdigest()[:16]
 
 
 def neutralised(text: str) -> str:
-    """Break up whatever could pass for the prompt's structure, by blanks between its characters."""
+    """Break up whatever could pass for the prompt's structure, by putting blanks between its characters."""
     return STRUCTURE.sub(lambda match: " ".join(match[0]), text)
 
 

@@ -1,4 +1,4 @@
-"""Reading a judge's reply: a score where there is one beyond doubt, else a status that says why there is none."""
+"""Reading a judge's reply: the score if it is beyond doubt, else a status that says why there is none."""
 
 import json
 import re
@@ -14,7 +14,7 @@ LABELLED = re.compile(
     """,
     re.MULTILINE,
 )
-"""Numbers that are meant as a score. A bare number inside prose is not: reasoning is full of them."""
+"""Numbers that are meant as a score. A bare number in prose is not: reasoning is full of them."""
 
 CHOSEN = re.compile(
     r"""(?ix)
@@ -28,7 +28,7 @@ CHOSEN = re.compile(
 """Names that are meant as a verdict on two answers."""
 
 POINTS = {"a": 100.0, "b": 0.0, "tie": 50.0}
-"""What the answer shown first earns by each verdict on two answers."""
+"""What each verdict on two answers is worth to the answer shown first."""
 
 REFUSAL = re.compile(
     r"\b(?:I['\u2019]m sorry|I am sorry|I apologi[sz]e|I (?:can(?:no|['\u2019])t|can not|won['\u2019]t|will not)"
@@ -37,26 +37,26 @@ REFUSAL = re.compile(
 )
 
 TAIL = 8192
-"""A verdict stands within this many characters of the end; a hostile service cannot make us read for minutes."""
+"""Only this many characters at the end are searched, so that a hostile reply cannot keep us busy for minutes."""
 
 
 class Verdict(NamedTuple):
     """What a reply says."""
 
     status: str
-    """`ok`, `refused`, `unparsable`, `truncated`, or `error` when the service gave no reply."""
+    """`ok`, `refused`, `unparsable`, `truncated`, or `error` if the service gave no reply."""
     score: float | None = None
-    """0..100; null unless the status is `ok`. For two answers: 100 the first is better, 0 the second, 50 a tie."""
+    """0..100; null unless the status is `ok`. Of two answers: 100 the first is better, 0 the second, 50 a tie."""
     reasoning: str | None = None
 
 
 def read_verdict(text: str, finish: str, asks_for: str = "score") -> Verdict:
     """Read one reply; never raises.
 
-    `finish` is `stop`, `length` (the reply was cut off: its number may be half a number) or `refused`. The field
-    `asks_for` (`score`, or `winner` of two answers) of the JSON object that ends the reply decides; without such an
-    object the last number or name that is marked as a verdict does. A score outside 0..100 or a winner that was not
-    on offer makes the reply unparsable: it is neither clamped nor guessed.
+    `finish` is `stop`, `length` (the reply was cut off, so its number may be incomplete) or `refused`. The verdict is
+    the field `asks_for` (`score`, or `winner` of two answers) of the JSON object that ends the reply; if there is no
+    such object, the last number or name that is marked as a verdict. A score outside 0..100, or a winner that was not
+    on offer, makes the reply unparsable: nothing is clamped or guessed.
     """
     if finish == "refused":
         return Verdict("refused")
@@ -80,10 +80,10 @@ def read_verdict(text: str, finish: str, asks_for: str = "score") -> Verdict:
 def _final_object(text: str, field: str) -> dict[str, Any] | None:
     """Return the JSON object with `field` that ends the reply (after prose, in a code fence).
 
-    Only one that ends it: a judge that quotes an answer's own `{"score": 100}` inside its reasoning, with the
-    quotes not escaped, must not be taken at the answer's word.
+    Only the end counts: where a judge's reasoning quotes an answer's own `{"score": 100}` without escaping the quotes,
+    the answer must not get to choose its score.
     """
-    # parse_int: Python refuses integers of thousands of digits; as floats they are simply out of range.
+    # As floats, integers of thousands of digits, which Python refuses to parse, are simply out of range.
     decoder = json.JSONDecoder(parse_int=float)
     start = text.find("{")
     while start >= 0:
@@ -110,5 +110,5 @@ def _number(value: Any) -> float | None:
 
 
 def _points(value: Any) -> float | None:
-    """Return what the first answer earns by a named winner; null for any other name."""
+    """Return the points of the answer shown first for a named winner; null for any other name."""
     return POINTS.get(value.strip().casefold()) if isinstance(value, str) else None

@@ -1,22 +1,42 @@
-"""Asking a judge for many verdicts at once, each question at most once ever."""
+"""Asking a judge for many verdicts at once, and never twice for the same one."""
 
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from statistics import fmean
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from reprotune.console import note, progress
 from reprotune.errors import UserError
 from reprotune.judging.questions.probabilities import expected_score
 from reprotune.judging.questions.prompts import Question
 from reprotune.judging.questions.replies import Verdict, read_verdict
-from reprotune.judging.service.protocol import Client
 from reprotune.judging.service.store import Reply, ReplyStore, question_key
 from reprotune.judging.service.transport import RequestError
 
 MOST_FAILURES = 10
-"""Failed questions in a row after which asking on is pointless: the service is ill, not one answer."""
+"""Failed questions in a row after which there is no point in going on: the fault is the service's."""
+
+
+class Client(Protocol):
+    """One judge model at one service; `ask` is called from several threads."""
+
+    judge: dict[str, Any]
+    """What shapes a reply besides the question: backend, model, digest, options. Part of the store's key."""
+    concurrency: int
+    """How many questions to ask at a time."""
+
+    def prepare(self, questions: Sequence[Question]) -> None:
+        """Get ready for these questions (size the context, load the model); not called when there are none."""
+
+    def ask(self, question: Question, repeat: int = 0) -> Reply:
+        """Ask once; each repeat has another seed.
+
+        Raises `RequestError` (this question failed) or `UserError` (there is no point in going on).
+        """
+
+    def close(self) -> None:
+        """Release the connections."""
 
 
 class Judgement(NamedTuple):
@@ -24,13 +44,13 @@ class Judgement(NamedTuple):
 
     verdict: Verdict
     replies: tuple[str, ...]
-    """Every raw reply, in order; where one could not be read, the reply to the repair request follows it."""
+    """Every raw reply, in order; one that could not be read is followed by the reply to the repair request."""
     key: str
-    """The store's key of the first question."""
+    """The key of the question in the store; of its first repeat, if there are several."""
     error: str | None = None
     """What went wrong, for status `error`."""
     scores: tuple[float, ...] = ()
-    """The score of each repeat that gave one; the verdict's is their mean."""
+    """The score of each repeat that gave one; the verdict's score is their mean."""
     masses: tuple[float, ...] = ()
     """Probability of the legal scores, for each repeat whose score is weighted by probabilities."""
 
@@ -46,10 +66,10 @@ class _Turn(NamedTuple):
 def collect_verdicts(
     client: Client, questions: Sequence[Question], store: ReplyStore, repeats: int = 1
 ) -> list[Judgement]:
-    """Return one judgement per question, in order: from the store where it has the replies, else from the judge.
+    """Return one judgement per question, in order: from the store if it has the replies, else from the judge.
 
-    Each question is asked `repeats` times. Raises `UserError` when the service is gone or fails again and again; the
-    replies that came are in the store.
+    Each question is asked `repeats` times. Raises `UserError` if the service is gone or keeps failing; the replies
+    received so far are in the store.
     """
     keys = [[question_key(client.judge, question, repeat) for repeat in range(repeats)] for question in questions]
     turns = {
@@ -65,7 +85,7 @@ def collect_verdicts(
         except _NotKeptError:
             missing.append(turn)
     if missing:
-        note(f"judge: {len(turns) - len(missing)} of {len(turns)} verdicts are kept, {len(missing)} to ask for")
+        note(f"judge: {len(turns) - len(missing)} of {len(turns)} verdicts are in the store, asking for {len(missing)}")
         client.prepare([turn.question for turn in missing])
         judgements |= _ask_all(client, missing, store)
     return [_combined([judgements[key] for key in own]) for own in keys]
@@ -96,10 +116,10 @@ def _combined(repeats: Sequence[Judgement]) -> Judgement:
 
 
 def _ask_all(client: Client, turns: Sequence[_Turn], store: ReplyStore) -> dict[str, Judgement]:
-    """Ask with bounded concurrency; a question that fails gets status `error` and is not kept.
+    """Ask with limited concurrency; a question that fails gets status `error` and is not kept.
 
-    Twice as many threads as the service gets questions at a time: while some wait for the disk, the others ask. A
-    reply that is not yet on the disk counts as under way, for its thread asks nothing else.
+    There are twice as many threads as questions at a time: while some wait for the disk, the others ask. A thread asks
+    nothing else until its reply is on the disk.
     """
     slots = threading.Semaphore(client.concurrency)
     fatal: list[UserError] = []
@@ -137,8 +157,8 @@ def _gathered(futures: list[Future[Judgement]]) -> dict[str, Judgement]:
         failures = failures + 1 if judgement.error else 0
         if failures == MOST_FAILURES:
             raise UserError(
-                f"the judge failed on {failures} answers in a row (the last: {judgement.error}); every reply so far "
-                "is kept: mend the service and run `dvc repro` again, which asks only for what is missing"
+                f"the judge failed on {failures} answers in a row (the last error: {judgement.error}); every reply so "
+                "far is kept: get the service working and run `dvc repro` again, which asks only for what is missing"
             )
     return judgements
 
@@ -163,7 +183,7 @@ def _judge(client: Client, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> J
 
 
 class _NotKeptError(Exception):
-    """The store has no reply to a question."""
+    """The store has no reply to this question."""
 
 
 def _kept_reply(store: ReplyStore, turn: _Turn) -> Reply:
@@ -174,7 +194,7 @@ def _kept_reply(store: ReplyStore, turn: _Turn) -> Reply:
 
 
 def _reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
-    """Return the kept reply, or ask and keep it."""
+    """Return the reply from the store; if there is none, ask and keep the answer."""
     try:
         return _kept_reply(store, turn)
     except _NotKeptError:

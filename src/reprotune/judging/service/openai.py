@@ -1,4 +1,4 @@
-"""OpenAI-compatible chat completions: OpenAI, vLLM, llama.cpp, LM Studio, `transformers serve` and others."""
+"""Judges behind OpenAI-compatible chat completions: OpenAI, vLLM, llama.cpp, LM Studio, `transformers serve`, ..."""
 
 import os
 from collections.abc import Sequence
@@ -7,17 +7,17 @@ from typing import Any
 from reprotune.errors import UserError
 from reprotune.judging.questions.probabilities import ALTERNATIVES, TokenTail, token_tail
 from reprotune.judging.questions.prompts import Question
-from reprotune.judging.service.store import Reply
+from reprotune.judging.service.store import Reply, token_count
 from reprotune.judging.service.transport import Deadlines, RequestError, Transport, concurrency
 from reprotune.params.sections.judge import JudgeParams
 
 DEFAULT_URL = "https://api.openai.com/v1"
-WAY_OUT = (
-    "set OPENAI_BASE_URL to the service (ending in /v1 as a rule) and OPENAI_API_KEY to its key, or set "
+REMEDY = (
+    "set OPENAI_BASE_URL to the service's address (it usually ends in /v1) and OPENAI_API_KEY to its key, or set "
     "judge.backend: offline in params.yaml"
 )
 REPLY_FORMATS = ("json_schema", "json_object", "text")
-"""How strictly the server is asked to shape a reply, strictest first; not every server knows the first two."""
+"""The forms of reply to ask for, strictest first; not every server knows the first two."""
 
 
 class OpenAIClient:
@@ -29,10 +29,10 @@ class OpenAIClient:
         address = os.environ.get("OPENAI_BASE_URL") or DEFAULT_URL
         key = os.environ.get("OPENAI_API_KEY", "").strip()
         if not key and address == DEFAULT_URL:
-            raise UserError(f"OPENAI_API_KEY is not set: {WAY_OUT}")
+            raise UserError(f"OPENAI_API_KEY is not set: {REMEDY}")
         if not (key.isascii() and key.isprintable()):
-            raise UserError("OPENAI_API_KEY holds characters that no key has: copy it anew")
-        self._transport = Transport(address, key or None, deadlines or Deadlines(), self.concurrency, WAY_OUT)
+            raise UserError("OPENAI_API_KEY contains characters that no key has: copy it again")
+        self._transport = Transport(address, key or None, deadlines or Deadlines(), self.concurrency, REMEDY)
         self._model = params.model
         self._options: dict[str, Any] = {
             "seed": params.seed,
@@ -43,8 +43,8 @@ class OpenAIClient:
             self._options |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
         self._format = 0
         self._limit_name = "max_tokens"
-        self._tells_probabilities = True
-        # These services tell no digest of the model's weights.
+        self._knows_probabilities = True
+        # These services give no digest of the model's weights.
         self.judge = {"backend": "openai", "model": params.model, "digest": None, "options": self._options}
 
     def close(self) -> None:
@@ -58,18 +58,18 @@ class OpenAIClient:
         """Ask once, with the strictest reply format that the server accepts; raises `RequestError`."""
         if question.schema is None:
             return _reply(self._send(question, "text", repeat))
-        first = self._format
-        for level in range(first, len(REPLY_FORMATS)):
+        level = self._format
+        while True:
             try:
                 value = self._send(question, REPLY_FORMATS[level], repeat)
+                break
             except RequestError as fault:
                 if fault.status != 400 or level == len(REPLY_FORMATS) - 1:
                     raise
-                continue
-            # Remembered only now: a 400 may also mean that this one prompt is too long.
-            self._format = max(self._format, level)
-            return _reply(value)
-        raise AssertionError("the loop returns or raises")
+                level += 1
+        # Remembered only now: a 400 may also mean that this one prompt is too long.
+        self._format = max(self._format, level)
+        return _reply(value)
 
     def _send(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
         try:
@@ -85,11 +85,11 @@ class OpenAIClient:
         return self._send(question, reply_format, repeat)
 
     def _learned_from(self, refusal: str) -> bool:
-        """Take note of an option that the server says it does not know; false when it says no such thing."""
+        """Remember which option the server says it does not know; false if it says no such thing."""
         if self._limit_name == "max_tokens" and "max_completion_tokens" in refusal:
             self._limit_name = "max_completion_tokens"  # the only name that OpenAI's newer models know
-        elif self._tells_probabilities and "logprobs" in refusal:
-            self._tells_probabilities = False
+        elif self._knows_probabilities and "logprobs" in refusal:
+            self._knows_probabilities = False
         else:
             return False
         return True
@@ -100,7 +100,7 @@ class OpenAIClient:
     def _payload(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
         options = {**self._options, "seed": self._options["seed"] + repeat}
         options[self._limit_name] = options.pop("max_tokens")
-        if not self._tells_probabilities:
+        if not self._knows_probabilities:
             options = {name: value for name, value in options.items() if "logprobs" not in name}
         payload: dict[str, Any] = {"model": self._model, "messages": list(question.messages), **options}
         if reply_format == "json_schema":
@@ -112,7 +112,7 @@ class OpenAIClient:
 
 
 def _reply(value: dict[str, Any]) -> Reply:
-    """Read the first choice; raises `RequestError` when there is none."""
+    """Read the first choice; raises `RequestError` if there is none."""
     try:
         choice = value["choices"][0]
         message = choice["message"]
@@ -120,7 +120,7 @@ def _reply(value: dict[str, Any]) -> Reply:
         refusal = message.get("refusal")
         finish = choice.get("finish_reason")
     except (KeyError, IndexError, TypeError, AttributeError) as error:
-        raise RequestError("the reply holds no message") from error
+        raise RequestError("the reply contains no message") from error
     if not isinstance(text, str):
         raise RequestError("the reply's content is not text")
     usage = value.get("usage")
@@ -130,15 +130,11 @@ def _reply(value: dict[str, Any]) -> Reply:
     return Reply(
         text,
         finish if finish in ("length", "refused") else "stop",
-        _count(counts.get("prompt_tokens")),
-        _count(counts.get("completion_tokens")),
+        token_count(counts.get("prompt_tokens")),
+        token_count(counts.get("completion_tokens")),
         _tail(choice.get("logprobs")),
     )
 
 
 def _tail(logprobs: Any) -> TokenTail | None:
     return token_tail(logprobs.get("content")) if isinstance(logprobs, dict) else None
-
-
-def _count(value: Any) -> int | None:
-    return value if isinstance(value, int) else None

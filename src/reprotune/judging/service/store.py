@@ -1,8 +1,8 @@
 """Every reply a judge ever gave, kept by the content of the question, so that nothing is asked twice.
 
-One JSON object a line in an append-only file. A reply is handed to the system before the judge is asked anything in
-its place, and forced to the disk before its verdict is used: a killed run, or a machine that loses power, loses the
-calls in flight and nothing else. Copying the file to another machine (or concatenating two) hands the replies over.
+The file is append-only, with one JSON object per line. A reply is written before its thread asks anything else, and
+forced to the disk before its verdict is used: a killed run, or a power cut, loses the calls in flight and nothing
+else. To take the replies to another machine, copy the file, or concatenate two.
 """
 
 import hashlib
@@ -29,14 +29,19 @@ class Reply(NamedTuple):
     prompt_tokens: int | None = None
     reply_tokens: int | None = None
     tail: TokenTail | None = None
-    """The last tokens with their likeliest alternatives, where they were asked for and told."""
+    """The last tokens with their likeliest alternatives, if they were asked for and the service sent them."""
+
+
+def token_count(value: Any) -> int | None:
+    """Return a number of tokens as a service reports it; null for anything but an integer."""
+    return value if type(value) is int else None
 
 
 def question_key(judge: dict[str, Any], question: Question, repeat: int = 0) -> str:
-    """Return the SHA-256 over everything that shapes a reply.
+    """Return the SHA-256 of everything that shapes a reply.
 
-    `judge` holds backend, model, digest and sampling options. The service's address is not part of it: moving a
-    model to another host changes no answer.
+    `judge` holds backend, model, digest and sampling options. The service's address is not part of it: a model gives
+    the same answers on another host.
     """
     content = {
         "version": SCHEMA_VERSION,
@@ -50,7 +55,7 @@ def question_key(judge: dict[str, Any], question: Question, repeat: int = 0) -> 
 
 
 class ReplyStore:
-    """Replies by key, in memory and in an append-only file; safe for threads. Used as a context manager."""
+    """Replies by key, in memory and in an append-only file; thread-safe. Used as a context manager."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -72,11 +77,11 @@ class ReplyStore:
         self._file.close()
 
     def get(self, key: str) -> Reply | None:
-        """Return the kept reply, if there is one."""
+        """Return the reply to a question; null if there is none."""
         return self._replies.get(key)
 
     def put(self, key: str, reply: Reply, judge: dict[str, Any]) -> None:
-        """Keep a reply; when this returns it outlives this process. `judge` is written beside it for a reader."""
+        """Keep a reply; once this returns, it outlives the process. `judge` goes into the file for human readers."""
         line = json.dumps({"key": key, "judge": judge, "reply": reply._asdict()}, sort_keys=True) + "\n"
         with self._lock:
             if self._replies.setdefault(key, reply) is reply:
@@ -84,7 +89,7 @@ class ReplyStore:
                 self._written += 1
 
     def sync(self) -> None:
-        """Return when everything that was put so far is on the disk; threads that wait share one write."""
+        """Return when everything put so far is on the disk; threads that wait share one write."""
         wanted = self._written
         with self._disk_lock:
             if self._on_disk >= wanted:
@@ -94,11 +99,11 @@ class ReplyStore:
             self._on_disk = reached
 
     def _write(self, content: bytes) -> None:
-        while content:  # a write without a buffer may take a part only
+        while content:  # an unbuffered write may write only a part
             content = content[self._file.write(content) :]
 
     def _load(self) -> None:
-        """Read the file; a line that a kill cut in half is passed over, and what follows starts a new line."""
+        """Read the file; a line cut short by a kill is skipped, and what is written next starts on a new line."""
         line, unreadable = b"\n", 0
         with self._path.open("rb") as file:
             for line in file:
@@ -110,4 +115,4 @@ class ReplyStore:
         if not line.endswith(b"\n"):
             self._write(b"\n")
         if unreadable:
-            note(f"judge: {unreadable} unreadable line(s) in {self._path} passed over; their questions are asked again")
+            note(f"judge: skipped {unreadable} unreadable line(s) in {self._path}; their questions are asked again")

@@ -1,4 +1,4 @@
-"""HTTP for judges: deadlines, retries with jitter, errors in words, and no secret in any of them."""
+"""HTTP for judges: deadlines, retries with jitter, and errors that say what happened without giving away a secret."""
 
 import json
 import os
@@ -7,8 +7,6 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -18,6 +16,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
+    InvalidHeader,
     NewConnectionError,
     ProxyError,
     ReadTimeoutError,
@@ -32,25 +31,25 @@ FATAL_STATUS = frozenset({401, 402, 403})
 NEVER_CONNECTED = (ConnectTimeoutError, NewConnectionError, SSLError, ProxyError)
 LARGEST_BODY = 8 << 20
 FIRST_ATTEMPTS = 2
-"""Tries before the service has answered anything: one that is not running should be reported at once."""
+"""Attempts before the service has answered at all: one that is not running should be reported at once."""
 
 
 class RequestError(Exception):
-    """One question got no usable reply, after every retry; the others may still get theirs."""
+    """One question got no usable reply in spite of all retries; others may still get theirs."""
 
     def __init__(self, message: str, status: int | None = None) -> None:
         super().__init__(message)
         self.status = status
-        """HTTP status, where there was one."""
+        """HTTP status, if there was one."""
 
 
 class ServiceUnreachableError(UserError):
-    """Nothing answers at the service's address: there is no point in asking on."""
+    """Nothing answers at the service's address: there is no point in going on."""
 
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds, and how often to try."""
+    """How long to wait, in seconds, and how often to try."""
 
     connect: float = 5.0
     read: float = 300.0
@@ -64,19 +63,19 @@ class Deadlines:
 
 
 class Transport:
-    """JSON over HTTP to one service, safe for threads.
+    """JSON over HTTP to one service; thread-safe.
 
-    requests finds out once what the environment says (proxies, certificates); the calls go to its urllib3 pool
-    directly, for a Session spends more processor time on each of them than sending and reading take.
+    requests reads the environment once (proxies, certificates); the calls go directly to its urllib3 pool, because a
+    Session spends more processor time on each of them than sending and reading take.
     """
 
-    def __init__(self, base_url: str, key: str | None, deadlines: Deadlines, connections: int, way_out: str) -> None:
+    def __init__(self, base_url: str, key: str | None, deadlines: Deadlines, connections: int, remedy: str) -> None:
         self._base_url = base_url.rstrip("/")
-        self.address = _shown(self._base_url, way_out)
-        """The base URL as it may be shown: without user name, password and query."""
+        self.address = _shown(self._base_url, remedy)
+        """The base URL without user name, password and query, so that it can be shown."""
         self._key = key
         self._deadlines = deadlines
-        self._way_out = way_out
+        self._remedy = remedy
         self._adapter = HTTPAdapter(pool_maxsize=connections)
         self._headers = {"Accept": "application/json", "Content-Type": "application/json"}
         try:
@@ -89,7 +88,7 @@ class Transport:
             self._pool = cast(urllib3.HTTPConnectionPool, pool)  # the stubs name its base class
             self._target = self._adapter.request_url(request, settings["proxies"]).rstrip("/")
         except (ValueError, OSError) as error:
-            raise UserError(f"{self.address} is not the address of a service: {way_out}") from error
+            raise UserError(f"{self.address} is not the address of a service: {remedy}") from error
         if "Authorization" in request.headers:  # user and password in the address
             self._headers["Authorization"] = request.headers["Authorization"]
         if key:
@@ -98,7 +97,7 @@ class Transport:
         self._answered = False
 
     def close(self) -> None:
-        """Close the connections and stop waiting between retries."""
+        """Close the connections and end all waits between retries."""
         self._stopped.set()
         self._adapter.close()
 
@@ -106,7 +105,7 @@ class Transport:
         """Send JSON and return the JSON object of the reply.
 
         Connection errors, broken replies and the statuses 408, 409, 425, 429 and 5xx are tried again. Raises
-        `RequestError`, `ServiceUnreachableError`, or `UserError` where the service refuses the key.
+        `RequestError`, `ServiceUnreachableError`, or `UserError` if the service refuses access.
         """
         ends = time.monotonic() + max(self._deadlines.total, read or 0)
         attempt = 0
@@ -143,21 +142,21 @@ class Transport:
             with closing(response):
                 content = _read_body(response, ends)
         except (TimeoutError, ReadTimeoutError) as error:
-            raise _RetryableError(RequestError("the service fell silent")) from error
+            raise _RetryableError(RequestError("the service did not reply in time")) from error
         except NEVER_CONNECTED as error:
-            message = f"nothing answers at {self.address}: {self._way_out}"
+            message = f"nothing answers at {self.address}: {self._remedy}"
             raise _RetryableError(ServiceUnreachableError(message)) from error
         except (OSError, HTTPError) as error:
-            raise _RetryableError(RequestError("the connection broke off inside a reply")) from error
+            raise _RetryableError(RequestError("the connection broke in the middle of a reply")) from error
         text = content.decode("utf-8", "replace")
         return self._checked(response, text.replace(self._key, "***") if self._key else text)
 
     def _checked(self, response: BaseHTTPResponse, text: str) -> dict[str, Any]:
-        """Turn a status and a body into the reply's object or into the fault that fits."""
+        """Return the object in a reply's body, or raise the fault that its status and body describe."""
         status = response.status
         said = f"HTTP {status}: {_message(text)}"
         if status in FATAL_STATUS:
-            raise UserError(f"{self.address} refuses to judge ({said}): {self._way_out}")
+            raise UserError(f"{self.address} refuses to judge ({said}): {self._remedy}")
         if status in RETRIED_STATUS or status >= 500:
             raise _RetryableError(RequestError(said, status), _retry_after(response.headers.get("Retry-After")))
         if status != 200:
@@ -174,7 +173,7 @@ class Transport:
 
 
 class _RetryableError(Exception):
-    """A fault that may pass; `final` is raised when it does not."""
+    """A fault that may be temporary; `final` is raised if it is not."""
 
     def __init__(self, final: Exception, retry_after: float | None = None) -> None:
         super().__init__(str(final))
@@ -182,20 +181,20 @@ class _RetryableError(Exception):
         self.retry_after = retry_after
 
 
-def _shown(base_url: str, way_out: str) -> str:
-    """Return an http(s) address without its secrets; raises `UserError` when it is no such address."""
+def _shown(base_url: str, remedy: str) -> str:
+    """Return an http(s) address without its secrets; raises `UserError` if it is no such address."""
     try:
         parts = urlsplit(base_url)
     except ValueError as error:
-        raise UserError(f"the judge's address cannot be read ({error}): {way_out}") from error
+        raise UserError(f"the judge's address cannot be read ({error}): {remedy}") from error
     address = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UserError(f"{address} is not the address of a service: {way_out}")
+        raise UserError(f"{address} is not the address of a service: {remedy}")
     return address
 
 
 def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
-    """Read a body piece by piece, so that a server that trickles cannot outlast the total deadline."""
+    """Read a body piece by piece, so that a server that sends a trickle cannot outlast the total deadline."""
     body = bytearray()
     while piece := response.read1(1 << 16, decode_content=True):
         body += piece
@@ -207,7 +206,7 @@ def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
 
 
 def _message(text: str) -> str:
-    """Return the message of an error body (both protocols), on one line and not long."""
+    """Return the message of an error body (in either protocol) as one short line."""
     try:
         error = json.loads(text)["error"]
         text = error["message"] if isinstance(error, dict) else error
@@ -217,25 +216,20 @@ def _message(text: str) -> str:
 
 
 def _retry_after(value: str | None) -> float | None:
-    """Return the seconds that a `Retry-After` header asks for, given as seconds or as an HTTP date."""
+    """Return the seconds that a `Retry-After` header asks for, be it seconds or an HTTP date; null if unreadable."""
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
+        return float(urllib3.Retry().parse_retry_after(value))
+    except (InvalidHeader, ValueError, OverflowError):  # the last two for numbers and dates beyond Python's range
         return None
-    return max(0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds())
 
 
 def concurrency(default: int) -> int:
-    """Return how many questions may be under way at once: `REPROTUNE_JUDGE_CONCURRENCY`, or the default."""
+    """Return how many questions to ask at a time: `REPROTUNE_JUDGE_CONCURRENCY`, or the default."""
     value = os.environ.get("REPROTUNE_JUDGE_CONCURRENCY")
     if not value:
         return default
     if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"REPROTUNE_JUDGE_CONCURRENCY is {value!r} but should be a whole number of 1 or more")
+        raise UserError(f"REPROTUNE_JUDGE_CONCURRENCY is {value!r}, but should be a whole number of 1 or more")
     return int(value)

@@ -1,0 +1,40 @@
+"""A model made ready to predict: no gradients, weights in the format and layout that are fastest to read."""
+
+from torch import nn
+
+from reprotune.compute.blocked_weights import BlockedLinear
+from reprotune.compute.device import Compute
+from reprotune.model.gpt2 import GPT2
+
+LINEAR_LAYERS = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
+
+
+def prepare_for_inference(model: GPT2, compute: Compute) -> None:
+    """Cast the weights of matrix products to `compute.dtype` and block them where that helps, in place."""
+    cast_matrices(model, compute)
+    if compute.blocks_weights:
+        block_matrices(model)
+
+
+def cast_matrices(model: GPT2, compute: Compute) -> None:
+    """Store the weights of matrix products (linear layers and token embedding) in `compute.dtype`, in place.
+
+    Norms and positions keep their format, so that under autocast only the products are in `dtype`, as in training, and
+    no weight is cast again at every step.
+    """
+    for module in model.modules():
+        if isinstance(module, nn.Linear) or module is model.wte:
+            module.to(compute.dtype)
+
+
+def block_matrices(model: GPT2) -> None:
+    """Replace the linear layers and the output head by blocked ones, in place; the model can then only predict.
+
+    The token embedding stays next to the blocked head, since a blocked matrix has no rows to look up.
+    """
+    for block in model.blocks:
+        for name in LINEAR_LAYERS:
+            linear: nn.Linear = getattr(block, name)
+            setattr(block, name, BlockedLinear(linear.weight, linear.bias, gelu=name == "c_fc"))
+        block.act = nn.Identity()
+    model.head = BlockedLinear(model.wte.weight, None)

@@ -1,0 +1,80 @@
+"""HTTP for judges: deadlines, Retry-After, addresses, concurrency."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from reprotune.errors import UserError
+from reprotune.judging.service.ollama import OllamaClient
+from reprotune.judging.service.openai import OpenAIClient
+from reprotune.judging.service.transport import Deadlines, RequestError, Transport, _retry_after
+
+
+def test_trickling_server_cannot_outlast_the_total_deadline(service: Any, steps: Any) -> None:
+    service.default = steps.trickle
+    transport = Transport(f"http://{service.address}", None, Deadlines(total=0.4, backoff=0.01), 1, "give up")
+    started = time.monotonic()
+    with pytest.raises(RequestError, match="in time"):
+        transport.request("POST", "/api/chat", {"messages": [{"content": "x"}]})
+    assert time.monotonic() - started < 1
+    transport.close()
+
+
+@pytest.mark.parametrize("value", ["1", "date"])
+def test_retry_after_is_honoured(service: Any, steps: Any, value: str) -> None:
+    if value == "date":
+        value = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + 2))
+    service.steps = [steps.status(429, headers={"Retry-After": value})]
+    transport = Transport(f"http://{service.address}", None, Deadlines(backoff=0.001), 1, "give up")
+    started = time.monotonic()
+    transport.request("POST", "/api/chat", {"messages": [{"content": "x"}]})
+    assert time.monotonic() - started >= 0.9
+    transport.close()
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        (None, None),
+        ("7", 7),
+        (" 7 ", 7),
+        ("Mon, 01 Jan 2024 00:00:00 GMT", 0),  # a moment that has passed
+        ("0.5", None),  # the standard knows whole seconds only
+        ("-1", None),
+        ("nan", None),
+        ("soon", None),
+        ("", None),
+        ("9" * 5000, None),
+        ("Fri, 31 Dec 99999 23:59:59 GMT", None),
+        (f"1 Jan {'9' * 400} 00:00:00", None),
+    ],
+)
+def test_retry_after_is_read_or_ignored(value: str | None, seconds: float | None) -> None:
+    assert _retry_after(value) == seconds
+
+
+def test_a_hostile_retry_after_does_not_end_the_run(service: Any, steps: Any) -> None:
+    service.steps = [steps.status(503, headers={"Retry-After": f"1 Jan {'9' * 400} 00:00:00"})]
+    transport = Transport(f"http://{service.address}", None, Deadlines(backoff=0.001), 1, "give up")
+    assert transport.request("POST", "/api/chat", {"messages": [{"content": "x"}]})["message"]
+    transport.close()
+
+
+@pytest.mark.parametrize("host", ["ftp://somewhere", "http://[::1", "http://", "localhost:port"])
+def test_an_address_that_is_none(judge_params: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", host)
+    with pytest.raises(UserError, match=r"address.*OLLAMA_HOST"):
+        OllamaClient(judge_params())
+
+
+def test_concurrency_from_the_environment(judge_params: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "x")
+    monkeypatch.delenv("REPROTUNE_JUDGE_CONCURRENCY", raising=False)
+    assert OpenAIClient(judge_params(backend="openai")).concurrency == 8
+    monkeypatch.setenv("REPROTUNE_JUDGE_CONCURRENCY", "3")
+    assert OpenAIClient(judge_params(backend="openai")).concurrency == 3
+    monkeypatch.setenv("REPROTUNE_JUDGE_CONCURRENCY", "0")
+    with pytest.raises(UserError, match="REPROTUNE_JUDGE_CONCURRENCY"):
+        OpenAIClient(judge_params(backend="openai"))

@@ -1,0 +1,33 @@
+"""Mappings from scores to labels."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reprotune.artifacts import STATISTICS
+from reprotune.errors import UserError
+from reprotune.statistics.calibration import FITS, cross_fitted, mapped
+
+
+def test_mappings_recover_what_made_the_labels() -> None:
+    random = np.random.default_rng(5)
+    scores, texts = random.uniform(0, 100, 200), random.uniform(0, 1, (200, len(STATISTICS)))
+    curve = scores**2 / 100
+    assert np.abs(cross_fitted("isotonic", scores, curve, texts) - curve).max() < 5
+    linear = 0.5 * scores + 30 * texts[:, 1]
+    assert np.abs(cross_fitted("ridge", scores, linear, texts) - linear).max() < 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=2))
+def test_isotonic_never_turns_the_order_round(pairs: list[tuple[int, int]]) -> None:
+    scores, labels = np.array(pairs, dtype=float).T
+    mapping = FITS["isotonic"](scores, labels, np.zeros((len(scores), len(STATISTICS))))
+    grid = np.linspace(0, 100, 101)
+    assert (np.diff(mapped(mapping, grid, np.zeros((101, len(STATISTICS))))) >= -1e-9).all()
+
+
+@pytest.mark.parametrize("mapping", [{}, {"kind": "magic"}, {"kind": "ridge", "features": ["score"]}, []])
+def test_a_mapping_that_is_none_of_ours_is_refused(mapping: dict[str, object]) -> None:
+    with pytest.raises(UserError, match="calibrate --fit"):
+        mapped(mapping, np.zeros(1), np.zeros((1, len(STATISTICS))))
