@@ -21,9 +21,8 @@ def commands(*group: str) -> list[str]:
     text = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     if "COMMAND [ARGS]" not in text:
         return [" ".join(group)]
-    return [
-        name for first in re.findall(r"^  ([a-z][a-z-]*) {2,}\S", text, re.MULTILINE) for name in commands(*group, first)
-    ]
+    names = re.findall(r"^  ([a-z][a-z-]*) {2,}\S", text, re.MULTILINE)
+    return [command for name in names for command in commands(*group, name)]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
