@@ -14,14 +14,14 @@ from reprotune.artifacts import CONTRACTS, FORMATTED, RECORDS, REJECTED, RESPONS
 HEAD = """\
 # Artifacts
 
-Every file that the pipeline writes, in the order of the stages. What lies under `data/` is kept in DVC's cache and,
-where one is set, its remote; what lies under `metrics/` is committed to Git.
+Every file that the pipeline writes, in the order of the stages. Files under `data/` are kept in DVC's cache and, if
+one is configured, its remote; files under `metrics/` are committed to Git.
 
 - **Parquet** files have a fixed schema, checked whenever they are written or read; the same rows give the same bytes.
   A column is never null unless this page says so.
 - **JSON** files have sorted keys and no NaN. A dot in a key means nesting, a part in `<angle brackets>` stands for any
   name, and null means that a number was not measured.
-- A file appears only when it is complete: a stage that fails leaves no half of it.
+- A file appears only once it is complete; a failed stage leaves no partial file.
 """
 
 SCORE_INTERVAL = {
@@ -70,7 +70,7 @@ PAIRS = {
 }
 JUDGE_PAIRS = {
     "pairwise.position_bias": "share of the judged pairs whose two verdicts name the same place",
-    "pairwise.first_share": "what the answers shown first earned: 0.5 is no favour",
+    "pairwise.first_share": "mean share of the points given to the answer shown first: 0.5 is no bias",
 }
 TRAINING = {
     "precision": "arithmetic of the matrix products: `bf16` or `fp32`",

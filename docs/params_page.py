@@ -15,12 +15,12 @@ from reprotune.params.schema import Section
 HEAD = """\
 # Params
 
-`params.yaml` is the only place that changes results: every key it may have, its default and what it does.
-A value out of range and a key that is not listed here are refused, by name, before anything runs.
+Every key of `params.yaml`, the only file that changes results, with its default and its meaning. A value out of
+range or a key that is not listed here is refused, by name, before anything runs.
 `reprotune params` prints this reference in a terminal.
 
-A default is the value under the preset `embedded`. Where other presets set the key, they are listed;
-`reprotune preset show NAME` prints all that a preset sets.
+A default is the value under the preset `embedded`. Presets that set another value are listed
+with the key; `reprotune preset show NAME` prints everything that a preset sets.
 """
 
 LIMITS = {"ge": "at least {}", "gt": "above {}", "le": "at most {}", "lt": "below {}"}
