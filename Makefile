@@ -1,6 +1,8 @@
-# Two commands do everything on a fresh machine with Python 3.11 or newer, make and git:
+# On a fresh machine with Python 3.11 or newer, make and git:
 #   make repro   set up, run the whole pipeline, print the result
 #   make test    set up, run the tests
+#   make docs    set up, build the manual
+#   make help    the other targets
 
 PYTHON ?= python3
 VENV := .venv
@@ -9,7 +11,7 @@ BIN := $(VENV)/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS := 1
 
-.PHONY: repro setup test test-fast lint types deps clean
+.PHONY: repro setup test test-fast lint types docs generated help clean
 .DEFAULT_GOAL := repro
 
 repro: setup  ## Run what changed of the pipeline and print the result
@@ -21,7 +23,7 @@ setup: $(VENV)/.ready  ## Create the environment from pinned versions
 $(VENV)/.ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit("Reprotune needs Python 3.11 or newer: make PYTHON=python3.12 repro" if sys.version_info < (3, 11) else 0)'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[test,lint]'
+	$(BIN)/python -m pip install --disable-pip-version-check --progress-bar on -c constraints.txt -e '.[test,lint,docs]'
 	@touch $@
 
 test: setup  ## Run every test
@@ -30,13 +32,27 @@ test: setup  ## Run every test
 test-fast: setup  ## Run the tests without the slow ones
 	pytest -n auto --dist loadfile -m 'not slow and not pipeline'
 
-lint: setup  ## Check style, formatting and declared dependencies
+lint: setup  ## Check style, formatting, declared deps, generated pages, dead code, workflows
 	ruff check .
 	ruff format --check .
 	reprotune deps --check
+	python -m docs.generate --check
+	deptry .
+	vulture
+	zizmor --offline --quiet .github/workflows
 
 types: setup  ## Check types
 	mypy
 
-clean:  ## Delete the environment and scratch files; artifacts stay
-	rm -rf $(VENV) .reprotune .pytest_cache .mypy_cache .ruff_cache .hypothesis
+generated: setup  ## Write the generated pages of the manual again
+	python -m docs.generate
+
+docs: generated  ## Build the manual into docs/_build/html; a broken link or reference is an error
+	sphinx-build --builder html --nitpicky --fail-on-warning --quiet docs docs/_build/html
+	@echo "The manual is in docs/_build/html/index.html"
+
+help:  ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*##\(.*\)/make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
+
+clean:  ## Delete the environment, scratch files and the built manual; artifacts stay
+	rm -rf $(VENV) docs/_build .reprotune .pytest_cache .mypy_cache .ruff_cache .hypothesis

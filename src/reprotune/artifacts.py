@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -33,75 +33,109 @@ NO_CATEGORY = "(none)"
 """How results name the category of records that have none."""
 
 
-def _required(name: str, kind: pa.DataType) -> pa.Field:
-    return pa.field(name, kind, nullable=False)
+class Contract(NamedTuple):
+    """What an artifact holds, in words. The manual's page of artifacts is made from it; no file contains it."""
 
+    row: str
+    """What one row is."""
+    columns: dict[str, str]
+    """What each column means."""
+
+
+CONTRACTS: dict[pa.Schema, Contract] = {}
+"""The contract of every schema below."""
 
 TEXT = pa.string()
 TOKEN_IDS = pa.list_(pa.field("element", pa.int32(), nullable=False))
 
-RECORDS = pa.schema(
-    [
-        _required("id", TEXT),
-        _required("instruction", TEXT),
-        _required("input", TEXT),
-        _required("output", TEXT),
-        pa.field("category", TEXT),
-        _required("source_row", pa.int64()),
-    ]
+
+def _schema(row: str, *columns: tuple[pa.Field, str]) -> pa.Schema:
+    schema = pa.schema([field for field, _ in columns])
+    CONTRACTS[schema] = Contract(row, {field.name: meaning for field, meaning in columns})
+    return schema
+
+
+def _required(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str]:
+    return pa.field(name, kind, nullable=False), meaning
+
+
+def _optional(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str]:
+    return pa.field(name, kind), meaning
+
+
+_ID = "Identifies the record in every artifact: 16 hex digits, a hash of its content; repeats end in `-2`, `-3`, ..."
+
+RECORDS = _schema(
+    "one instruction record",
+    _required("id", TEXT, _ID),
+    _required("instruction", TEXT, "The task in words."),
+    _required("input", TEXT, "The task's material; empty where there is none."),
+    _required("output", TEXT, "The wanted answer."),
+    _optional("category", TEXT, "The kind of task; null where the source names none."),
+    _required("source_row", pa.int64(), "The row of the source, counted from 0."),
 )
-"""One instruction record a row; `id` is a content hash, `input` may be empty, `source_row` counts from 0."""
 
-REJECTED = pa.schema([_required("source_row", pa.int64()), _required("reason", TEXT), _required("raw", TEXT)])
-"""Rows of the source that cannot be used; `raw` is the row as JSON text."""
-
-FORMATTED = pa.schema(
-    [_required("id", TEXT), _required("prompt", TEXT), _required("response", TEXT), _required("header", TEXT)]
+REJECTED = _schema(
+    "one unusable row of the source",
+    _required("source_row", pa.int64(), "The row of the source, counted from 0."),
+    _required("reason", TEXT, "Why it cannot be used; all rows with the same fault have the same text."),
+    _required("raw", TEXT, "The row as JSON text."),
 )
-"""Exactly the text the model sees: `prompt + response` is the training text.
 
-`header` is the part of `response` that belongs to the template (empty unless `response_header: in_response`);
-`response.removeprefix(header)` is the record's output.
-"""
-
-TOKENS = pa.schema([_required("id", TEXT), _required("prompt_ids", TOKEN_IDS), _required("response_ids", TOKEN_IDS)])
-"""`response_ids` ends with 50256 (end-of-text) unless the response was truncated."""
-
-RESPONSES = pa.schema(
-    [
-        _required("id", TEXT),
-        _required("prompt", TEXT),
-        _required("reference", TEXT),
-        _required("response", TEXT),
-        _required("prompt_tokens", pa.int32()),
-        _required("response_tokens", pa.int32()),
-        _required("finish_reason", TEXT),
-    ]
+FORMATTED = _schema(
+    "one record as the text that the model sees; the training text is `prompt + response`",
+    _required("id", TEXT, _ID),
+    _required("prompt", TEXT, "Everything up to the answer."),
+    _required("response", TEXT, "`header` and the record's output."),
+    _required("header", TEXT, "The template's response header; empty unless `format.response_header: in_response`."),
 )
-"""`finish_reason`: `eos`, `length` (token limit or full context) or `no_room` (the prompt fills the context)."""
 
-SCORES = pa.schema(
-    [
-        _required("id", TEXT),
-        _required("model", TEXT),
-        _required("status", TEXT),
-        pa.field("score", pa.float64()),
-        _required("method", TEXT),
-        pa.field("raw", TEXT),
-        _required("exact_match", pa.float64()),
-        _required("chrf", pa.float64()),
-        _required("rouge_l", pa.float64()),
-        _required("token_f1", pa.float64()),
-        pa.field("number_agreement", pa.float64()),
-        _required("repetition", pa.float64()),
-        _required("length_ratio", pa.float64()),
-    ]
+TOKENS = _schema(
+    "one record as token ids; records that were dropped have no row",
+    _required("id", TEXT, _ID),
+    _required("prompt_ids", TOKEN_IDS, "The prompt."),
+    _required("response_ids", TOKEN_IDS, "The response; ends with 50256 (end of text) unless it was truncated."),
 )
-"""One row per test record and model, sorted by (`model`, `id`).
 
-`status`: `ok`, `exact`, `empty`, `refused`, `unparsable`, `truncated` or `error`; `score` is null unless scored.
-The statistical scores lie in 0..1; `number_agreement` is null where neither text holds a number.
-"""
+RESPONSES = _schema(
+    "one record of the test set with a model's answer",
+    _required("id", TEXT, _ID),
+    _required("prompt", TEXT, "What the model was given."),
+    _required("reference", TEXT, "The record's output."),
+    _required("response", TEXT, "The model's answer, without the response header and surrounding white space."),
+    _required("prompt_tokens", pa.int32(), "Length of the prompt."),
+    _required("response_tokens", pa.int32(), "Number of generated tokens, end of text not counted."),
+    _required(
+        "finish_reason",
+        TEXT,
+        "Why generation stopped: `eos` (end of text), `length` (token limit or full context) or `no_room` (the prompt "
+        "fills the context).",
+    ),
+)
+
+SCORES = _schema(
+    "one answer with its score; sorted by model, then id",
+    _required("id", TEXT, _ID),
+    _required("model", TEXT, "Whose answer it is: `base` or `finetuned`."),
+    _required(
+        "status",
+        TEXT,
+        "`exact` (equal to the reference) and `empty` are scored without a judge, `ok` is any other scored answer; "
+        "`refused`, `unparsable`, `truncated` and `error` say why a judge gave no score.",
+    ),
+    _optional("score", pa.float64(), "0 to 100; null where the judge gave no score."),
+    _required("method", TEXT, "What scored it: `offline_composite`, or `backend:model:rubric` of the judge."),
+    _optional("raw", TEXT, "The judge's last reply; null where no judge was asked."),
+    _required(
+        "exact_match", pa.float64(), "1 where the answer equals the reference, white space and a final full stop aside."
+    ),
+    _required("chrf", pa.float64(), "chrF2 of the two texts, 0 to 1: F-score of character n-grams up to 6."),
+    _required("rouge_l", pa.float64(), "ROUGE-L, 0 to 1: F1 of the longest common subsequence of words."),
+    _required("token_f1", pa.float64(), "F1 of the two multisets of words, 0 to 1."),
+    _optional("number_agreement", pa.float64(), "F1 of the numbers in both texts, 0 to 1; null where neither has any."),
+    _required("repetition", pa.float64(), "Share of the answer's word 3-grams that occurred before: a loop is near 1."),
+    _required("length_ratio", pa.float64(), "Shorter length in characters divided by the longer: 1 is equal length."),
+)
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

@@ -36,7 +36,7 @@ TINY_PARAMS = {
 REPLACED = ("data/embedded/base/", "dvc.lock", "metrics/")
 """Not copied: the base model and the results of earlier runs."""
 FOREIGN_SETTINGS = ("GIT_", "DVC_", "HF_", "OLLAMA_", "OPENAI_", "REPROTUNE_", "PYTHON")
-"""Environment variables with these beginnings could change what a test sees."""
+"""Environment variables with these prefixes could change what a test sees."""
 
 
 class Clone:

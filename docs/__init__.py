@@ -1,0 +1,1 @@
+"""The manual, and the code that writes its reference pages."""
