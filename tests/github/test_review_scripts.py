@@ -59,7 +59,7 @@ def test_every_script_is_called_by_the_workflow() -> None:
 
 @pytest.fixture
 def review(tmp_path: Path) -> Callable[..., tuple[int, str, list[str]]]:
-    """Run review.sh with a `reprotune` that fails where told: exit code, summary, and what `reprotune` was called with."""
+    """Run review.sh with a `reprotune` that fails where told; returns exit code, summary and its calls."""
     repository, programs = tmp_path / "repository", tmp_path / "bin"
     repository.mkdir()
     programs.mkdir()
