@@ -4,7 +4,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from reprotune.artifacts import RECORDS, iter_batches, replaced_directory, table_writer, write_json
-from reprotune.console import note, run_stage
+from reprotune.console import counted, note, run_stage
 from reprotune.dataset.split import DEALING_ORDER, split_records
 from reprotune.params.sections.split import SplitParams
 
@@ -28,8 +28,8 @@ def main() -> None:
     note("split: " + ", ".join(f"{rows} {name}" for name, rows in counts["rows"].items()))
     if params.group_near_duplicates:
         note(
-            f"split: {counts['rows_in_groups']} rows in {counts['near_duplicate_groups']} groups of near-duplicates; "
-            f"{counts['rows_moved']} rows moved to keep groups together"
+            f"split: {counted(counts['rows_in_groups'], 'row')} in {counted(counts['near_duplicate_groups'], 'group')} "
+            f"of near-duplicates; {counted(counts['rows_moved'], 'row')} moved to keep groups together"
         )
 
 
