@@ -187,7 +187,7 @@ def test_params_that_never_ran_fail_the_review(bare: Any, tmp_path: Path) -> Non
     assert failed.returncode == 1
     summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
     assert "## The review failed: dvc.lock is out of date" in summary
-    assert "finetune.learning_rate: 5e-4 -> 0.5" in summary
+    assert "finetune.learning_rate: 0.0005 -> 0.5" in summary
     assert not (tmp_path / "out/compare.html").exists()
 
 
