@@ -111,6 +111,7 @@ RAW_SUMMARY = {
     "records": "rows that became records",
     "rejected": "rows set aside",
     "reasons.<reason>": "rows set aside for each reason",
+    "unused_columns": "columns of the source that play no part; absent where there are none",
     "sha256": "SHA-256 of the source file as fetched",
 }
 SPLIT_SUMMARY = {
@@ -172,6 +173,11 @@ STAGES: dict[str, Sequence[Artifact]] = {
     "split": (
         Artifact(f"data/split/{SPLITS}.parquet", "The records of each split.", RECORDS),
         Artifact("data/split/summary.json", "What was divided, and how.", keys=SPLIT_SUMMARY),
+        Artifact(
+            "data/split/near_duplicates.jsonl",
+            "The groups of near-duplicates, one per line, the largest first; not written without grouping.",
+            keys={"rows": "the group's rows: `split`, `id`, `source_row`, `instruction`, `input`"},
+        ),
     ),
     "format": (
         Artifact(f"data/formatted/{SPLITS}.parquet", "The text that the model sees.", FORMATTED),
