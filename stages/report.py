@@ -1,4 +1,4 @@
-"""Stage report: publish the numbers to `metrics/` (in Git) and write the report page."""
+"""Publish the numbers to `metrics/`, which Git tracks, and write the report page."""
 
 from pathlib import Path
 

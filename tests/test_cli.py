@@ -2,29 +2,28 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from reprotune.cli import app
+from reprotune.cli import REPROTUNE, Command, Group, load_command
+from tests.builders.command_line import reprotune
 
 ROOT = Path(__file__).resolve().parent.parent
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
-COMMANDS = (
-    ["summary"],
-    ["params"],
-    ["deps"],
-    ["plan"],
-    ["compare"],
-    ["gate"],
-    ["preset"],
-    ["preset", "list"],
-    ["preset", "show"],
-    ["preset", "apply"],
-)
 
-runner = CliRunner()
+
+def all_commands(group: Group = REPROTUNE, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Command]]:
+    """Yield every command of a group and of the groups in it, with the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, Group):
+            yield from all_commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(all_commands())
 
 
 @pytest.fixture
@@ -34,39 +33,86 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_every_command_has_help() -> None:
-    for command in COMMANDS:
-        result = runner.invoke(app, [*command, "--help"])
-        assert result.exit_code == 0
-        assert "Usage:" in result.stdout
+@pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
+def test_every_command_is_there_and_listed_in_its_own_words(words: tuple[str, ...]) -> None:
+    command = COMMANDS[words]
+    assert load_command(words[-1], command).help.splitlines()[0] == command.help
+    shown = reprotune(*words, "--help")
+    assert shown.exit_code == 0
+    assert shown.stdout.startswith(f"Usage: reprotune {' '.join(words)} ")
+    assert command.help in " ".join(shown.stdout.split())
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_lists_every_command_under_a_heading_and_fits_a_terminal() -> None:
+    shown = reprotune("--help")
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    lines = shown.stdout.splitlines()
+    for heading, commands in REPROTUNE.sections.items():
+        start = lines.index(f"{heading}:") + 1
+        assert [line.split()[0] for line in lines[start : start + len(commands)]] == list(commands)
+    assert max(map(len, lines)) <= 80
+    assert "  apply   Rewrite params.yaml under a preset." in reprotune("preset", "--help").stdout.splitlines()
+
+
+@pytest.mark.parametrize("call", [["--help"], ["preset", "--help"], ["nope"]])
+def test_help_loads_nothing_but_the_table_of_commands(call: list[str]) -> None:
     script = (
-        "import sys; from reprotune.cli import app; app(['--help'], standalone_mode=False); "
-        "print([name for name in ('torch', 'pandas', 'pyarrow', 'requests', 'pydantic') if name in sys.modules])"
+        "import sys\nfrom reprotune.cli import app\n"
+        f"try: app({call!r})\nexcept SystemExit: pass\n"
+        "own = {name for name in sys.modules if name.startswith('reprotune.')}\n"
+        "print(sorted(own), [name for name in ('typer', 'rich', 'numpy', 'pyarrow') if name in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "['reprotune.cli', 'reprotune.errors'] []"
+
+
+def test_the_help_of_a_command_loads_none_of_its_work() -> None:
+    heavy = ("torch", "pandas", "pyarrow", "numpy", "requests", "pydantic", "rich")
+    script = (
+        "import sys\nfrom reprotune.cli import app\n"
+        f"for words in {list(COMMANDS)!r}:\n"
+        "    try: app([*words, '--help'])\n"
+        "    except SystemExit: pass\n"
+        f"print([name for name in {heavy!r} if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ([], None),
+        (["preset"], None),
+        (["gat"], "Error: No such command 'gat'. Did you mean 'gate'?"),
+        (["preset", "nope"], "Error: No such command 'nope'."),
+        (["--nope"], "Error: No such option: --nope"),
+        (["plan", "--nope"], "Error: No such option: --nope"),
+    ],
+)
+def test_a_call_that_is_not_understood_exits_with_2(words: list[str], sentence: str | None) -> None:
+    outcome = reprotune(*words)
+    assert (outcome.exit_code, outcome.stdout) == (2, "")
+    assert outcome.stderr.startswith("Usage: reprotune ")
+    assert sentence is None or outcome.stderr.splitlines()[-1].startswith(sentence)
+
+
 def test_preset_list_show_apply(folder: Path) -> None:
-    listed = runner.invoke(app, ["preset", "list"])
-    assert listed.stdout.startswith("embedded ")
-    assert "method: lora" in runner.invoke(app, ["preset", "show", "lora"]).stdout
-    applied = runner.invoke(app, ["preset", "apply", "lora"])
+    assert reprotune("preset", "list").stdout.startswith("embedded ")
+    assert "method: lora" in reprotune("preset", "show", "lora").stdout
+    applied = reprotune("preset", "apply", "lora")
     assert applied.stdout == "finetune.method: full -> lora\nparams.yaml: preset lora applied; next: dvc repro\n"
     assert "  method: lora\n" in (folder / "params.yaml").read_text(encoding="utf-8")
-    assert runner.invoke(app, ["preset", "apply", "lora"]).stdout == "params.yaml: already preset lora\n"
+    assert reprotune("preset", "apply", "lora").stdout == "params.yaml: already preset lora\n"
 
 
 def test_errors_are_one_sentence_and_exit_code_1(folder: Path) -> None:
-    for command, words in ((["preset", "apply", "nope"], "no preset 'nope'"), (["deps"], "dvc.yaml is missing")):
-        result = runner.invoke(app, command)
-        assert result.exit_code == 1
-        assert result.stderr.startswith("error: ")
-        assert words in result.stderr
-        assert result.stderr.count("\n") == 1
+    for words, sentence in ((("preset", "apply", "nope"), "no preset 'nope'"), (("deps",), "dvc.yaml is missing")):
+        outcome = reprotune(*words)
+        assert outcome.exit_code == 1
+        assert outcome.stderr.startswith("error: ")
+        assert sentence in outcome.stderr
+        assert outcome.stderr.count("\n") == 1
 
 
 def test_deps_checks_and_fixes(folder: Path) -> None:
@@ -75,15 +121,15 @@ def test_deps_checks_and_fixes(folder: Path) -> None:
     (folder / "dvc.yaml").write_text(
         "stages:\n  split:\n    cmd: python -m stages.split\n    deps:\n      - data/raw\n"
     )
-    checked = runner.invoke(app, ["deps", "--check"])
+    checked = reprotune("deps", "--check")
     assert (checked.exit_code, checked.stdout) == (1, "split: missing dep stages/split.py\n")
     assert "reprotune deps --fix" in checked.stderr
-    assert runner.invoke(app, ["deps", "--fix"]).exit_code == 0
-    assert runner.invoke(app, ["deps"]).exit_code == 0
+    assert reprotune("deps", "--fix").exit_code == 0
+    assert reprotune("deps").exit_code == 0
     assert "      - stages/split.py\n      - data/raw\n" in (folder / "dvc.yaml").read_text()
 
 
 def test_params_and_summary_print(folder: Path) -> None:
-    assert runner.invoke(app, ["params", "--markdown"]).stdout.startswith("| key | default | values | meaning |\n")
-    assert "finetune.epochs" in runner.invoke(app, ["params"]).stdout
-    assert "not measured yet" in runner.invoke(app, ["summary"]).stdout
+    assert reprotune("params", "--markdown").stdout.startswith("| key | default | values | meaning |\n")
+    assert "finetune.epochs" in reprotune("params").stdout
+    assert "not measured yet" in reprotune("summary").stdout

@@ -1,244 +1,128 @@
-# ruff: noqa: PLC0415 - each command imports what it needs, so that --help is fast
-"""The command `reprotune`: what stands beside `dvc repro`."""
+"""The command `reprotune`: the table of all commands, and how one of them is found and run.
+
+Each command is a function in the module `command` of its subject, with its arguments declared for Typer. That module,
+and Typer with it, is imported only when the command is called, so that `reprotune --help` answers at once.
+"""
 
 import sys
-from pathlib import Path
-from typing import Annotated, Any
-
-import typer
-from typer.core import TyperGroup
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any, NamedTuple, Never
 
 from reprotune.errors import UserError
 
 
-class Commands(TyperGroup):
-    """Turns a `UserError` into its sentence on standard error and exit code 1."""
+class Command(NamedTuple):
+    """Where a command is defined, and what it does."""
 
-    def invoke(self, ctx: Any) -> Any:
-        try:
-            return super().invoke(ctx)
-        except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise typer.Exit(1) from error
+    module: str
+    """Relative to this package; its `app` holds the command under the name that it has here."""
+    help: str
+    """The first line of the command's docstring."""
 
 
-app = typer.Typer(
-    cls=Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode=None,
-    help="Reproducible instruction fine-tuning. The pipeline itself runs with `dvc repro`; these commands prepare it "
-    "and show its results. Run them from the folder that holds params.yaml.",
+class Group(NamedTuple):
+    """Commands that share a name."""
+
+    help: str
+    sections: dict[str, dict[str, "Command | Group"]]
+    """Heading -> name -> command, as they are listed."""
+
+    @property
+    def commands(self) -> dict[str, "Command | Group"]:
+        """The commands of all sections by name."""
+        return {name: command for section in self.sections.values() for name, command in section.items()}
+
+
+PRESET = Group(
+    "List, show or apply ready-made params.",
+    {
+        "Commands": {
+            "list": Command("params.command", "List the presets, one per line."),
+            "show": Command("params.command", "Print what a preset sets, relative to the defaults."),
+            "apply": Command("params.command", "Rewrite params.yaml under a preset."),
+        }
+    },
 )
-preset_app = typer.Typer(no_args_is_help=True, help="List, show or apply ready-made params.")
-app.add_typer(preset_app, name="preset")
-
-PresetName = Annotated[str, typer.Argument(metavar="NAME", help="A name from `reprotune preset list`.")]
-
-
-@app.command()
-def summary() -> None:
-    """Show scores, validation loss and the time of each stage."""
-    from rich.console import Console
-
-    from reprotune.results.terminal import summary_table
-
-    Console().print(summary_table(Path()))
-
-
-@app.command()
-def params(
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table as Markdown.")] = False,
-) -> None:
-    """Explain every key of params.yaml."""
-    from reprotune.params.reference import markdown_table, print_reference
-
-    if markdown:
-        print(markdown_table(), end="")
-    else:
-        print_reference()
+REPROTUNE = Group(
+    "Reproducible instruction fine-tuning. The pipeline itself runs with\n"
+    "`dvc repro`; these commands prepare it and show its results. Run them from the\n"
+    "folder that holds params.yaml.",
+    {
+        "Run the pipeline": {
+            "params": Command("params.command", "Explain every key of params.yaml."),
+            "preset": PRESET,
+            "plan": Command("pipeline.command", "Show which stages `dvc repro` will run, and why."),
+            "deps": Command("pipeline.command", "Check the deps in dvc.yaml against the code."),
+            "summary": Command("results.command", "Show scores, validation loss and time per stage."),
+        },
+        "Review a change": {
+            "compare": Command("compare.command", "Compare the results of two revisions."),
+            "gate": Command("compare.command", "Check the workspace's results against gate.yaml."),
+        },
+        "Evaluate answers": {
+            "pairwise": Command("judging.command", "Compare two models' answers pair by pair."),
+            "calibrate": Command("judging.command", "Compare scores with labels."),
+        },
+    },
+)
 
 
-@app.command()
-def deps(
-    fix: Annotated[bool, typer.Option("--fix/--check", help="Rewrite dvc.yaml, or only compare (default).")] = False,
-) -> None:
-    """Check the deps in dvc.yaml against the code.
+def app(words: Sequence[str] | None = None) -> None:
+    """Run the command that `words` (by default the arguments of this process) call, and exit.
 
-    DVC re-runs a stage when one of its deps changes, so a missing dep means stale results and a needless one means
-    wasted runs. Used are the modules that a stage imports, directly or not, and the local files that params.yaml names.
+    The exit code is 1 after a `UserError`, whose sentence goes to standard error, and 2 if the call is not understood.
     """
-    from reprotune.pipeline.deps import DVC_FILE, compare, mend
-
-    findings = mend(Path()) if fix else compare(Path())
-    for finding in findings:
-        print(finding)
-    if not findings:
-        print(f"{DVC_FILE}: the deps of every stage are exactly the files it uses")
-    elif fix:
-        print(f"{DVC_FILE}: mended")
-    else:
-        print(f"{DVC_FILE}: run `reprotune deps --fix` to mend it", file=sys.stderr)
-        raise typer.Exit(1)
-
-
-@app.command()
-def pairwise(
-    first: Annotated[Path, typer.Argument(help="Responses of the baseline (a Parquet file of the generate stage).")],
-    second: Annotated[Path, typer.Argument(help="Responses of the candidate.")],
-    records: Annotated[Path, typer.Option(help="The records that both answer.")] = Path("data/split/test.parquet"),
-    json_output: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
-    """Compare two models' answers pair by pair, by the judge that params.yaml names.
-
-    A judge sees both orders of every pair and asks nothing twice. With `judge.backend: offline` the offline composite
-    decides.
-    """
-    import json
-
-    from reprotune.judging.answers import read_answers
-    from reprotune.judging.pairs import pair_lines, summarise_pairs
-    from reprotune.judging.run import compare_answers, opened_judge
-    from reprotune.params.sections.judge import JudgeParams
-
-    judge_params = JudgeParams.load("judge")
-    answers = read_answers(records, {"baseline": first, "candidate": second})
-    with opened_judge(judge_params) as judge:
-        found = summarise_pairs(compare_answers(answers, judge_params, judge))
-    print(json.dumps(found, indent=2) if json_output else "\n".join(pair_lines(found)))
+    words = sys.argv[1:] if words is None else words
+    path, name = "reprotune", ""
+    command: Command | Group = REPROTUNE
+    while isinstance(command, Group):
+        if not words:
+            _exit(2, "\n".join(_help(path, command)))
+        name, *words = words
+        if name == "--help":
+            print("\n".join(_help(path, command)))
+            sys.exit()
+        if name not in command.commands:
+            _exit(2, _not_understood(path, name, command))
+        path, command = f"{path} {name}", command.commands[name]
+    try:
+        load_command(name, command).main(words, prog_name=path)
+    except UserError as error:
+        _exit(1, f"error: {error}")
 
 
-@app.command()
-def calibrate(
-    file: Annotated[Path, typer.Argument(help="JSON list of objects: instruction, input, output and an answer.")],
-    answer: Annotated[str, typer.Option(help="Field that holds the answer.")] = "answer",
-    labels: Annotated[str, typer.Option(help="Labels 0..100: a JSON list in a file, or a field of FILE.")] = "label",
-    scores: Annotated[list[str] | None, typer.Option(help="Scores to compare: a file or a field; repeatable.")] = None,
-    judge: Annotated[bool, typer.Option("--judge", help="Score by the judge of params.yaml.")] = False,
-    mapping: Annotated[Path | None, typer.Option(help="Apply this stored mapping to the scores first.")] = None,
-    fit: Annotated[str | None, typer.Option(help="Fit a mapping to the labels: isotonic or ridge.")] = None,
-    output: Annotated[Path, typer.Option(help="Where --fit stores it.")] = Path("calibration.json"),
-) -> None:
-    """Compare scores with labels: of a judge, of a person, or by default of the offline composite.
+def load_command(name: str, command: Command) -> Any:
+    """Import the module of a command, and return what Typer makes of it."""
+    from typer.main import get_group  # noqa: PLC0415 - takes 0.1 s, which the list of commands does without
 
-    Prints Pearson, Spearman and Kendall correlations, the mean absolute error, Cohen's kappa of five grades with
-    quadratic weights, the mean bias, and how far errors follow the answers' length.
-    """
-    from reprotune.judging.labels.labelled import run_calibration
-    from reprotune.params.sections.judge import JudgeParams
-
-    judge_params = JudgeParams.load("judge") if judge else None
-    for line in run_calibration(file, answer, labels, scores or [], judge_params, mapping, fit, output):
-        print(line)
+    return get_group(import_module(f"reprotune.{command.module}").app).commands[name]
 
 
-@app.command()
-def plan(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
-) -> None:
-    """Show which stages `dvc repro` will run, and why.
-
-    `maybe`: a stage above runs, and this one follows if the outputs there really change. A stage that ran before with
-    the same inputs is restored from DVC's cache instead.
-    """
-    import json
-
-    from rich.console import Console
-
-    from reprotune.pipeline.plan import make_plan, plan_conclusion, plan_json, plan_table
-
-    stages = make_plan(Path())
-    if as_json:
-        print(json.dumps(plan_json(stages), indent=2, ensure_ascii=False))
-    else:
-        console = Console(highlight=False, markup=False)
-        console.print(plan_table(stages))
-        console.print(plan_conclusion(stages))
+def _help(path: str, group: Group) -> Iterator[str]:
+    yield f"Usage: {path} [OPTIONS] COMMAND [ARGS]..."
+    yield ""
+    yield from (f"  {line}" for line in group.help.splitlines())
+    options = {"--help": "Show this message and exit."}
+    width = max(map(len, [*options, *group.commands]))
+    sections = {title: {name: one.help for name, one in section.items()} for title, section in group.sections.items()}
+    for heading, lines in {"Options": options, **sections}.items():
+        yield ""
+        yield f"{heading}:"
+        yield from (f"  {name:{width}}  {text}" for name, text in lines.items())
 
 
-@app.command()
-def compare(
-    rev: Annotated[str, typer.Argument(metavar="REV", help="A branch, tag, commit, or folder of another checkout.")],
-    rev2: Annotated[str, typer.Argument(metavar="[REV2]", help="Compared with REV.")] = "workspace",
-    markdown: Annotated[Path | None, typer.Option(help="Also write Markdown, for a pull request.")] = None,
-    html: Annotated[Path | None, typer.Option(help="Also write one HTML page with every row.")] = None,
-    threshold: Annotated[float, typer.Option(help="Points of score that make a row a flip.", min=0)] = 25.0,
-) -> None:
-    """Compare two revisions: params, scores row by row, flipped rows, loss, data.
-
-    Reads artifacts through Git and DVC; the workspace stays as it is.
-    """
-    from rich.console import Console
-
-    from reprotune.artifacts import write_text
-    from reprotune.compare.comparison import compare as compare_snapshots
-    from reprotune.compare.markdown import comparison_markdown
-    from reprotune.compare.page import comparison_page
-    from reprotune.compare.snapshot import read_snapshot
-    from reprotune.compare.terminal import print_comparison
-
-    comparison = compare_snapshots(read_snapshot(rev), read_snapshot(rev2), threshold)
-    if markdown is not None:
-        write_text(markdown, comparison_markdown(comparison))
-    if html is not None:
-        write_text(html, comparison_page(comparison))
-    print_comparison(comparison, Console(highlight=False, markup=False))
+def _not_understood(path: str, word: str, group: Group) -> str:
+    similar = get_close_matches(word, group.commands, n=1)
+    hint = f" Did you mean '{similar[0]}'?" if similar else ""
+    fault = f"No such option: {word}" if word.startswith("-") else f"No such command '{word}'.{hint}"
+    return f"Usage: {path} [OPTIONS] COMMAND [ARGS]...\nTry '{path} --help' for help.\n\nError: {fault}"
 
 
-@app.command()
-def gate(
-    against: Annotated[str | None, typer.Option(metavar="REV", help="What to compare with.")] = None,
-    rules: Annotated[Path, typer.Option(help="The file of rules.")] = Path("gate.yaml"),
-) -> None:
-    """Check the workspace's results against gate.yaml; exit code 1 when a rule is broken."""
-    from rich.console import Console
-
-    from reprotune.compare.comparison import compare as compare_snapshots
-    from reprotune.compare.gate import BROKEN, check_changes, check_limits, gate_table, read_rules
-    from reprotune.compare.snapshot import read_snapshot
-
-    wanted, here = read_rules(rules), read_snapshot("workspace")
-    comparison = None if against is None else compare_snapshots(read_snapshot(against), here)
-    outcomes = [*check_changes(wanted, comparison), *check_limits(wanted, here)]
-    Console(highlight=False, markup=False).print(gate_table(outcomes))
-    broken = sum(outcome.state == BROKEN for outcome in outcomes)
-    if broken:
-        print(f"{rules}: {broken} of {len(outcomes)} rules are broken", file=sys.stderr)
-        raise typer.Exit(1)
-
-
-@preset_app.command("list")
-def list_all() -> None:
-    """List the presets, one line each."""
-    from reprotune.params.presets import list_presets
-
-    presets = list_presets()
-    width = max(len(preset.name) for preset in presets)
-    for preset in presets:
-        print(f"{preset.name:{width}}  {preset.description}")
-
-
-@preset_app.command()
-def show(name: PresetName) -> None:
-    """Print what a preset sets, relative to the defaults."""
-    from reprotune.params.presets import preset_text
-
-    print(preset_text(name), end="")
-
-
-@preset_app.command()
-def apply(name: PresetName) -> None:
-    """Rewrite params.yaml under a preset.
-
-    The file is reset to the defaults, then the preset's keys are set; comments and layout stay.
-    """
-    from reprotune.params.presets import apply_preset
-    from reprotune.params.yaml_text import PARAMS_FILE
-
-    changes = apply_preset(name, PARAMS_FILE)
-    for change in changes:
-        print(change)
-    print(f"{PARAMS_FILE}: " + (f"preset {name} applied; next: dvc repro" if changes else f"already preset {name}"))
+def _exit(code: int, message: str) -> Never:
+    print(message, file=sys.stderr)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

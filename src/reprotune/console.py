@@ -1,6 +1,6 @@
 """What a person sees while a stage runs: progress, notes, one-sentence errors.
 
-Nothing here can change a result, so `reprotune deps` leaves this module out of every stage's dependencies.
+Nothing here can change a result, so `reprotune deps` leaves this module out of every stage's deps.
 """
 
 import sys
@@ -20,12 +20,12 @@ Item = TypeVar("Item")
 TIMINGS_DIRECTORY = Path(".reprotune/timings")
 CRASH_DIRECTORY = Path(".reprotune/crashes")
 RECOVERY = (
-    "`dvc repro` goes on from here once that is mended; `git checkout params.yaml dvc.lock && dvc checkout` goes back."
+    "`dvc repro` continues from here once that is fixed; `git checkout params.yaml dvc.lock && dvc checkout` goes back."
 )
 
 
 def note(text: str) -> None:
-    """Print one line for the person who watches; standard error, so that standard output stays data."""
+    """Print one line for the person who watches, on standard error."""
     tqdm.write(text, file=sys.stderr)
 
 
@@ -38,13 +38,15 @@ def progress(items: Iterable[Item], description: str, total: int | None = None) 
 
 
 def progress_bar(description: str, total: int | None = None, unit: str = "it") -> "tqdm[Never]":
-    """Return a bar to be moved by hand with `.update(n)`, used as a context manager.
+    """Return a progress bar, a context manager that is advanced with `.update(n)`.
 
-    In a log file (no terminal) it prints at most one line every ten seconds.
+    It appears after half a second, so that short work leaves no trace. If standard error is not a terminal but a log
+    file, it prints at most one line every ten seconds.
     """
     return tqdm(
         desc=description,
         total=total,
+        delay=0.5,
         mininterval=0.1 if sys.stderr.isatty() else 10.0,
         unit=unit,
         unit_scale=unit != "it",
@@ -55,10 +57,10 @@ def progress_bar(description: str, total: int | None = None, unit: str = "it") -
 
 
 def run_stage(name: str, main: Callable[[], None]) -> None:
-    """Run a stage's `main`, keep its wall time for the summary table, and turn faults into one sentence.
+    """Run a stage's `main`, record its wall time for `reprotune summary`, and turn faults into one sentence.
 
-    Exits with 1 after a `UserError` (sentence on standard error) or an unexpected fault (its traceback goes to
-    `.reprotune/crashes/`, its name to the user), and with 130 after Ctrl-C.
+    Exits with 1 after a `UserError` or an unexpected exception, whose traceback goes to `.reprotune/crashes/`, and
+    with 130 after Ctrl-C.
     """
     started = time.perf_counter()
     try:
@@ -73,12 +75,12 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         crash_file = CRASH_DIRECTORY / f"{name.replace('@', '-')}.txt"
         crash_file.write_text(traceback.format_exc(), encoding="utf-8")
         sys.exit(
-            f"{name}: error: unexpected {type(error).__name__} ({error}); this is a fault of Reprotune: "
+            f"{name}: error: unexpected {type(error).__name__} ({error}); this is a bug in Reprotune: "
             f"please report it with the file {crash_file}\n{RECOVERY}"
         )
     record_seconds(name, time.perf_counter() - started)
 
 
 def record_seconds(name: str, seconds: float) -> None:
-    """Keep the wall time of the latest finished run of `name`, for the summary table only."""
+    """Record the wall time of the latest finished run of `name`; only `reprotune summary` reads it."""
     write_json(TIMINGS_DIRECTORY / f"{name}.json", {"stage": name, "seconds": round(seconds, 3)})

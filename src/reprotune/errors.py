@@ -1,9 +1,9 @@
-"""The one exception that users are meant to see."""
+"""The exception that users are meant to see."""
 
 
 class UserError(Exception):
-    """Something the user can mend.
+    """Something that the user can fix.
 
-    The message is one sentence that names the file, row or key at fault and says how to mend it. A stage or
-    command that meets it prints the sentence without a traceback and exits with code 1.
+    The message is one sentence that names the file, row or key at fault and says how to fix it. A stage or command
+    prints the sentence without a traceback and exits with code 1.
     """

@@ -1,7 +1,7 @@
 """Scratch folders that outlive a killed stage, keyed by what the stage was computing.
 
-DVC deletes a stage's outs before each try, so progress worth keeping (training checkpoints, judge replies,
-half-made downloads) lives outside the outs, in `.reprotune/`, which Git and DVC ignore.
+DVC deletes the outs of a stage before it runs, so progress worth keeping (training checkpoints, judge replies, partial
+downloads) is stored outside the outs, in `.reprotune/`, which Git and DVC ignore.
 """
 
 import fcntl
@@ -17,7 +17,7 @@ from reprotune.errors import UserError
 
 
 def scratch_root() -> Path:
-    """Return the scratch folder of the repository; DVC sets `DVC_ROOT`, also inside `dvc exp run --temp`."""
+    """Return the scratch folder of the repository; DVC sets `DVC_ROOT`, even in `dvc exp run --temp`."""
     return Path(os.environ.get("DVC_ROOT", ".")) / ".reprotune"
 
 
@@ -44,16 +44,16 @@ def scratch_directory(purpose: str, key: str) -> Path:
 
 @contextmanager
 def exclusive(folder: Path) -> Iterator[None]:
-    """Hold a scratch folder alone; the lock goes with the process, however it ends.
+    """Lock a scratch folder for this process; the lock is released when the process ends, however it ends.
 
-    A killed `dvc repro` can leave its stage running; without the lock a second one would write the same checkpoints.
-    Raises `UserError` when another process holds it.
+    A killed `dvc repro` can leave its stage running; without the lock, a second one would write the same checkpoints.
+    Raises `UserError` if another process holds the lock.
     """
     with (folder / "lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise UserError(
-                f"another process is working in {folder}: wait for it, or end it (`fuser {folder / 'lock'}` names it)"
+                f"another process is working in {folder}: wait for it, or end it (`fuser {folder}/lock` shows its id)"
             ) from error
         yield

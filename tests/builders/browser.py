@@ -1,4 +1,4 @@
-"""Pages as a browser holds them, and the check that no text in them became markup."""
+"""Pages as a browser sees them, and the check that no text in them has become markup."""
 
 import html
 import re
@@ -15,9 +15,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 @pytest.fixture
 def chromium_dom(tmp_path: Path) -> Callable[[Path, int], str]:
-    """Return the document that Chromium holds after loading a page in a window of some width and running its script."""
+    """Return the document that Chromium has after it has loaded a page in a window of some width and run its script."""
     if CHROMIUM is None:
-        pytest.skip("needs Chromium, which is not here")
+        pytest.skip("needs Chromium, which is not installed")
     command = [
         CHROMIUM,
         "--headless=new",

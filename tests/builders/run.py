@@ -1,4 +1,4 @@
-"""Builds what a finished run leaves: a complete set of synthetic artifacts, and the same run after a change."""
+"""What a finished run leaves behind: a complete set of synthetic artifacts, and the same run after a change."""
 
 import csv
 import random
@@ -292,7 +292,7 @@ def _whole(artifacts: Path, data: Path) -> Path:
 
 
 def _change(data: Path) -> None:
-    """Improve every third fine-tuned answer, spoil every tenth, drop the first test row, move and rewrite records."""
+    """Improve every third fine-tuned answer, worsen every tenth, drop the first test row, move and rewrite records."""
     first = f"{0:016x}"
     scores = [row for row in pq.read_table(data / "judgements/scores.parquet").to_pylist() if row["id"] != first]
     answers: dict[str, str] = {}

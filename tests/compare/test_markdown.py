@@ -1,4 +1,4 @@
-"""The comparison as Markdown: bounded, and nothing in it but our own markup."""
+"""The comparison as Markdown: of bounded size, with no markup but our own."""
 
 from dataclasses import replace
 

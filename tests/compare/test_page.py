@@ -1,4 +1,4 @@
-"""The comparison's page: complete, deaf to hostile text, usable in a real browser."""
+"""The page of a comparison: complete, inert whatever the answers contain, usable in a real browser."""
 
 import html
 import re

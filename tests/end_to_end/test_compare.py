@@ -111,7 +111,7 @@ def test_what_cannot_be_had_is_one_sentence(bare: Any) -> None:
     bare.run("dvc", "remote", "modify", "--local", "storage", "url", "/nowhere")
     failed = bare.run("reprotune", "compare", "main", check=False)
     assert failed.returncode == 1
-    assert "is not in DVC's cache, and its remote does not give it" in failed.stderr.splitlines()[-1]
+    assert "is not in DVC's cache and cannot be read from a remote" in failed.stderr.splitlines()[-1]
 
 
 def test_the_plan_names_the_reason(clone: Any) -> None:
@@ -138,7 +138,7 @@ def test_the_plan_names_the_reason(clone: Any) -> None:
     (clone.root / "dvc.lock").unlink()
     stages = plan(clone)
     assert states(stages)["run"] == sorted(stages)
-    assert reasons(stages["judge"]) == ["never run: dvc.lock does not know it"]
+    assert reasons(stages["judge"]) == ["never run: it is not in dvc.lock"]
 
 
 def test_what_the_plan_says_is_what_runs(clone: Any) -> None:

@@ -6,15 +6,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from typer.testing import CliRunner
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
-from reprotune.cli import app
 from reprotune.judging.answers import Answer, score_offline
 from reprotune.judging.pairs import pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
 from reprotune.judging.questions.prompts import Item
 from reprotune.judging.questions.replies import Verdict
 from reprotune.judging.service.collect import Judgement
+from tests.builders.command_line import reprotune
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -81,7 +80,8 @@ def test_the_command_compares_two_files(tmp_path: Path, monkeypatch: pytest.Monk
     for name, text in (("old", "Wrong"), ("new", "Right")):
         row = {"id": "r", "response": text, **counts}
         write_table(Path(f"{name}.parquet"), pa.Table.from_pylist([row], schema=RESPONSES))
-    words = CliRunner().invoke(app, ["pairwise", "old.parquet", "new.parquet"])
-    assert words.stdout.startswith("candidate wins 100.0% of 1 pairs")
-    values = json.loads(CliRunner().invoke(app, ["pairwise", "new.parquet", "old.parquet", "--json"]).stdout)
+    lines = reprotune("pairwise", "old.parquet", "new.parquet").stdout.splitlines()
+    assert "candidate wins (ties count half)  100.0%" in lines
+    assert "won, lost, tied                   1, 0, 0" in lines
+    values = json.loads(reprotune("pairwise", "new.parquet", "old.parquet", "--json").stdout)
     assert (values["wins"], values["losses"]) == (0, 1)

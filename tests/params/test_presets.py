@@ -1,4 +1,4 @@
-"""Presets: each is valid, changes only its keys, and leaves the file's comments and layout alone."""
+"""Presets: each is valid, changes only its own keys, and leaves comments and layout alone."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,7 @@ import pytest
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.presets import DEFAULT, apply_preset, list_presets, load_preset, preset_values
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import read_document
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -80,7 +80,7 @@ def test_a_preset_does_not_depend_on_what_stood_before(params_file: Path) -> Non
 def test_comments_of_the_user_s_own_stay(params_file: Path) -> None:
     own = SHIPPED.replace("  epochs: 2\n", "  epochs: 7  # tried 5 as well\n")
     params_file.write_text(own, encoding="utf-8")
-    assert apply_preset("unmasked", params_file) == [
+    assert list(map(str, apply_preset("unmasked", params_file))) == [
         "finetune.epochs: 7 -> 2",
         "finetune.mask_instruction: true -> false",
     ]
@@ -107,7 +107,7 @@ def test_chapter_parity_is_the_chapter_s_run() -> None:
 
 
 @pytest.mark.parametrize("broken", ["finetune: {epochs: 3}\nunknown: 1\n", "- a list\n", "a: [\n"])
-def test_a_file_that_cannot_be_mended_is_left_alone(params_file: Path, broken: str) -> None:
+def test_a_file_that_would_not_be_valid_is_left_alone(params_file: Path, broken: str) -> None:
     params_file.write_text(broken, encoding="utf-8")
     with pytest.raises(UserError):
         apply_preset("lora", params_file)
@@ -115,6 +115,6 @@ def test_a_file_that_cannot_be_mended_is_left_alone(params_file: Path, broken: s
     assert list(params_file.parent.iterdir()) == [params_file]
 
 
-def test_an_unknown_name_gets_the_list() -> None:
+def test_an_unknown_name_is_answered_with_the_list() -> None:
     with pytest.raises(UserError, match=r"choose one of chapter-medium, .*phi3"):
         apply_preset("../embedded")

@@ -1,9 +1,9 @@
-"""The reference of params.yaml covers every key and says something about each."""
+"""The reference of params.yaml explains every key."""
 
 from pathlib import Path
 
 from reprotune.params.reference import markdown_table, param_entries, print_reference
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import read_document
 
 ROOT = Path(__file__).resolve().parents[2]
 

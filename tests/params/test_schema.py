@@ -8,7 +8,7 @@ from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.split import SplitParams
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import read_document
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -1,4 +1,4 @@
-"""Import closures on small trees whose true closure is plain to see, and on this repository."""
+"""Import closures of small trees, whose true closure is easy to see, and of this repository."""
 
 import json
 import subprocess

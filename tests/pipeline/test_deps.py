@@ -6,7 +6,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reprotune.errors import UserError
-from reprotune.pipeline.deps import compare, mend
+from reprotune.pipeline.deps import check_deps, fix_deps
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -64,27 +64,27 @@ def set_param(repository: Path, old: str, new: str) -> None:
 
 
 def found(repository: Path) -> list[str]:
-    return [str(finding) for finding in compare(repository)]
+    return [str(finding) for finding in check_deps(repository)]
 
 
-def test_finds_and_mends_code_deps_and_keeps_the_rest_of_the_file(repository: Path) -> None:
+def test_finds_and_fixes_code_deps_and_keeps_the_rest_of_the_file(repository: Path) -> None:
     assert found(repository) == [
         "format: missing dep src/reprotune/alpha.py",
         "format: missing dep src/reprotune/used.py",
         "format: needless dep src/reprotune/other.py",
     ]
-    mend(repository)
+    fix_deps(repository)
     assert found(repository) == []
     expected = DVC_YAML.replace(
         "      - src/reprotune/other.py  # no longer imported\n",
         "      - src/reprotune/alpha.py\n      - src/reprotune/used.py\n",
     )
     assert (repository / "dvc.yaml").read_text() == expected
-    assert mend(repository) == []
+    assert fix_deps(repository) == []
 
 
 def test_local_files_in_params_are_deps_of_their_stage(repository: Path) -> None:
-    mend(repository)
+    fix_deps(repository)
     clean = (repository / "dvc.yaml").read_text()
     set_param(repository, "source: embedded", "source: my data/rows.json")
     set_param(repository, "template: alpaca", "template: templates/own.jinja")
@@ -92,7 +92,7 @@ def test_local_files_in_params_are_deps_of_their_stage(repository: Path) -> None
         "fetch@dataset: missing dep my data/rows.json",
         "format: missing dep templates/own.jinja",
     ]
-    mend(repository)
+    fix_deps(repository)
     assert found(repository) == []
     stages = YAML(typ="safe", pure=True).load((repository / "dvc.yaml").read_text())["stages"]
     assert stages["fetch"]["foreach"]["dataset"]["source"] == "my data/rows.json"
@@ -104,12 +104,12 @@ def test_local_files_in_params_are_deps_of_their_stage(repository: Path) -> None
         "fetch@dataset: missing dep data/embedded/dataset.jsonl",
         "format: needless dep templates/own.jinja",
     ]
-    mend(repository)
+    fix_deps(repository)
     assert (repository / "dvc.yaml").read_text() == clean.replace("dataset.jsonl   # the embedded one", "dataset.jsonl")
 
 
 def test_a_hub_name_is_no_file_and_a_folder_is(repository: Path) -> None:
-    mend(repository)
+    fix_deps(repository)
     head, base = (repository / "params.yaml").read_text().split("  base:\n")
     for source, expected in (("gpt2", []), ("models/gpt2", ["fetch@base: missing dep models/gpt2"])):
         changed = base.replace("source: embedded", f"source: {source}", 1)
@@ -132,10 +132,10 @@ def test_a_hub_name_is_no_file_and_a_folder_is(repository: Path) -> None:
 def test_what_cannot_be_understood_is_refused(repository: Path, old: str, new: str, message: str) -> None:
     (repository / "dvc.yaml").write_text(DVC_YAML.replace(old, new))
     with pytest.raises(UserError, match=message):
-        mend(repository)
+        fix_deps(repository)
 
 
 def test_this_repository_is_clean() -> None:
     if not (ROOT / "dvc.yaml").is_file():
         pytest.skip("dvc.yaml is not here yet")
-    assert [str(finding) for finding in compare(ROOT)] == []
+    assert [str(finding) for finding in check_deps(ROOT)] == []

@@ -1,4 +1,4 @@
-"""The report page: complete, the same on every run, and deaf to hostile text."""
+"""The report page: complete, the same on every run, and inert whatever the answers contain."""
 
 import html
 import json
@@ -9,11 +9,9 @@ from typing import Any
 
 import pytest
 
-from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.report.page import render_report, verdict
-from reprotune.results.read import load_results, load_speed, pick_examples
-from reprotune.results.words import data_table, quantity, visible
+from reprotune.results.read import load_results, load_speed
 
 Browser = Callable[[Path, int], str]
 
@@ -35,7 +33,7 @@ def test_hostile_text_becomes_no_element_and_no_attribute(page: str, check_inert
     assert "⟨U+202E⟩" in page
 
 
-def test_shows_what_was_run_and_what_came_out(page: str) -> None:
+def test_shows_what_was_run_and_the_results(page: str) -> None:
     text = html.unescape(re.sub(r"<[^>]+>", " ", page))
     text = " ".join(text.split())
     for expected in (
@@ -51,6 +49,7 @@ def test_shows_what_was_run_and_what_came_out(page: str) -> None:
         "from 4.203 before training",
         "Rejected because: output is empty 7".lower(),
         "near duplicate groups 5",
+        "Train Validation Test rows 802 71 60",
         "rows with marker: ### Instruction: 1",
         "padding share: dynamic 28.2% 28.2% 28.2%",
         "tokens per second",
@@ -70,35 +69,6 @@ def test_the_verdict_follows_the_interval(low: float | None, high: float | None,
     assert verdict({"ci95_low": low, "ci95_high": high})[0] == kind
 
 
-def test_examples_are_ranked_and_never_repeat(workspace: Path) -> None:
-    results = load_results(workspace / "data")
-    examples = pick_examples(results.rows)
-    assert {name: len(rows) for name, rows in examples.items()} == {"best": 5, "worst": 5, "random": 5}
-    numbers = [row.number for rows in examples.values() for row in rows]
-    assert len(set(numbers)) == 15
-    scores = sorted(results.scores("finetuned"))
-    assert [row.finetuned.score for row in examples["worst"]] == scores[:5]
-    assert [row.finetuned.score for row in examples["best"]] == scores[:-6:-1]
-    assert pick_examples(results.rows) == examples
-    assert {name: len(rows) for name, rows in pick_examples(results.rows[:3]).items()} == {
-        "best": 3,
-        "worst": 0,
-        "random": 0,
-    }
-
-
-def test_artifacts_that_do_not_belong_together_are_refused(workspace: Path) -> None:
-    scores = workspace / "data/judgements/scores.parquet"
-    kept = scores.read_bytes()
-    scores.unlink()
-    with pytest.raises(UserError, match=r"scores\.parquet is missing"):
-        load_results(workspace / "data")
-    scores.write_bytes(kept)
-    (workspace / "data/model/metrics.json").unlink()
-    with pytest.raises(UserError, match=r"model/metrics\.json is missing"):
-        load_results(workspace / "data")
-
-
 def test_nulls_are_shown_as_such(workspace: Path) -> None:
     path = workspace / "data/judgements/metrics.json"
     judged: dict[str, Any] = json.loads(path.read_text())
@@ -110,22 +80,6 @@ def test_nulls_are_shown_as_such(workspace: Path) -> None:
     page = render_report(load_results(workspace / "data"), load_speed(workspace / "data"), Document.read())
     assert "cannot be told apart from the base model" in page
     assert "None" not in re.sub(r"(?s)<style>.*?</style>", "", page)
-
-
-def test_data_tables_take_both_layouts_of_splits() -> None:
-    below = data_table({"rows": {"train": 8, "test": 1, "validation": 1}, "rows_moved": 0})
-    assert below == ([("rows moved", 0)], [("rows", [8, 1, 1])])
-    assert data_table({"rejected": 0, "reasons": {}}) == ([("rejected", 0)], [])
-    above = data_table({"train": {"length": {"max": 9}}, "validation": {"length": {"max": 8}}, "test": {}})
-    assert above == ([], [("length: max", [9, 8, None])])
-
-
-def test_quantities_and_hidden_characters_are_spelled_out() -> None:
-    assert [quantity(value) for value in (None, True, 1234567, 0.12345, 3700.4, "x")] == [
-        "–", "yes", "1,234,567", "0.1235", "3,700", "x",
-    ]  # fmt: skip
-    assert quantity(0.1234, "padding share") == "12.3%"
-    assert visible("a\u202eb\x1b\n\t\U0001f469\u200d\U0001f680") == "a⟨U+202E⟩b⟨U+001B⟩\n\t\U0001f469\u200d\U0001f680"
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What goes to Git: finite numbers, no lists, and plots that DVC can draw."""
+"""What is published to Git: finite numbers, no lists, and plots that DVC can draw."""
 
 import csv
 import io

@@ -8,6 +8,8 @@ from rich.console import Console
 
 from reprotune.results.terminal import duration, read_timings, summary_table
 
+ROOT = Path(__file__).resolve().parents[2]
+
 
 def shown(root: Path) -> str:
     console = Console(width=100, record=True, force_terminal=False)
@@ -35,6 +37,7 @@ def test_shows_scores_with_intervals_loss_and_times(tmp_path: Path) -> None:
         path = tmp_path / f"metrics/{name}.json"
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(content))
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
     timings = tmp_path / ".reprotune/timings"
     timings.mkdir(parents=True)
     for stage, seconds in (("judge", 2.0), ("fetch@dataset", 0.5), ("finetune", 93.4), ("retired", 1.0)):

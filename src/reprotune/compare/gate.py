@@ -1,6 +1,6 @@
-"""Rules that a change must keep: `gate.yaml` against the metrics of two revisions.
+"""Rules that a change must keep: `gate.yaml`, checked against the metrics of two revisions.
 
-A rule that cannot be checked fails: a gate that passes what it did not see is none.
+A rule that cannot be checked counts as broken: a gate must not pass what it could not see.
 """
 
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from reprotune.compare.comparison import PAIRED, Comparison
 from reprotune.compare.snapshot import Snapshot
 from reprotune.errors import UserError
 from reprotune.params.schema import Section
-from reprotune.params.yaml_text import read_document
-from reprotune.results.words import visible
+from reprotune.params.values import read_document
+from reprotune.untrusted import visible
 
 RULES_FILE = Path("gate.yaml")
 KEPT, BROKEN, UNCHECKED = "kept", "broken", "not checked"
@@ -26,7 +26,7 @@ STYLES = {KEPT: "green", BROKEN: "bold red", UNCHECKED: "yellow"}
 
 
 class ChangeRule(Section):
-    """How far a metric may move the wrong way between two revisions."""
+    """How much worse a metric may get between two revisions."""
 
     metric: str
     """Dotted name, e.g. `finetuned.score` or `training.best.validation_loss`."""
@@ -35,18 +35,18 @@ class ChangeRule(Section):
     tolerance: float = Field(ge=0)
     """The metric may get worse by this much, in its own unit."""
     significance: float | None = Field(gt=0, lt=1)
-    """Broken only if the paired test on shared rows gives a smaller p; null: the tolerance alone decides."""
+    """Broken only if the paired test on shared rows gives a smaller p; null: only the tolerance counts."""
 
 
 class LimitRule(Section):
-    """What a metric must reach, whatever it was before."""
+    """What a metric must reach, whatever it was in the other revision."""
 
     metric: str
     """Dotted name, e.g. `finetuned.coverage`."""
     at_least: float | None = None
-    """The smallest value that passes."""
+    """Smallest value that passes."""
     at_most: float | None = None
-    """The largest value that passes."""
+    """Largest value that passes."""
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> "LimitRule":
@@ -56,17 +56,17 @@ class LimitRule(Section):
 
 
 class Rules(Section):
-    """The whole of gate.yaml."""
+    """All of gate.yaml."""
 
     changes: list[ChangeRule]
     """Checked against another revision."""
     limits: list[LimitRule]
-    """Checked in any case."""
+    """Checked on the second revision alone."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one rule: `state` is `kept`, `broken` or `not checked` (no revision to compare with)."""
+    """The result of one rule: `state` is `kept`, `broken` or `not checked` (no revision to compare with)."""
 
     metric: str
     rule: str
@@ -86,7 +86,7 @@ def read_rules(path: Path = RULES_FILE) -> Rules:
 
 
 def check_limits(rules: Rules, snapshot: Snapshot) -> list[Outcome]:
-    """Check the limits on one revision; raises `UserError` on a metric that it does not have."""
+    """Check the limits on one revision; raises `UserError` for a metric that it does not have."""
     return [_limit_outcome(rule, _number(snapshot, rule.metric)) for rule in rules.limits]
 
 
@@ -104,7 +104,7 @@ def gate_table(outcomes: Sequence[Outcome]) -> Table:
     """Return the outcomes as a table for the terminal."""
     table = Table(box=box.ROUNDED)
     for name in ("Metric", "Rule", "Found", "Outcome"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for outcome in outcomes:
         words = (Text(visible(cell)) for cell in (outcome.metric, outcome.rule, outcome.found))
         table.add_row(*words, Text(outcome.state, STYLES[outcome.state]))
@@ -128,7 +128,7 @@ def _number_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
         return Outcome(rule.metric, _worded(rule), "scored by different methods", BROKEN)
     if rule.metric.endswith("_loss") and comparison.loss_params:
         keys = ", ".join(str(change) for change in comparison.loss_params)
-        return Outcome(rule.metric, _worded(rule), f"taken over different tokens ({keys})", BROKEN)
+        return Outcome(rule.metric, _worded(rule), f"means over different tokens ({keys})", BROKEN)
     old, new = (_number(snapshot, rule.metric) for snapshot in (comparison.before, comparison.after))
     kept = _worsening(rule, new - old) <= rule.tolerance
     return Outcome(rule.metric, _worded(rule), f"{old:.6g} -> {new:.6g}", KEPT if kept else BROKEN)
@@ -138,7 +138,7 @@ def _paired_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
     """Compare a metric's values row by row."""
     if rule.metric not in PAIRED:
         raise UserError(
-            f"{RULES_FILE}: {rule.metric} has no value per row to test: set its significance to null, or choose one of "
+            f"{RULES_FILE}: {rule.metric} has no value per row to test: set its significance to null, or choose from "
             f"{', '.join(PAIRED)}"
         )
     change = comparison.paired.get(rule.metric)

@@ -1,28 +1,16 @@
-"""A comparison as Markdown for a pull request: bounded, and deaf to markup in answers.
+"""A comparison as Markdown for a pull request: of bounded size, and inert whatever the answers contain.
 
-Whatever a dataset, a model or params.yaml may hold stands in code: as a span in a table, as a fenced block elsewhere,
-each with more backticks than the text has in a row. In code, GitHub renders no HTML and notifies nobody.
+Text from a dataset, a model or params.yaml is put in code: as a span in a table, as a fenced block elsewhere, each
+with more backticks than the text has in a row. In code, GitHub renders no HTML and notifies nobody.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
+from reprotune.compare import words
 from reprotune.compare.comparison import Comparison, RowPair
-from reprotune.compare.words import (
-    CATEGORY_HEAD,
-    METRIC_HEAD,
-    NUMBER_HEAD,
-    TEST_WORDS,
-    category_cells,
-    data_lines,
-    flip_summary,
-    headline,
-    metric_cells,
-    notes,
-    number_cells,
-    row_change,
-)
-from reprotune.results.words import visible
+from reprotune.untrusted import clipped, visible
 
 MAX_CHARS = 60_000
 """GitHub refuses comments of more than 65,536 characters."""
@@ -34,32 +22,29 @@ TABLE_ROWS = 40
 
 def comparison_markdown(comparison: Comparison) -> str:
     """Return the comparison in at most `MAX_CHARS` characters; rows that do not fit are counted."""
-    _, sentence = headline(comparison)
+    view = words.view_of(comparison)
     titles = [code_span(snapshot.title) for snapshot in (comparison.before, comparison.after)]
     parts = [
-        f"## {_plain(sentence)}",
+        f"## {_plain(view.headline)}",
         f"{titles[0]} → {titles[1]}",
-        "\n".join(f"- {_plain(note)}" for note in notes(comparison)),
-        "### Params",
-        _params(comparison),
-        "### Fine-tuned model on shared rows",
-        _table("Metric", METRIC_HEAD, [(change.name, metric_cells(change)) for change in comparison.paired.values()]),
-        TEST_WORDS,
-        "### Training",
-        _table("Number", NUMBER_HEAD, [(change.name, number_cells(change)) for change in comparison.numbers]),
+        "\n".join(f"- {_plain(note)}" for note in view.notes),
+        _section(_quoted(view.params, cells=True)),
+        _section(view.metrics),
+        words.TEST_WORDS,
+        _section(view.numbers),
+        _section(_quoted(view.categories)) if view.categories.rows else "",
+        "### Data",
+        "\n".join(f"- {line}" for line in view.data),
+        "### Rows that flipped",
+        view.flips,
     ]
-    if comparison.categories:
-        rows = [(code_span(change.name), category_cells(change)) for change in comparison.categories]
-        parts += ["### Score by category", _table("Category", CATEGORY_HEAD, rows)]
-    parts += ["### Data", "\n".join(f"- {line}" for line in data_lines(comparison))]
-    parts += ["### Rows that flipped", flip_summary(comparison)]
     text = "\n\n".join(part for part in parts if part)
     return f"{text}\n\n{_flips(comparison.flips, MAX_CHARS - len(text) - 4)}".rstrip() + "\n"
 
 
 def code_span(text: str) -> str:
-    """Return text as a span of code that also stands in a table: one line, clipped, without pipes."""
-    text = _clipped(visible(" ".join(text.split())).replace("|", "\N{BROKEN BAR}"), CELL_CHARS)
+    """Return text as a code span that fits in a table: one line, clipped, without pipes."""
+    text = clipped(visible(" ".join(text.split())).replace("|", "\N{BROKEN BAR}"), CELL_CHARS)
     if not text:
         return ""
     fence = "`" * (_longest_run(text) + 1)
@@ -67,28 +52,32 @@ def code_span(text: str) -> str:
 
 
 def code_block(text: str) -> str:
-    """Return text as a fenced block that it cannot end."""
-    text = _clipped(visible(text.replace("\r\n", "\n")).strip("\n"), TEXT_CHARS)
+    """Return text as a fenced code block that it cannot close."""
+    text = clipped(visible(text.replace("\r\n", "\n")).strip("\n"), TEXT_CHARS)
     fence = "`" * max(3, _longest_run(text) + 1)
     return f"{fence}text\n{text}\n{fence}"
 
 
-def _params(comparison: Comparison) -> str:
-    if not comparison.params:
-        return "No difference."
-    rows = [(code_span(change.key), [code_span(change.old), code_span(change.new)]) for change in comparison.params]
-    return _table("Key", ["Before", "After"], rows)
+def _quoted(table: words.Table, cells: bool = False) -> words.Table:
+    """Return a table with its names, which others wrote, as code; with `cells`, those too."""
+    rows = [(code_span(name), [code_span(cell) for cell in row] if cells else row) for name, row in table.rows]
+    return replace(table, rows=rows)
 
 
-def _table(first: str, head: Sequence[str], rows: Sequence[tuple[str, Sequence[str]]]) -> str:
-    lines = [f"| {' | '.join([first, *head])} |", f"|---|{'---:|' * len(head)}"]
-    lines += [f"| {' | '.join([name, *cells])} |" for name, cells in rows[:TABLE_ROWS]]
-    more = f"\n\n{len(rows) - TABLE_ROWS} more are on the HTML page." if len(rows) > TABLE_ROWS else ""
-    return "\n".join(lines) + more
+def _section(table: words.Table) -> str:
+    """Return a table under its title; rows beyond `TABLE_ROWS` are only counted."""
+    if not table.rows:
+        return f"### {table.title}\n\nNo difference."
+    lines = [f"### {table.title}", "", f"| {' | '.join([table.first, *table.head])} |"]
+    lines.append(f"|---|{'---:|' * len(table.head)}")
+    lines += [f"| {' | '.join([name, *cells])} |" for name, cells in table.rows[:TABLE_ROWS]]
+    if len(table.rows) > TABLE_ROWS:
+        lines += ["", f"{len(table.rows) - TABLE_ROWS} more are on the HTML page."]
+    return "\n".join(lines)
 
 
 def _flips(flips: Sequence[RowPair], room: int) -> str:
-    """Return as many flips as fit, folded away."""
+    """Return as many flips as fit into `room` characters, folded away."""
     head, foot = "<details><summary>Both answers, side by side</summary>\n\n", "\n\n</details>"
     tail = "\n\n{} more are on the HTML page."
     room -= len(head) + len(foot) + len(tail) + 10
@@ -108,7 +97,7 @@ def _flip(pair: RowPair) -> str:
     category = f", {code_span(row.category)}" if row.category else ""
     question = f"{row.instruction}\n\n{row.input}" if row.input else row.instruction
     blocks: Iterable[tuple[str, str]] = (
-        (f"**Row {row.number}{category}: {pair.kind}, {row_change(pair)}**", question),
+        (f"**Row {row.number}{category}: {pair.kind}, {words.row_change(pair)}**", question),
         ("Reference", row.reference),
         ("Before", pair.before.finetuned.response),
         ("After", pair.after.finetuned.response),
@@ -117,13 +106,9 @@ def _flip(pair: RowPair) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return a sentence of ours, which may quote the name of a method or a param, without active characters."""
+    """Return one of our sentences, which may quote a method, a title or a param, with active characters escaped."""
     text = re.sub(r"([\\*_`\[\]<>&#|~])", lambda match: f"&#{ord(match[1])};", visible(" ".join(text.split())))
     return text.replace("@", "@&#8203;")  # an invisible space: nobody is notified
-
-
-def _clipped(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _longest_run(text: str) -> int:

@@ -5,19 +5,7 @@ from pathlib import Path
 
 from reprotune.compare.comparison import FLIPS, Comparison
 from reprotune.compare.snapshot import Snapshot
-from reprotune.compare.words import (
-    CATEGORY_HEAD,
-    METRIC_HEAD,
-    NUMBER_HEAD,
-    TEST_WORDS,
-    category_cells,
-    data_lines,
-    flip_summary,
-    headline,
-    metric_cells,
-    notes,
-    number_cells,
-)
+from reprotune.compare.words import TEST_WORDS, VERDICT, VERDICT_KINDS, view_of
 from reprotune.pages.html import category_choices, render_page
 from reprotune.pages.plots import Axes, Dot, Tick, loss_dots, loss_series
 
@@ -28,10 +16,10 @@ KINDS = (*FLIPS, "other answer", "same answer")
 
 @dataclass(frozen=True)
 class LossOverlay:
-    """The loss curves of both revisions on common axes."""
+    """The loss curves of both revisions on the same axes."""
 
     curves: list[tuple[str, str]]
-    """(class of the line, its points)."""
+    """(class of the line, its points)"""
     dots: list[Dot]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -43,26 +31,19 @@ def comparison_page(comparison: Comparison) -> str:
     return render_page(
         TEMPLATE,
         comparison=comparison,
-        headline=headline(comparison),
-        notes=notes(comparison),
+        view=view_of(comparison),
         test_words=TEST_WORDS,
-        metric_head=METRIC_HEAD,
-        metrics=[(change.name, metric_cells(change)) for change in comparison.paired.values()],
-        number_head=NUMBER_HEAD,
-        numbers=[(change.name, number_cells(change)) for change in comparison.numbers],
-        category_head=CATEGORY_HEAD,
-        categories=[(change.name, category_cells(change)) for change in comparison.categories],
+        verdict=VERDICT,
+        verdict_kinds=VERDICT_KINDS,
         loss=loss_overlay(comparison.before, comparison.after),
-        flips=flip_summary(comparison),
         kinds=[(kind, f"{kind} ({kinds.count(kind):,})") for kind in KINDS if kind in kinds],
         category_choices=category_choices(pair.after.category for pair in comparison.rows),
-        data=data_lines(comparison),
         changed=comparison.data.changed[:CHANGED_RECORDS],
     )
 
 
 def loss_overlay(before: Snapshot, after: Snapshot) -> LossOverlay:
-    """Lay out training and validation losses of both revisions."""
+    """Lay out the training and validation losses of both revisions."""
     old, new = (
         loss_series(snapshot.results.loss, snapshot.results.training["initial"]["validation_loss"])
         for snapshot in (before, after)

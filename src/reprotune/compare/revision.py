@@ -1,7 +1,7 @@
-"""Files of a Git revision or of the workspace, without touching the workspace.
+"""Files of a Git revision or of the workspace, read without touching the workspace.
 
-What Git tracks is read from Git. What DVC tracks is found through the dvc.lock of that revision: in the workspace (for
-the workspace itself), in DVC's local cache, or in the remote.
+What Git tracks is read from Git. What DVC tracks is looked up in the dvc.lock of that revision and read from the
+workspace (for the workspace itself), from DVC's local cache, or from the remote.
 """
 
 import json
@@ -17,13 +17,13 @@ from reprotune.errors import UserError
 
 WORKSPACE = "workspace"
 CACHE = Path(".dvc/cache/files/md5")
-"""Where DVC keeps objects by default; a cache elsewhere is read through DVC itself, which takes half a second more."""
+"""Where DVC keeps objects by default; a cache elsewhere is read through DVC itself, which takes 0.5 s longer."""
 
 
 class Revision:
     """One state of the repository at `root`: the Git revision `name`, the workspace, or another checkout's folder.
 
-    Raises `UserError` when Git knows no such revision.
+    Raises `UserError` if Git knows no such revision.
     """
 
     def __init__(self, name: str, root: Path = Path()) -> None:
@@ -34,7 +34,7 @@ class Revision:
 
     @cached_property
     def title(self) -> str:
-        """The name for a reader, with the short commit where the name says less."""
+        """The name as it is shown, with the short commit unless it is one."""
         if self.name == WORKSPACE:
             return WORKSPACE
         if self.commit is None:
@@ -42,12 +42,12 @@ class Revision:
         return self.commit[:8] if self.commit.startswith(self.name) else f"{self.name} ({self.commit[:8]})"
 
     def text(self, path: str) -> str:
-        """Return a file that Git tracks; raises `UserError` when the revision has no such file."""
+        """Return a file that Git tracks; raises `UserError` if the revision has no such file."""
         if self.commit is None:
             if not (self.root / path).is_file():
                 raise UserError(f"{self.title} has no {path}: run from the folder that holds params.yaml")
             return (self.root / path).read_text(encoding="utf-8")
-        # "./" makes the path relative to the folder, which may lie below the root of the Git repository
+        # "./" makes the path relative to the folder, which may be below the root of the Git repository
         shown = self._git("show", f"{self.commit}:./{path}")
         if shown.returncode:
             raise UserError(f"{self.title} has no {path}: choose a revision whose pipeline has run (`dvc.lock` in Git)")
@@ -62,16 +62,16 @@ class Revision:
 
     @cached_property
     def lock(self) -> dict[str, Any]:
-        """The stages of dvc.lock; empty in a workspace whose pipeline never ran."""
+        """The stages of dvc.lock; empty for a workspace whose pipeline has never run."""
         if self.commit is None and not (self.root / "dvc.lock").is_file():
             return {}
         stages: dict[str, Any] = (self.yaml("dvc.lock") or {}).get("stages", {})
         return stages
 
     def place(self, path: str, target: Path) -> None:
-        """Make the artifact `path`, a file or a folder, appear at `target`.
+        """Make the artifact `path`, a file or a folder, available at `target`.
 
-        Raises `UserError` when dvc.lock does not know it, or neither the cache nor the remote has it.
+        Raises `UserError` if it is not in dvc.lock, or neither in the cache nor in the remote.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         here = self.root / path
@@ -88,7 +88,7 @@ class Revision:
             place.symlink_to(cached)
 
     def _cached_files(self, path: str) -> dict[str, Path] | None:
-        """Return the objects of an artifact by their path in it (empty for a file); None unless all are cached."""
+        """Return the cached files of an artifact by their path in it (empty for a file); None unless all are cached."""
         out, inner = self._locked_out(path)
         if not out["md5"].endswith(".dir"):
             files = {"": self._cached(out["md5"])}
@@ -103,7 +103,7 @@ class Revision:
         return files if files and all(cached.is_file() for cached in files.values()) else None
 
     def _locked_out(self, path: str) -> tuple[dict[str, Any], str]:
-        """Return the entry in dvc.lock that holds `path`, and the rest of the path within it."""
+        """Return the entry in dvc.lock that contains `path`, and the rest of the path within it."""
         for stage in self.lock.values():
             for out in stage.get("outs", []):
                 if path == out["path"]:
@@ -119,16 +119,16 @@ class Revision:
         """Read an artifact through DVC, which knows caches elsewhere and remotes."""
         try:
             self._dvc.get(path, str(target), recursive=True)
-        except Exception as error:  # no remote, no network, no right, no object: DVC's layers have no common ancestor
+        except Exception as error:  # no remote, network, permission or object: DVC's exceptions have no common base
             raise UserError(
-                f"{path} of {self.title} is not in DVC's cache, and its remote does not give it "
+                f"{path} of {self.title} is not in DVC's cache and cannot be read from a remote "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}): run `dvc push` where it was made, or "
                 f"`dvc repro` in a checkout of {self.name}"
             ) from error
 
     @cached_property
     def _dvc(self) -> Any:
-        from dvc.api import DVCFileSystem  # noqa: PLC0415 - takes 0.3 s, and the cache mostly has it all
+        from dvc.api import DVCFileSystem  # noqa: PLC0415 - takes 0.3 s and is seldom needed
 
         return DVCFileSystem(str(self.root), rev=self.commit)
 
@@ -136,8 +136,8 @@ class Revision:
         found = self._git("rev-parse", "--verify", "--quiet", "--end-of-options", f"{self.name}^{{commit}}")
         if found.returncode:
             raise UserError(
-                f"Git knows no revision {self.name!r}: give a branch, tag or commit (a shallow clone lacks most: "
-                "`git fetch --unshallow`)"
+                f"Git knows no revision {self.name!r}: give a branch, tag or commit (in a shallow clone, run "
+                "`git fetch --unshallow` first)"
             )
         return found.stdout.strip()
 

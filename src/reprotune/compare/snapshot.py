@@ -10,8 +10,9 @@ from reprotune.artifacts import RECORDS, SCORES, read_table
 from reprotune.compare.revision import Revision
 from reprotune.errors import UserError
 from reprotune.params.differences import ParamChange, param_changes
+from reprotune.params.values import flattened
 from reprotune.results.read import Results, Row, load_results
-from reprotune.results.words import SPLITS, flattened
+from reprotune.results.words import SPLITS
 
 ARTIFACTS = (
     "data/raw/summary.json",
@@ -23,7 +24,7 @@ ARTIFACTS = (
     "data/responses",
     "data/judgements",
 )
-"""Results, and the records of all splits; all come out the same wherever the revision is run again."""
+"""Results, and the records of all splits: everything that a rerun of the revision reproduces."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +40,15 @@ class Record:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Everything that is compared of one revision."""
+    """Everything of one revision that is compared."""
 
     title: str
     params: dict[str, Any]
     stale: list[ParamChange]
-    """Where params.yaml differs from what the results were made with."""
+    """Params that differ from those that the results were made with."""
     results: Results
     statistics: dict[tuple[str, str], dict[str, float]]
-    """(model, id) -> the statistical scores of that answer."""
+    """(model, id) -> statistical scores of the answer."""
     records: dict[str, Record]
 
     @cached_property
@@ -63,7 +64,7 @@ class Snapshot:
 
 
 def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
-    """Read the results of a Git revision, or of the workspace; raises `UserError` where a part cannot be had."""
+    """Read the results of a Git revision, or of the workspace; raises `UserError` if a part is not available."""
     revision = Revision(name, root)
     params = revision.yaml("params.yaml")
     with tempfile.TemporaryDirectory(prefix="reprotune-") as folder:
@@ -77,7 +78,7 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
 
 
 def load_snapshot(data: Path, title: str, params: dict[str, Any], stale: list[ParamChange]) -> Snapshot:
-    """Read the artifacts under `data/`; raises `UserError` where one is missing or malformed."""
+    """Read the artifacts under `data/`; raises `UserError` if one is missing or malformed."""
     results = load_results(data)
     scores = read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
     statistics = {(row["model"], row["id"]): _statistics(row) for row in scores}
@@ -85,7 +86,7 @@ def load_snapshot(data: Path, title: str, params: dict[str, Any], stale: list[Pa
 
 
 def _parts(revision: Revision, path: str) -> list[str]:
-    """Return the locked outs below a folder that is no out itself (`data/responses`), else the path."""
+    """Return the outs inside a folder that is not an out itself (`data/responses`), else the path."""
     outs = [out["path"] for stage in revision.lock.values() for out in stage.get("outs", [])]
     return [out for out in outs if out.startswith(f"{path}/")] or [path]
 
@@ -103,7 +104,7 @@ def _statistics(score: dict[str, Any]) -> dict[str, float]:
 
 
 def _stale(lock: dict[str, Any], params: dict[str, Any]) -> list[ParamChange]:
-    """Compare params.yaml with the params in dvc.lock, which the results were made with."""
+    """Compare the params in dvc.lock, which the results were made with, with params.yaml."""
     used: dict[str, Any] = {}
     for stage in lock.values():
         used |= flattened(stage.get("params", {}).get("params.yaml", {}))

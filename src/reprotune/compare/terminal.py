@@ -1,75 +1,59 @@
 """A comparison in the terminal."""
 
-from collections.abc import Iterable, Sequence
+from typing import Literal
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from reprotune.compare import words
 from reprotune.compare.comparison import Comparison
-from reprotune.compare.words import (
-    CATEGORY_HEAD,
-    METRIC_HEAD,
-    NUMBER_HEAD,
-    category_cells,
-    data_lines,
-    flip_summary,
-    headline,
-    metric_cells,
-    notes,
-    number_cells,
-    row_change,
-)
-from reprotune.results.words import visible
-from reprotune.statistics.paired import BETTER, WORSE
+from reprotune.untrusted import clipped, visible
 
 SHOWN_FLIPS = 5
 TEXT_WIDTH = 60
-STYLES = {BETTER: "green", WORSE: "red"}
+STYLES = {"better": "green", "worse": "red", "noise": ""}
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
-    """Print every part; of the flips, the first ones only."""
-    kind, sentence = headline(comparison)
+    """Print every part of a comparison, with the first few flips only."""
+    view = words.view_of(comparison)
     console.print(Text(f"{comparison.before.title} → {comparison.after.title}", "dim"))
-    console.print(Text(visible(sentence), f"bold {STYLES.get(kind, 'yellow')}"))
-    for line in notes(comparison):
+    console.print(Text(visible(view.headline), f"bold {STYLES[view.kind] or 'yellow'}"))
+    for line in view.notes:
         console.print(Text(visible(line), "dim"))
-    params = [(change.key, [change.old, change.new]) for change in comparison.params]
-    if params:
-        console.print(_table("Params", ["Before", "After"], params, "left"))
+    if view.params.rows:
+        console.print(_table(view.params, "left"))
     else:
-        console.print("Params: no difference")
-    metrics = [(change.name, _narrow(metric_cells(change))) for change in comparison.paired.values()]
-    console.print(_table("Fine-tuned model on shared rows", _narrow(METRIC_HEAD), metrics))
-    numbers = [(change.name, number_cells(change)) for change in comparison.numbers]
-    console.print(_table("Training", NUMBER_HEAD, numbers))
-    if comparison.categories:
-        categories = [(change.name, category_cells(change)) for change in comparison.categories]
-        console.print(_table("Score by category", CATEGORY_HEAD, categories))
-    console.print(f"Rows: {flip_summary(comparison)}")
+        console.print(f"{view.params.title}: no difference")
+    # the smallest detectable difference is in a note, and eight columns do not fit 80 characters
+    console.print(_table(view.metrics.without(words.DETECTABLE)))
+    console.print(_table(view.numbers))
+    if view.categories.rows:
+        console.print(_table(view.categories))
+    console.print(f"Rows: {view.flips}")
     if comparison.flips:
         console.print(_flips_table(comparison))
         if len(comparison.flips) > SHOWN_FLIPS:
-            console.print(f"{len(comparison.flips) - SHOWN_FLIPS:,} more are on the page that --html writes")
-    for line in data_lines(comparison):
+            console.print(f"{len(comparison.flips) - SHOWN_FLIPS:,} more are on the page that `--html` writes")
+    for line in view.data:
         console.print(f"Data: {line}")
 
 
-def _narrow(cells: Sequence[str]) -> list[str]:
-    """Leave out the smallest detectable difference: a note says it, and eight columns do not fit 80 characters."""
-    return [cell for place, cell in enumerate(cells) if place != METRIC_HEAD.index("Detectable")]
+def _table(table: words.Table, justify: Literal["left", "right"] = "right") -> Table:
+    shown = Table(title=table.title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    shown.add_column()
+    for name in table.head:
+        shown.add_column(name, justify="left" if name == words.VERDICT else justify)
+    for name, cells in table.rows:
+        texts = (_cell(head, cell) for head, cell in zip(table.head, cells, strict=True))
+        shown.add_row(Text(_one_line(name)), *texts)
+    return shown
 
 
-def _table(title: str, head: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], justify: str = "right") -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column()
-    for name in head:
-        table.add_column(name, justify="left" if justify == "left" or name == "Verdict" else "right")
-    for name, cells in rows:
-        table.add_row(Text(_clipped(name)), *(Text(visible(cell), STYLES.get(cell, "")) for cell in cells))
-    return table
+def _cell(head: str, text: str) -> Text:
+    return Text(visible(text), STYLES[words.VERDICT_KINDS[text]] if head == words.VERDICT else "")
 
 
 def _flips_table(comparison: Comparison) -> Table:
@@ -77,11 +61,10 @@ def _flips_table(comparison: Comparison) -> Table:
     for name in ("Row", "What", "Score", "Answer before", "Answer after"):
         table.add_column(name)
     for pair in comparison.flips[:SHOWN_FLIPS]:
-        answers = (Text(_clipped(row.finetuned.response)) for row in (pair.before, pair.after))
-        table.add_row(str(pair.after.number), pair.kind, row_change(pair), *answers)
+        answers = (Text(_one_line(row.finetuned.response)) for row in (pair.before, pair.after))
+        table.add_row(str(pair.after.number), pair.kind, words.row_change(pair), *answers)
     return table
 
 
-def _clipped(text: str) -> str:
-    text = visible(" ".join(text.split()))
-    return text if len(text) <= TEXT_WIDTH else f"{text[: TEXT_WIDTH - 1]}…"
+def _one_line(text: str) -> str:
+    return clipped(visible(" ".join(text.split())), TEXT_WIDTH)

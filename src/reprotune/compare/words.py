@@ -1,20 +1,98 @@
-"""How a comparison is put into words: the same sentences in the terminal, in Markdown and on the page."""
+"""A comparison in words: sentences and tables that the terminal, Markdown and the page only have to render."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from reprotune.artifacts import SPLITS
 from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
-from reprotune.results.words import SPLITS, points, quantity, signed
+from reprotune.results.words import STATISTIC_WORDS, points, quantity, signed
 from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 MAIN_METRIC = "finetuned.score"
+DETECTABLE = "Detectable"
 TEST_WORDS = (
-    "Each metric is a mean over the rows that both revisions have. The interval is a paired bootstrap; p comes from a "
-    "sign-flip permutation test of the paired differences; where p is 0.05 or more the verdict is within noise, "
-    "and fewer than six rows that moved cannot tell. Where nothing really changed, one verdict in twenty still says "
-    "better or worse: many rows, many chances."
+    "Each metric is a mean over the rows that are in both revisions. The interval is a paired bootstrap, and p is from "
+    "a sign-flip permutation test of the paired differences. With p of 0.05 or more the verdict is within noise; with "
+    "fewer than six rows that moved the test cannot tell. Even if nothing has really changed, one verdict in twenty "
+    "says better or worse, so a long table is likely to hold some."
 )
+
+VERDICT = "Verdict"
+"""Heading of the cells that are keys of `VERDICT_KINDS`."""
+
+VERDICT_KINDS = {
+    BETTER: "better",
+    WORSE: "worse",
+    NOISE: "noise",
+    TOO_FEW: "noise",
+    SAME: "noise",
+    UNKNOWN: "noise",
+}
+"""Verdict -> the kind by which it is coloured: `better`, `worse` or `noise`."""
+
+TableRow = tuple[str, Sequence[str]]
+"""The name of what changed, and the cells."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Changes of one kind."""
+
+    title: str
+    first: str
+    """Heading of the names."""
+    head: Sequence[str]
+    """Headings of the cells."""
+    rows: Sequence[TableRow]
+
+    def without(self, column: str) -> "Table":
+        """Return the table without the cells under that heading."""
+        kept = [place for place, name in enumerate(self.head) if name != column]
+        rows = [(name, [cells[place] for place in kept]) for name, cells in self.rows]
+        return replace(self, head=[self.head[place] for place in kept], rows=rows)
+
+
+@dataclass(frozen=True)
+class View:
+    """A comparison as it is shown, in words; text that others wrote is in it unchanged."""
+
+    kind: str
+    """`better`, `worse` or `noise`."""
+    headline: str
+    notes: list[str]
+    params: Table
+    metrics: Table
+    numbers: Table
+    categories: Table
+    flips: str
+    data: list[str]
+
+
+def view_of(comparison: Comparison) -> View:
+    """Return the words for a comparison."""
+    kind, sentence = headline(comparison)
+    params = [(change.key, [change.old, change.new]) for change in comparison.params]
+    metrics = [_metric_row(change) for change in comparison.paired.values()]
+    numbers = [_number_row(change) for change in comparison.numbers]
+    categories = [_category_row(change) for change in comparison.categories]
+    head = ["Before", "After", "Change"]
+    return View(
+        kind=kind,
+        headline=sentence,
+        notes=notes(comparison),
+        params=Table("Params", "Key", head[:2], params),
+        metrics=Table(
+            "Fine-tuned model on shared rows", "Metric", [*head, VERDICT, "95 % interval", "p", DETECTABLE], metrics
+        ),
+        numbers=Table("Training", "Number", head, numbers),
+        categories=Table("Score by category", "Category", ["Rows", *head, VERDICT, "Exact"], categories),
+        flips=flip_summary(comparison),
+        data=data_lines(comparison),
+    )
 
 
 def headline(comparison: Comparison) -> tuple[str, str]:
-    """Return the verdict on the fine-tuned score as `better`, `worse` or `noise`, and the sentence for it."""
+    """Return the verdict on the fine-tuned score: its kind (`better`, `worse` or `noise`) and the sentence for it."""
     if comparison.methods_differ:
         old, new = (snapshot.results.judged["method"] for snapshot in (comparison.before, comparison.after))
         return "noise", f"Scores cannot be compared: one revision was scored by {old}, the other by {new}"
@@ -25,16 +103,16 @@ def headline(comparison: Comparison) -> tuple[str, str]:
         return "noise", f"The fine-tuned score is the same on every one of {change.n:,} shared rows"
     moved = f"{points(change.before)} to {points(change.after)} ({signed(change.difference)})"
     sentences = {
-        BETTER: ("better", f"The fine-tuned model is better: {moved}"),
-        WORSE: ("worse", f"The fine-tuned model is worse: {moved}"),
-        NOISE: ("noise", f"The fine-tuned score moved within noise: {moved}"),
-        TOO_FEW: ("noise", f"The fine-tuned score moved on too few rows to tell: {moved}"),
+        BETTER: f"The fine-tuned model is better: {moved}",
+        WORSE: f"The fine-tuned model is worse: {moved}",
+        NOISE: f"The fine-tuned score moved within noise: {moved}",
+        TOO_FEW: f"The fine-tuned score moved on too few rows to tell: {moved}",
     }
-    return sentences[change.verdict]
+    return VERDICT_KINDS[change.verdict], sentences[change.verdict]
 
 
 def notes(comparison: Comparison) -> list[str]:
-    """Return what a reader must know to judge the numbers, one sentence each."""
+    """Return what a reader has to know to interpret the numbers, one sentence each."""
     found = []
     for snapshot in (comparison.before, comparison.after):
         if snapshot.stale:
@@ -44,64 +122,51 @@ def notes(comparison: Comparison) -> list[str]:
                 f"The results of {snapshot.title} were not made with its params.yaml ({keys}{more}): run `dvc repro`."
             )
     if comparison.methods_differ:
-        found.append("Statistics that need no judge (exact match, chrF, ROUGE-L, token F1) are compared all the same.")
+        statistics = ", ".join(STATISTIC_WORDS[key.partition(".")[2]] for key in comparison.paired)
+        found.append(f"Statistics that need no judge ({statistics}) are still compared.")
     change = comparison.paired.get(MAIN_METRIC)
     if change and change.smallest_detectable is not None and change.verdict != SAME:
         found.append(
-            f"On these {change.n:,} rows a true difference of {change.smallest_detectable:.1f} points would be found "
-            "four times out of five; smaller ones mostly stay within noise."
+            f"On these {change.n:,} rows a true difference of {change.smallest_detectable:.1f} points would be "
+            "detected four times out of five; smaller ones mostly stay within noise."
         )
     shared = len(comparison.rows)
     if comparison.only_before or comparison.only_after:
         found.append(
             f"Test rows in both revisions: {shared:,}. Only in the first: {comparison.only_before:,}, only in the "
-            f"second: {comparison.only_after:,}; these take no part in the paired numbers."
+            f"second: {comparison.only_after:,}; these are not in the paired numbers."
         )
     if change and change.n < shared:
-        found.append(f"Shared rows without a score in one of the revisions, so not paired: {shared - change.n:,}.")
+        found.append(f"Shared rows not paired, because a revision has no score for them: {shared - change.n:,}.")
     if comparison.loss_params:
         keys = ", ".join(str(change) for change in comparison.loss_params)
-        found.append(f"The losses cannot be compared: they are taken over different tokens ({keys}).")
+        found.append(f"The losses cannot be compared: they are means over different tokens ({keys}).")
     if not comparison.data.same_validation:
-        found.append("The validation splits differ, so validation losses are not of the same rows.")
+        found.append("The validation splits differ, so the validation losses are means over different rows.")
     return found
 
 
-def metric_cells(change: PairedChange) -> list[str]:
-    """Return a paired change as cells: before, after, change, verdict, interval, p, smallest detectable."""
+def _metric_row(change: PairedChange) -> TableRow:
     cells = [points(change.before), points(change.after), signed(change.difference), change.verdict]
     if change.p_value is None or change.verdict == SAME:
-        return [*cells, "–", "–", "–"]
+        return change.name, [*cells, "–", "–", "–"]
     interval = "–" if change.ci95_low is None else f"{signed(change.ci95_low)} to {signed(change.ci95_high)}"
     p_value = f"{change.p_value:.4f}" if change.p_value < 0.01 else f"{change.p_value:.2f}"
-    return [*cells, interval, p_value, points(change.smallest_detectable)]
+    return change.name, [*cells, interval, p_value, points(change.smallest_detectable)]
 
 
-METRIC_HEAD = ["Before", "After", "Change", "Verdict", "95 % interval", "p", "Detectable"]
-
-
-def category_cells(change: CategoryChange) -> list[str]:
-    """Return a category as cells: rows, before, after, change, verdict, exact matches."""
+def _category_row(change: CategoryChange) -> TableRow:
     score = change.score
-    exact = f"{change.exact_before} → {change.exact_after}"
-    return [
-        f"{change.rows:,}", points(score.before), points(score.after), signed(score.difference), score.verdict, exact,
-    ]  # fmt: skip
+    scores = [points(score.before), points(score.after), signed(score.difference), score.verdict]
+    return change.name, [f"{change.rows:,}", *scores, f"{change.exact_before} → {change.exact_after}"]
 
 
-CATEGORY_HEAD = ["Rows", "Before", "After", "Change", "Verdict", "Exact"]
-
-
-def number_cells(change: NumberChange) -> list[str]:
-    """Return a plain number as cells: before, after, change."""
+def _number_row(change: NumberChange) -> TableRow:
     if change.before is None or change.after is None:
-        return [quantity(change.before), quantity(change.after), "–"]
+        return change.name, [quantity(change.before), quantity(change.after), "–"]
     difference = change.after - change.before
     sign = "+" if difference > 0 else "\N{MINUS SIGN}" if difference < 0 else ""
-    return [_number(change.before), _number(change.after), f"{sign}{_number(abs(difference))}"]
-
-
-NUMBER_HEAD = ["Before", "After", "Change"]
+    return change.name, [_number(change.before), _number(change.after), f"{sign}{_number(abs(difference))}"]
 
 
 def _number(value: float) -> str:
@@ -114,7 +179,7 @@ def flip_summary(comparison: Comparison) -> str:
     counted = ", ".join(f"{kinds.count(kind):,} {kind}" for kind in FLIPS if kind in kinds)
     other = kinds.count("other answer")
     text = f"{len(comparison.flips):,} of {len(kinds):,} shared rows flipped" + (f" ({counted})" if counted else "")
-    return f"{text}; {other:,} more have another answer of about the same score." if other else f"{text}."
+    return f"{text}; {other:,} more have a different answer with about the same score." if other else f"{text}."
 
 
 def row_change(pair: RowPair) -> str:
@@ -123,7 +188,7 @@ def row_change(pair: RowPair) -> str:
 
 
 def data_lines(comparison: Comparison) -> list[str]:
-    """Return the data changes, one sentence each; a single one says that nothing changed."""
+    """Return the data changes, one sentence each; if there are none, one sentence that says so."""
     data = comparison.data
     if not data.any:
         return [f"The same {sum(data.after.values()):,} records in the same splits."]
@@ -135,7 +200,7 @@ def data_lines(comparison: Comparison) -> list[str]:
     if data.removed:
         lines.append(f"Removed: {sum(data.removed.values()):,} ({_per_split(data.removed)}).")
     if data.changed:
-        lines.append(f"Changed: {len(data.changed):,} with the same instruction and another output or category.")
+        lines.append(f"Changed: {len(data.changed):,} with a new output or category for the same input.")
     if data.moved:
         moves = ", ".join(f"{count:,} from {old} to {new}" for (old, new), count in data.moved.items())
         lines.append(f"Moved between splits: {sum(data.moved.values()):,} ({moves}).")

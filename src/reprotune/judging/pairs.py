@@ -96,20 +96,3 @@ def summarise_pairs(pairs: Sequence[AnswerPair]) -> dict[str, Any]:
         "coverage": len(settled) / len(pairs) if pairs else 0.0,
         "identical": sum(row.status == "identical" for row in pairs),
     }
-
-
-def pair_lines(found: dict[str, Any]) -> list[str]:
-    """Return the summary in words, for a terminal."""
-    if found["win_rate"] is None:
-        return [f"no verdict on any of the {found['unscored']} pairs"]
-    lines = [
-        f"candidate wins {found['win_rate']:.1%} of {found['n']} pairs "
-        f"(95 % interval {found['ci95_low']:.1%} to {found['ci95_high']:.1%})",
-        f"  {found['wins']} won, {found['losses']} lost, {found['ties']} tied ({found['identical']} identical)",
-        f"  at equal length: {found['length_controlled_win_rate']:.1%}",
-    ]
-    if found["unscored"]:
-        lines.append(f"  {found['unscored']} pairs without a verdict are left out")
-    if found["position_bias"] is not None:
-        lines.append(f"  in {found['position_bias']:.1%} of the judged pairs the verdict followed the place")
-    return lines

@@ -1,7 +1,7 @@
-"""A page of HTML without network, scripts of others or times, so a rerun gives the same bytes.
+"""HTML pages that need no network, no foreign script and no clock, so that a rerun gives the same bytes.
 
-All text of users and models passes through Jinja's autoescape and `visible`; a content security policy that admits
-the page's own script alone stands behind that.
+All text from users and models passes through Jinja's autoescape and `visible`; as a second line of defence, a content
+security policy allows only the page's own script.
 """
 
 import base64
@@ -13,31 +13,15 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reprotune.results.words import points, quantity, signed, visible
+from reprotune.artifacts import SPLITS, STATISTICS
+from reprotune.results.words import FINISH_WORDS, STATISTIC_WORDS, STATUS_WORDS, points, quantity, signed
+from reprotune.untrusted import clipped, visible
 
 FOLDER = Path(__file__).parent
 STYLE, SCRIPT, PARTS = "style.css", "script.js", "parts.html.jinja"
-"""What all pages share; each page's own template lies beside the module that renders it."""
+"""Shared by all pages; the template of each page is next to the module that renders it."""
 
-STATUS_WORDS = {
-    "ok": "scored",
-    "exact": "exact match",
-    "empty": "empty answer",
-    "refused": "judge refused",
-    "unparsable": "no score in the reply",
-    "truncated": "reply cut off",
-    "error": "judge failed",
-}
 CHOICE_CHARS = 60
-FINISH_WORDS = {"length": "stopped at the token limit", "no_room": "prompt fills the context"}
-STATISTICS = {
-    "exact_match": "exact match",
-    "chrf": "chrF",
-    "rouge_l": "ROUGE-L",
-    "token_f1": "token F1",
-    "repetition": "repetition",
-    "length_ratio": "length ratio",
-}
 
 
 def render_page(template_file: Path, **values: Any) -> str:
@@ -49,16 +33,12 @@ def render_page(template_file: Path, **values: Any) -> str:
 
 
 def category_choices(categories: Iterable[str | None]) -> list[tuple[str, str]]:
-    """Return the choices of a filter by category: (value, words), each category once, by name."""
-    return [(name, _shortened(name)) for name in sorted({name for name in categories if name})]
-
-
-def _shortened(name: str) -> str:
-    return name if len(name) <= CHOICE_CHARS else f"{name[: CHOICE_CHARS - 1]}…"
+    """Return the choices of a filter by category as (value, words): each category once, sorted."""
+    return [(name, clipped(name, CHOICE_CHARS)) for name in sorted({name for name in categories if name})]
 
 
 def _own_file(name: str) -> Markup:
-    return Markup((FOLDER / name).read_text(encoding="utf-8"))  # noqa: S704 - markup of this package, no user's text
+    return Markup((FOLDER / name).read_text(encoding="utf-8"))  # noqa: S704 - this package's own markup
 
 
 def _environment(folder: Path) -> jinja2.Environment:
@@ -71,5 +51,10 @@ def _environment(folder: Path) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"quantity": quantity, "points": points, "signed": signed}
-    environment.globals |= {"statistics": STATISTICS, "status_words": STATUS_WORDS, "finish_words": FINISH_WORDS}
+    environment.globals |= {
+        "splits": SPLITS,
+        "statistics": {name: STATISTIC_WORDS[name] for name in STATISTICS},
+        "status_words": STATUS_WORDS,
+        "finish_words": FINISH_WORDS,
+    }
     return environment

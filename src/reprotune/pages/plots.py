@@ -1,7 +1,7 @@
-"""Geometry of the report's charts: places in percent of the plot area, so that a chart fits any width.
+"""Geometry of the charts: positions in percent of the plot area, so that a chart fits any width.
 
-The template draws curves as inline SVG stretched over the area, and ticks, dots and bars as HTML on top, so text keeps
-its size on a narrow screen.
+The templates draw curves as inline SVG stretched over the area, and ticks, dots and bars as HTML on top, so that text
+keeps its size on a narrow screen.
 """
 
 import math
@@ -14,7 +14,7 @@ SVG_SIZE = 1000
 
 @dataclass(frozen=True)
 class Tick:
-    """A labelled place on an axis, in percent from its start."""
+    """A labelled position on an axis, in percent from its start."""
 
     place: float
     label: str
@@ -32,7 +32,7 @@ class Dot:
 
 @dataclass(frozen=True)
 class LossPlot:
-    """Training and validation loss over steps; the curves are SVG point lists in a square of `SVG_SIZE`."""
+    """Training and validation loss by step; the curves are SVG point lists in a square of `SVG_SIZE`."""
 
     train_curve: str
     validation_curve: str
@@ -56,7 +56,7 @@ class Bars:
 
 @dataclass(frozen=True)
 class ScatterPlot:
-    """Score over length of every answer; the marks are SVG paths of one point each, in a square of `SVG_SIZE`."""
+    """Score by length of every answer; the marks of a model are an SVG path of points in a square of `SVG_SIZE`."""
 
     base_marks: str
     finetuned_marks: str
@@ -65,7 +65,7 @@ class ScatterPlot:
 
 
 class Axes:
-    """Places of a plot whose x axis starts at 0 and ends at `x_end`, and whose y axis encloses `values`."""
+    """The axes of a plot: x from 0 to `x_end`, y over a range that encloses `values`."""
 
     def __init__(self, x_end: float, values: Sequence[float]) -> None:
         self.x_end = max(1.0, x_end)
@@ -85,7 +85,7 @@ class Axes:
         return " ".join(f"{x:.1f},{y:.1f}" for x, y in map(self._svg_place, points))
 
     def marks(self, points: Sequence[tuple[float, float]]) -> str:
-        """Return an SVG path of single points, which round line ends turn into discs."""
+        """Return an SVG path of single points, which round line caps turn into discs."""
         return "".join(f"M{x:.1f},{y:.1f}h0" for x, y in map(self._svg_place, points))
 
     def _svg_place(self, point: tuple[float, float]) -> tuple[float, float]:
@@ -114,7 +114,7 @@ class LossSeries:
 
 
 def loss_series(rows: Sequence[dict[str, str]], initial_loss: float) -> LossSeries:
-    """Return the points of loss.csv, with the validation loss before the first step."""
+    """Return the points of the rows of loss.csv; `initial_loss` is the validation loss before the first step."""
     train = [(int(row["step"]), float(row["train_loss"])) for row in rows if row["train_loss"]]
     validation = [(0.0, initial_loss)]
     validation += [(float(row["step"]), float(row["validation_loss"])) for row in rows if row["validation_loss"]]
@@ -124,7 +124,7 @@ def loss_series(rows: Sequence[dict[str, str]], initial_loss: float) -> LossSeri
 
 
 def loss_dots(axes: Axes, series: LossSeries, kind: str = "", run: str = "") -> list[Dot]:
-    """Return the validations as dots; `run` stands before the words that they show."""
+    """Return the validations as dots of class `kind`; `run` precedes the words that a dot shows."""
     return [
         Dot(*axes.place(step, loss), f"{run}step {step:.0f}: validation loss {loss:.4f}", kind)
         for step, loss in series.validation
@@ -132,7 +132,7 @@ def loss_dots(axes: Axes, series: LossSeries, kind: str = "", run: str = "") -> 
 
 
 def loss_plot(rows: Sequence[dict[str, str]], initial_loss: float) -> LossPlot:
-    """Lay out the loss curves from the rows of loss.csv and the validation loss before the first step."""
+    """Lay out the loss curves of one run; for the arguments see `loss_series`."""
     series = loss_series(rows, initial_loss)
     axes = Axes(series.last_step, series.losses)
     return LossPlot(
@@ -146,7 +146,7 @@ def loss_plot(rows: Sequence[dict[str, str]], initial_loss: float) -> LossPlot:
 
 
 def length_plot(base: Sequence[tuple[int, float]], finetuned: Sequence[tuple[int, float]]) -> ScatterPlot:
-    """Lay out (length in tokens, score of 0..100) of both models' answers."""
+    """Lay out both models' answers, given as (length in tokens, score of 0..100)."""
     axes = Axes(max((length for length, _ in [*base, *finetuned]), default=1), (0, 100))
     return ScatterPlot(axes.marks(base), axes.marks(finetuned), axes.x_ticks, axes.y_ticks)
 
@@ -164,7 +164,7 @@ def score_bars(base: Sequence[int], finetuned: Sequence[int]) -> list[Bars]:
 def nice_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Return about `count` round values (steps of 1, 2 or 5 times a power of ten) that enclose low..high.
 
-    The steps are wide enough that six digits tell the values apart.
+    The steps are wide enough for six digits to tell the values apart.
     """
     span = max(high - low, 1e-3 * max(abs(low), abs(high)), 1e-6)
     rough = span / count

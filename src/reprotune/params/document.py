@@ -1,4 +1,4 @@
-"""The whole of params.yaml, for commands and tests; a stage loads only its own section."""
+"""All of params.yaml, for commands, tests and the report; every other stage loads only its own section."""
 
 from pathlib import Path
 from typing import Self
@@ -11,11 +11,11 @@ from reprotune.params.sections.generate import GenerateParams
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.params.sections.split import SplitParams
 from reprotune.params.sections.tokenize import TokenizeParams
-from reprotune.params.yaml_text import PARAMS_FILE, read_document
+from reprotune.params.values import PARAMS_FILE, read_document
 
 
 class FetchParams(Section):
-    """Where the data and the base model come from."""
+    """Where the dataset and the base model come from."""
 
     dataset: DatasetParams
     """The instruction records."""

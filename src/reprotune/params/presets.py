@@ -1,6 +1,6 @@
 """Ready-made settings: what `reprotune preset list|show|apply` does.
 
-A preset is a YAML file in `presets/` with a `description` and the `params` it sets, relative to the defaults in
+A preset is a YAML file in `presets/` with a `description` and the `params` that it sets, relative to the defaults in
 `presets/embedded.yaml`. Applying one resets params.yaml to the defaults, sets the preset's keys, and keeps the file's
 comments and layout.
 """
@@ -17,8 +17,9 @@ from ruamel.yaml.representer import RoundTripRepresenter
 
 from reprotune.artifacts import write_text
 from reprotune.errors import UserError
+from reprotune.params.differences import ParamChange, param_changes
 from reprotune.params.document import Document
-from reprotune.params.yaml_text import PARAMS_FILE, read_document, spelled
+from reprotune.params.values import PARAMS_FILE, read_document, same_value
 
 FOLDER = Path(__file__).parent / "presets"
 DEFAULT = "embedded"
@@ -41,7 +42,7 @@ def list_presets() -> list[Preset]:
 
 
 def preset_text(name: str) -> str:
-    """Return a preset's file; raises `UserError` that lists the names when there is no such preset."""
+    """Return the text of a preset's file; raises `UserError` that lists the names if there is no such preset."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     if name not in names:
         raise UserError(f"there is no preset {name!r}: choose one of {', '.join(names)}")
@@ -49,7 +50,7 @@ def preset_text(name: str) -> str:
 
 
 def load_preset(name: str) -> Preset:
-    """Return the preset called `name`; raises `UserError` when there is none."""
+    """Return the preset called `name`; raises `UserError` if there is none."""
     # loaded for a round trip, so that a number keeps its spelling (1e-3) on the way into params.yaml
     content = _round_trip().load(preset_text(name))
     return Preset(name, content["description"], content["params"])
@@ -62,22 +63,23 @@ def preset_values(name: str) -> dict[str, Any]:
     return values
 
 
-def apply_preset(name: str, path: Path = PARAMS_FILE) -> list[str]:
-    """Rewrite params.yaml under a preset and return the keys that changed, as `key: old -> new`.
+def apply_preset(name: str, path: Path = PARAMS_FILE) -> list[ParamChange]:
+    """Rewrite params.yaml under a preset and return the keys that changed.
 
-    Comments, key order and the spelling of values that stay the same are kept. The file is replaced only when the
+    Comments, the order of the keys and the spelling of unchanged values are kept. The file is replaced only if the
     result is valid; raises `UserError` otherwise.
     """
     values = preset_values(name)
-    read_document(path)  # one clear sentence for a missing or malformed file
+    before = read_document(path)
+    if not isinstance(before, dict):
+        raise UserError(f"{path} holds no sections: restore it with `git checkout {path}`")
     yaml = _round_trip()
     document = yaml.load(path.read_text(encoding="utf-8"))
-    if not isinstance(document, CommentedMap):
-        raise UserError(f"{path} holds no sections: restore it with `git checkout {path}`")
-    changes = _assign(document, values, prefix="")
+    _assign(document, values)
     text = io.StringIO()
     yaml.dump(document, text)
     Document.parse("params", YAML(typ="safe", pure=True).load(text.getvalue()), path)
+    changes = param_changes(before, values)
     if changes:
         write_text(path, text.getvalue())
     return changes
@@ -91,24 +93,15 @@ def _merged(defaults: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]
     return result
 
 
-def _assign(target: CommentedMap, values: dict[str, Any], prefix: str) -> list[str]:
-    """Set `values` in place, touching only what differs; returns the changes in words."""
-    changes = []
+def _assign(target: CommentedMap, values: dict[str, Any]) -> None:
+    """Set `values` in place; what is the same already keeps its spelling."""
     for key, value in values.items():
-        name = f"{prefix}{key}"
         if isinstance(value, dict):
             if not isinstance(target.get(key), dict):
                 target[key] = CommentedMap()
-            changes += _assign(target[key], value, prefix=f"{name}.")
-        elif key not in target or not _same(target[key], value):
-            old = spelled(target[key]) if key in target else "(absent)"
-            changes.append(f"{name}: {old} -> {spelled(value)}")
+            _assign(target[key], value)
+        elif key not in target or not same_value(target[key], value):
             target[key] = value
-    return changes
-
-
-def _same(old: Any, new: Any) -> bool:
-    return bool(old == new) and isinstance(old, bool) == isinstance(new, bool)
 
 
 class _Representer(RoundTripRepresenter):

@@ -12,7 +12,7 @@ from rich.text import Text
 from reprotune.params.document import Document
 from reprotune.params.presets import DEFAULT, preset_values
 from reprotune.params.schema import Section
-from reprotune.params.yaml_text import spelled
+from reprotune.params.values import spelled
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class ParamEntry:
     key: str
     default: str
     values: str
-    """The choices, or the kind of value."""
+    """The choices, or the type in words."""
     meaning: str
 
 
@@ -32,7 +32,7 @@ def param_entries() -> list[ParamEntry]:
 
 
 def markdown_table() -> str:
-    """Return the reference as the Markdown table that the README holds."""
+    """Return the reference as a Markdown table."""
     lines = ["| key | default | values | meaning |", "|---|---|---|---|"]
     for entry in param_entries():
         lines.append(f"| `{entry.key}` | `{entry.default}` | {entry.values} | {entry.meaning} |")
@@ -40,7 +40,7 @@ def markdown_table() -> str:
 
 
 def print_reference() -> None:
-    """Print the reference for a terminal of any width: a line with key and default, the meaning below it."""
+    """Print the reference for a terminal of any width: key and default on one line, the meaning below."""
     console = Console(highlight=False)
     for entry in param_entries():
         console.print(Text.assemble((entry.key, "bold cyan"), f" = {entry.default}  ", (f"({entry.values})", "dim")))
@@ -58,7 +58,7 @@ def _entries(section: type[Section], values: dict[str, Any], prefix: str) -> Ite
 
 
 def _values(kind: Any) -> str:
-    """Return an annotation in words: its choices, or the name of its type."""
+    """Return a type annotation in words: its choices, or the name of the type."""
     if get_origin(kind) is Literal:
         return ", ".join(get_args(kind))
     if get_origin(kind) is Annotated:

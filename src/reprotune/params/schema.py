@@ -1,4 +1,4 @@
-"""How the sections of params.yaml are checked: strict types, every fault of a section listed at once."""
+"""How a section of params.yaml is checked: strict types, and all faults of the section listed at once."""
 
 from pathlib import Path
 from typing import Any, Self
@@ -6,11 +6,11 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from reprotune.errors import UserError
-from reprotune.params.yaml_text import PARAMS_FILE, read_document
+from reprotune.params.values import PARAMS_FILE, read_document
 
 
 class Section(BaseModel):
-    """Base of every section: unknown keys are refused, values never change type silently, fields are documented."""
+    """Base of every section: refuses unknown keys, never converts a value, documents every field."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, use_attribute_docstrings=True)
 

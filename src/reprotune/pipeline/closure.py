@@ -1,11 +1,11 @@
 """The import closure of a stage: every file of this repository whose content can change what the stage does.
 
-DVC re-runs a stage when a file among its deps changes, and trusts the list it is given. This module derives the list
+DVC re-runs a stage when one of its deps changes, and trusts the list that it is given. This module derives the list
 from the code: a static walk over the imports (also those inside functions), without importing anything. It cannot see
-modules named in strings (`importlib.import_module`), so the project does not use them.
+a module that is imported by a name in a string, so only the command line, which is no part of any stage, does that.
 
-Package data (templates, rubrics) belongs to each module in the same folder, or above it, that names the file or one
-of the folders on the way to it in a string literal: `"rubrics/reference.jinja"`, or `"rubrics"` for all of its files.
+Package data (templates, rubrics) belongs to each module, in the same folder or above, that names the file or a folder
+on the way to it in a string literal: `"rubrics/reference.jinja"`, or `"rubrics"` for all of its files.
 """
 
 import ast
@@ -18,14 +18,17 @@ PACKAGE = Path("src/reprotune")
 SOURCE_FOLDERS = {"reprotune": Path("src"), "stages": Path()}
 """Top-level package -> the folder that holds it, relative to the root of the repository."""
 
-EXEMPT = {"reprotune.console": "shows progress and errors, cannot change a result"}
-"""Modules left out of every closure, with the reason."""
+EXEMPT = {
+    "reprotune.console": "shows progress and errors, returns nothing to a stage",
+    "reprotune.training.preview": "shows one training row to the person who watches, returns nothing to a stage",
+}
+"""Modules that cannot change a result and are left out of every closure, each with the reason."""
 
 
 def stage_closure(stage: str, root: Path) -> set[str]:
-    """Return the files that `stages/<stage>.py` is made of, as posix paths relative to `root`.
+    """Return the files that `stages/<stage>.py` consists of, as POSIX paths relative to `root`.
 
-    Raises `UserError` where a file is not valid Python or imports a first-party module that does not exist.
+    Raises `UserError` if a file is not valid Python or imports a first-party module that does not exist.
     """
     waiting = [f"stages.{stage}"]
     seen: set[str] = set()
@@ -51,7 +54,7 @@ def stage_closure(stage: str, root: Path) -> set[str]:
 
 
 def unclaimed_data(root: Path) -> list[str]:
-    """Return the package data files that no module names, and so no closure can hold."""
+    """Return the package data that no module names, so that no closure can contain it."""
     claimed: set[Path] = set()
     for path in (root / PACKAGE).rglob("*.py"):
         claimed |= _named_data(_parse(path, root), path, root)
@@ -59,7 +62,7 @@ def unclaimed_data(root: Path) -> list[str]:
 
 
 def _module_file(module: str, root: Path) -> Path | None:
-    """Return the file of a first-party module or package, or None where there is none."""
+    """Return the file of a first-party module or package, or None if there is none."""
     if module.partition(".")[0] not in SOURCE_FOLDERS:
         return None
     path = _module_path(module, root)
@@ -70,7 +73,7 @@ def _module_file(module: str, root: Path) -> Path | None:
 
 
 def _module_path(module: str, root: Path) -> Path:
-    """Return where a first-party module lies, without the ending `.py`."""
+    """Return the path of a first-party module without the suffix `.py`."""
     return (root / SOURCE_FOLDERS[module.partition(".")[0]]).joinpath(*module.split("."))
 
 
@@ -82,7 +85,7 @@ def _parse(path: Path, root: Path) -> ast.Module:
 
 
 def _imported_modules(tree: ast.Module, module: str, path: Path, root: Path) -> Iterator[str]:
-    """Yield the first-party modules that a module runs: its imports and the packages on the way to each."""
+    """Yield the first-party modules that a module runs: those it imports, and the packages that contain them."""
     yield from _parents(module)
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -98,7 +101,7 @@ def _imported_modules(tree: ast.Module, module: str, path: Path, root: Path) -> 
 
 
 def _from_import(node: ast.ImportFrom, module: str, path: Path, root: Path) -> Iterator[str]:
-    """Yield what `from source import name` runs: the source, and `source.name` where that is a module."""
+    """Yield what `from source import name` runs: the source, and `source.name` if that is a module."""
     source = node.module or ""
     if node.level:
         package = module.split(".") if path.name == "__init__.py" else module.split(".")[:-1]
@@ -125,7 +128,7 @@ def _data_files(folder: Path) -> list[Path]:
 
 
 def _named_data(tree: ast.Module, path: Path, root: Path) -> set[Path]:
-    """Return the package data that a module's string literals name (see the head of this module)."""
+    """Return the package data that a module's string literals name (see the docstring of this module)."""
     if not path.is_relative_to(root / PACKAGE):
         return set()
     literals = {

@@ -1,8 +1,8 @@
-"""The deps of every stage in dvc.yaml against what its code and params.yaml really need.
+"""The deps of every stage in dvc.yaml, checked against what its code and params.yaml need.
 
-`compare` finds differences and `mend` edits dvc.yaml, line by line, so that comments and layout stay. Code deps (under
-`src/` and `stages/`) follow the import closure; a local file named in params.yaml (a dataset, a base model, a
-template) is a dep of the stage that reads it; all other deps are data and stay as they are.
+`check_deps` finds the differences, and `fix_deps` edits dvc.yaml line by line, so that comments and layout stay. Code
+deps (under `src/` and `stages/`) are the import closure; a local file named in params.yaml (a dataset, a base model, a
+template) is a dep of the stage that reads it; all other deps are data and are left alone.
 """
 
 import json
@@ -19,11 +19,9 @@ from reprotune.artifacts import write_text
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.sections.fetch import EMBEDDED_BASE, EMBEDDED_DATASET
-from reprotune.params.yaml_text import PARAMS_FILE, read_document
+from reprotune.params.values import PARAMS_FILE, read_document
 from reprotune.pipeline.closure import stage_closure
-
-DVC_FILE = Path("dvc.yaml")
-CODE = ("src/", "stages/")
+from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, expanded_stages
 
 
 @dataclass(frozen=True, order=True)
@@ -39,13 +37,13 @@ class Finding:
         return f"{self.stage}: {self.problem} dep {self.dep}"
 
 
-def compare(root: Path) -> list[Finding]:
-    """Return the differences, sorted; raises `UserError` where dvc.yaml or params.yaml cannot be understood."""
+def check_deps(root: Path) -> list[Finding]:
+    """Return the differences, sorted; raises `UserError` if dvc.yaml or params.yaml cannot be read."""
     return sorted(finding for stage in _read_stages(root) for finding in _stage_findings(stage, root))
 
 
-def mend(root: Path) -> list[Finding]:
-    """Edit dvc.yaml so that `compare` finds nothing, and return what was mended."""
+def fix_deps(root: Path) -> list[Finding]:
+    """Edit dvc.yaml so that `check_deps` finds nothing; returns what was wrong."""
     edits: list[_Edit] = []
     findings: list[Finding] = []
     for stage in _read_stages(root):
@@ -53,22 +51,26 @@ def mend(root: Path) -> list[Finding]:
         findings += found
         edits += _edits(stage, found)
     if edits:
-        lines = (root / DVC_FILE).read_text(encoding="utf-8").splitlines(keepends=True)
-        # from the last line up, so that the line numbers stay true; on one line, the removal first
+        lines = (root / DVC_YAML).read_text(encoding="utf-8").splitlines(keepends=True)
+        # from the last line up, so that line numbers stay valid; on the same line, the removal first
         for edit in sorted(edits, key=lambda edit: (edit.line, edit.removed, edit.text), reverse=True):
             lines[edit.line : edit.line + edit.removed] = [edit.text] if edit.text else []
-        write_text(root / DVC_FILE, "".join(lines))
+        write_text(root / DVC_YAML, "".join(lines))
     return sorted(findings)
 
 
 @dataclass(frozen=True)
 class _Stage:
-    """A stage of dvc.yaml; `items` are the entries of its `foreach`, empty for a plain stage."""
+    """A stage as it is written in dvc.yaml."""
 
     name: str
     module: str
     deps: CommentedSeq
-    items: CommentedMap
+    """As written, with the lines they are on."""
+    items: Any
+    """What its `foreach` loops over; null for a plain stage."""
+    expanded_deps: dict[str, list[str]]
+    """The deps of each stage that it stands for: its own for a plain stage, one list per item of a `foreach`."""
 
 
 @dataclass(frozen=True)
@@ -81,44 +83,46 @@ class _Edit:
 
 
 def _read_stages(root: Path) -> list[_Stage]:
-    read_document(root / DVC_FILE)  # one clear sentence for a missing or malformed file
-    document = YAML().load((root / DVC_FILE).read_text(encoding="utf-8"))
-    return [_read_stage(name, body) for name, body in document["stages"].items()]
+    read_document(root / DVC_YAML)  # one clear sentence for a missing or malformed file
+    document = YAML().load((root / DVC_YAML).read_text(encoding="utf-8"))  # knows the line of every entry
+    deps: dict[str, dict[str, list[str]]] = {}
+    for name, definition in expanded_stages(document):
+        deps.setdefault(name.partition("@")[0], {})[name] = definition.get("deps") or []
+    return [_read_stage(name, body, deps.get(name, {})) for name, body in document["stages"].items()]
 
 
-def _read_stage(name: str, body: CommentedMap) -> _Stage:
+def _read_stage(name: str, body: CommentedMap, expanded_deps: dict[str, list[str]]) -> _Stage:
     """Check the parts that the comparison builds on."""
-    items = body.get("foreach", CommentedMap())
-    body = body.get("do", body)
+    items, body = body.get("foreach"), body.get("do", body)
     command = re.match(r"python -m stages\.(\w+)", str(body.get("cmd")))
     if command is None:
-        raise UserError(f"{DVC_FILE}: the cmd of stage {name} should be `python -m stages.<module>`")
+        raise UserError(f"{DVC_YAML}: the cmd of stage {name} should be `python -m stages.<module>`")
     deps = body.get("deps")
     if not isinstance(deps, CommentedSeq) or not deps or deps.fa.flow_style():
         raise UserError(
-            f"{DVC_FILE}: stage {name} should have a block list of deps: begin it with `- stages/{command[1]}.py`"
+            f"{DVC_YAML}: stage {name} should have its deps as a block list: start it with `- stages/{command[1]}.py`"
         )
-    return _Stage(name, command[1], deps, items if isinstance(items, CommentedMap) else CommentedMap())
+    return _Stage(name, command[1], deps, items, expanded_deps)
 
 
 def _stage_findings(stage: _Stage, root: Path) -> Iterator[Finding]:
-    named = _files_named_in_params(root)
-    wanted = stage_closure(stage.module, root) | {path for name, path in named.items() if name == stage.name}
-    for dep in sorted(wanted - set(stage.deps)):
+    code = stage_closure(stage.module, root)
+    for dep in sorted(code - set(stage.deps)):
         yield Finding(stage.name, "missing", dep)
+    named = {name: path for name, path in _files_named_in_params(root).items() if name in stage.expanded_deps}
+    for name, path in named.items():
+        if path not in stage.expanded_deps[name]:
+            yield Finding(name, "missing", path)
     for dep in stage.deps:
-        if dep not in wanted and (dep.startswith(CODE) or dep.endswith(".jinja")):
+        if dep not in code | set(named.values()) and (dep.startswith(CODE) or dep.endswith(".jinja")):
             yield Finding(stage.name, "needless", dep)
-    for key, item in stage.items.items():
-        path = named.get(f"{stage.name}@{key}")
-        if path is not None and path not in {_expanded(dep, key, item) for dep in stage.deps}:
-            yield Finding(f"{stage.name}@{key}", "missing", path)
 
 
 def _files_named_in_params(root: Path) -> dict[str, str]:
     """Return the files and folders that params.yaml names, by the stage that reads each.
 
-    A stage's dep cannot come and go, so a source on the network leaves the embedded one as the dep: it never changes.
+    The deps of a `foreach` cannot come and go, so for a source on the network the embedded one, which never changes,
+    stays the dep.
     """
     params = Document.read(root / PARAMS_FILE)
     named = {
@@ -128,12 +132,6 @@ def _files_named_in_params(root: Path) -> dict[str, str]:
     if params.format.template.endswith(".jinja"):
         named["format"] = Path(params.format.template).expanduser()
     return {stage: path.as_posix() for stage, path in named.items()}
-
-
-def _expanded(dep: str, key: str, item: Any) -> str:
-    """Fill in DVC's `${key}` and `${item.<name>}`."""
-    values = {f"item.{name}": value for name, value in item.items()} if isinstance(item, dict) else {"item": item}
-    return re.sub(r"\$\{([\w.]+)\}", lambda match: str({"key": key, **values}.get(match[1], match[0])), dep)
 
 
 def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:
@@ -156,11 +154,12 @@ def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:
 
 
 def _source_edit(stage: _Stage, finding: Finding) -> _Edit:
-    """Point the `source` of a `foreach` item, which the deps hold as `${item.source}`, at the file it is read from."""
-    key = finding.stage.partition("@")[2]
-    item = stage.items[key]
+    """Set the `source` of a `foreach` item, which the deps name as `${item.source}`, to the file that is read."""
+    item = stage.items.get(finding.stage.partition("@")[2]) if isinstance(stage.items, CommentedMap) else None
     if not isinstance(item, CommentedMap) or "source" not in item or "${item.source}" not in stage.deps:
-        raise UserError(f"{DVC_FILE}: {finding}: add it by hand (an item `source:` and the dep `${{item.source}}`)")
+        raise UserError(
+            f"{DVC_YAML}: {finding}: add it by hand, as `source:` of the item with the dep ${{item.source}}"
+        )
     line, column = item.lc.key("source")
     path = finding.dep if re.fullmatch(r"[\w./-]+", finding.dep) else json.dumps(finding.dep, ensure_ascii=False)
     return _Edit(line, removed=1, text=f"{' ' * column}source: {path}\n")

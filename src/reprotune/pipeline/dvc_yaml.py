@@ -1,6 +1,6 @@
-"""The stages of dvc.yaml beside what dvc.lock knows of them, read without importing DVC, which alone takes a second.
+"""The stages of dvc.yaml and what dvc.lock knows of them, read without DVC, whose import alone takes a second.
 
-Read is what this pipeline uses of dvc.yaml: plain stages and `foreach` over a list or a mapping, with `${item}`,
+Only what this pipeline uses of dvc.yaml is read: plain stages and `foreach` over a list or a mapping, with `${item}`,
 `${item.name}` and `${key}`. Anything else is refused by name, never guessed at.
 """
 
@@ -11,27 +11,30 @@ from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
-from reprotune.params.yaml_text import read_document
+from reprotune.params.values import PARAMS_FILE, read_document
 
-DVC_YAML, DVC_LOCK, PARAMS = "dvc.yaml", "dvc.lock", "params.yaml"
+DVC_YAML, DVC_LOCK = "dvc.yaml", "dvc.lock"
+CODE = ("src/", "stages/")
+"""Where the deps that are code lie; all others are data."""
+
 KNOWN_KEYS = {"cmd", "deps", "params", "outs", "metrics", "plots", "desc", "meta"}
 VALUE = re.compile(r"\$\{\s*(item|key)((?:\.\w+)*)\s*\}")
 
 
 @dataclass(frozen=True)
 class LockedStage:
-    """What a stage was when it last ran."""
+    """A stage as it was when it last ran."""
 
     cmd: Any
     hashes: dict[str, str]
-    """MD5 of each dep and out, as DVC writes it (`....dir` for a folder)."""
+    """MD5 of each dep and out, as DVC writes it (ending in `.dir` for a folder)."""
     params: dict[str, dict[str, Any]]
     """File -> key -> value."""
 
 
 @dataclass(frozen=True)
 class PipelineStage:
-    """A stage as dvc.yaml has it now, with its state in dvc.lock (null: never run)."""
+    """A stage as dvc.yaml has it now, and as dvc.lock has it (null: never run)."""
 
     name: str
     cmd: Any
@@ -47,26 +50,34 @@ def read_pipeline(root: Path) -> list[PipelineStage]:
     document = _mapping(read_document(root / DVC_YAML), DVC_YAML)
     unknown = sorted(document.keys() - {"stages", "plots", "metrics", "params"})
     if unknown:
-        raise UserError(f"{DVC_YAML}: `plan` does not know {unknown[0]!r}: use `dvc status`")
+        raise _unsupported(DVC_YAML, repr(unknown[0]))
     lock = _mapping(read_document(root / DVC_LOCK), DVC_LOCK).get("stages", {}) if (root / DVC_LOCK).is_file() else {}
-    stages = _mapping(document.get("stages"), f"{DVC_YAML}: stages")
-    return [
-        _stage(name, definition, lock.get(name))
-        for given, written in stages.items()
-        for name, definition in _expanded(given, _mapping(written, f"{DVC_YAML}: {given}"))
-    ]
+    return [_stage(name, definition, lock.get(name)) for name, definition in expanded_stages(document)]
 
 
-def _expanded(name: str, written: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if "foreach" not in written:
-        yield name, written
-        return
-    over = written["foreach"]
-    if not isinstance(over, dict | list):
-        raise UserError(f"{DVC_YAML}: {name}: `plan` reads `foreach` over a list or a mapping: use `dvc status`")
-    for key, item in over.items() if isinstance(over, dict) else enumerate(over):
-        shown = key if isinstance(over, dict) else item
-        yield f"{name}@{shown}", _filled(written.get("do"), {"item": item, "key": key})
+def stage_names(root: Path) -> list[str]:
+    """Return the names of all stages in the order of dvc.yaml; raises `UserError` where it cannot be read."""
+    return [name for name, _ in expanded_stages(read_document(root / DVC_YAML))]
+
+
+def expanded_stages(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield (name, definition) of every stage in a parsed dvc.yaml, a `foreach` as one stage `<name>@<key>` per item.
+
+    Raises `UserError` where that cannot be done.
+    """
+    stages = _mapping(_mapping(document, DVC_YAML).get("stages"), f"{DVC_YAML}: stages")
+    for name, written in stages.items():
+        where = f"{DVC_YAML}: stage {name}"
+        definition = _mapping(written, where)
+        if "foreach" not in definition:
+            yield name, definition
+            continue
+        over, body = definition["foreach"], _mapping(definition.get("do"), f"{where}: do")
+        if not isinstance(over, dict | list):
+            raise _unsupported(where, "a `foreach` that is neither a list nor a mapping")
+        for key, item in over.items() if isinstance(over, dict) else enumerate(over):
+            shown = key if isinstance(over, dict) else item
+            yield f"{name}@{shown}", _filled(body, {"item": item, "key": key})
 
 
 def _filled(value: Any, values: dict[str, Any]) -> Any:
@@ -82,19 +93,17 @@ def _filled(value: Any, values: dict[str, Any]) -> Any:
         found = values[match[1]]
         for name in match[2].split(".")[1:]:
             if not isinstance(found, dict) or name not in found:
-                raise UserError(f"{DVC_YAML}: {match[0]} has no value: give every item of the `foreach` one")
+                raise UserError(f"{DVC_YAML}: {match[0]} has no value: add it to every item of the `foreach`")
             found = found[name]
         return str(found)
 
     return VALUE.sub(looked_up, value)
 
 
-def _stage(name: str, definition: Any, locked: Any) -> PipelineStage:
-    definition = _mapping(definition, f"{DVC_YAML}: {name}")
+def _stage(name: str, definition: dict[str, Any], locked: Any) -> PipelineStage:
     unknown = sorted(definition.keys() - KNOWN_KEYS)
     if unknown or "${" in str(definition):
-        what = repr(unknown[0]) if unknown else "this use of ${...}"
-        raise UserError(f"{DVC_YAML}: {name}: `plan` does not know {what}: use `dvc status`")
+        raise _unsupported(f"{DVC_YAML}: stage {name}", repr(unknown[0]) if unknown else "this use of ${...}")
     return PipelineStage(
         name,
         definition.get("cmd"),
@@ -113,7 +122,7 @@ def _locked(entry: Mapping[str, Any]) -> LockedStage:
 
 
 def _paths(entries: Any) -> list[str]:
-    """Return the paths of deps or outs, each a text or `{path: options}`."""
+    """Return the paths of deps or outs, each given as text or as `{path: options}`."""
     return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries or []]
 
 
@@ -124,11 +133,15 @@ def _params(entries: Any) -> dict[str, list[str]]:
             for file, keys in entry.items():
                 files.setdefault(file, []).extend(keys or [])
         else:
-            files.setdefault(PARAMS, []).append(entry)
+            files.setdefault(str(PARAMS_FILE), []).append(entry)
     return files
 
 
 def _mapping(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise UserError(f"{where} should be a mapping: restore it with git")
+        raise UserError(f"{where} should be a mapping: restore it from Git")
     return value
+
+
+def _unsupported(where: str, what: str) -> UserError:
+    return UserError(f"{where}: the commands of Reprotune do not support {what}: do without it, or use `dvc status`")

@@ -1,6 +1,6 @@
-"""MD5 of files and folders as DVC computes them, remembered for large files that did not change.
+"""MD5 of files and folders as DVC computes it, remembered for large files.
 
-Like DVC, a file is taken to be unchanged while its inode, size and time of change are what they were.
+As in DVC, a file counts as unchanged as long as its inode, size and modification time stay the same.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ REMEMBERED_BYTES = 1 << 20
 
 
 class Hashes:
-    """Hashes of paths below `root`; `save` keeps those of large files for the next time."""
+    """Hashes of paths under `root`; `save` keeps those of large files for next time."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -30,17 +30,17 @@ class Hashes:
         self._ignored = GitIgnoreSpec.from_lines(lines)
 
     def of(self, path: str) -> str | None:
-        """Return the MD5 of a file, or that of a folder's list with `.dir` behind it; null where there is neither."""
+        """Return the MD5 of a file, or of a folder's listing with the suffix `.dir`; null if there is neither."""
         if path not in self._seen:
             full = self.root / path
             self._seen[path] = self._of_folder(full) if full.is_dir() else self._of_file(full)
         return self._seen[path]
 
     def save(self) -> None:
-        """Write down what was newly computed."""
+        """Store what was newly computed."""
         if self._fresh:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._file.write_text(json.dumps(self._known), encoding="utf-8")  # half a file is read as none
+            self._file.write_text(json.dumps(self._known), encoding="utf-8")  # if interrupted, it is read as empty
 
     def _of_file(self, path: Path) -> str | None:
         try:

@@ -2,7 +2,7 @@
 
 `dvc repro --dry` names only the stages whose own inputs changed, and fails in a clone without data. This plan compares
 each dep, param and out with dvc.lock, names the change (a param's old and new value, a module, an input), and marks the
-stages below as `maybe`: they run if the outputs above them really change.
+stages downstream as `maybe`: they run if their inputs really change.
 """
 
 from collections.abc import Iterator
@@ -17,12 +17,11 @@ from rich.text import Text
 
 from reprotune.errors import UserError
 from reprotune.params.differences import param_changes
-from reprotune.params.yaml_text import read_document
-from reprotune.pipeline.dvc_yaml import DVC_YAML, LockedStage, PipelineStage, read_pipeline
+from reprotune.params.values import read_document
+from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, LockedStage, PipelineStage, read_pipeline
 from reprotune.pipeline.hashes import Hashes
-from reprotune.results.words import visible
+from reprotune.untrusted import visible
 
-CODE = ("src/", "stages/")
 RUN, MAYBE, CURRENT = "run", "maybe", "up to date"
 STYLES = {RUN: "bold yellow", MAYBE: "yellow", CURRENT: "dim"}
 SHOWN_REASONS = 8
@@ -42,21 +41,23 @@ class StagePlan:
 
     name: str
     state: str
-    """`run`, `maybe` (a stage above it runs) or `up to date`."""
+    """`run`, `maybe` (a stage upstream runs) or `up to date`."""
     reasons: list[Reason]
     not_here: list[str]
-    """Unchanged inputs and outputs that this clone lacks; `dvc pull` brings them."""
+    """Unchanged inputs and outputs that are missing in this clone; `dvc pull` gets them."""
 
 
 def make_plan(root: Path) -> list[StagePlan]:
-    """Return the plan of the pipeline at `root`; raises `UserError` where it cannot be read."""
+    """Return the plan for the pipeline at `root`; raises `UserError` if it cannot be read."""
     stages = {stage.name: stage for stage in read_pipeline(root)}
     makers = {out: stage.name for stage in stages.values() for out in stage.outs}
     needed = {name: [maker for out, maker in makers.items() if _reads(stage, out)] for name, stage in stages.items()}
     try:
         order = list(TopologicalSorter(needed).static_order())
     except CycleError as error:
-        raise UserError(f"{DVC_YAML}: the stages {', '.join(sorted(set(error.args[1])))} need one another") from error
+        raise UserError(
+            f"{DVC_YAML}: the stages {', '.join(sorted(set(error.args[1])))} form a cycle: remove it"
+        ) from error
     hashes = Hashes(root)
     locked_outs = {out: stage.locked.hashes.get(out) for stage in stages.values() if stage.locked for out in stage.outs}
     plans: dict[str, StagePlan] = {}
@@ -73,7 +74,7 @@ def make_plan(root: Path) -> list[StagePlan]:
 
 
 def plan_json(plan: list[StagePlan]) -> dict[str, Any]:
-    """Return the plan ready for JSON."""
+    """Return the plan as JSON values."""
     return {"stages": [asdict(stage) for stage in plan]}
 
 
@@ -88,37 +89,37 @@ def plan_table(plan: list[StagePlan]) -> Table:
         if len(reasons) > SHOWN_REASONS:
             reasons = [*reasons[:SHOWN_REASONS], f"and {len(reasons) - SHOWN_REASONS} more"]
         if stage.not_here and stage.state != RUN:
-            reasons.append("unchanged, but not all of its data are here")
+            reasons.append("unchanged, but some of its data is missing here")
         state = "RUN" if stage.state == RUN else stage.state
         table.add_row(stage.name, Text(state, STYLES[stage.state]), Text(visible("\n".join(reasons))))
     return table
 
 
 def plan_conclusion(plan: list[StagePlan]) -> str:
-    """Return what the plan comes to, and the command that carries it out."""
+    """Return the plan in one line, and the command that carries it out."""
     count = {state: sum(stage.state == state for stage in plan) for state in STYLES}
     if not count[RUN]:
         text = "Nothing has to run."
     else:
         text = f"{count[RUN]} of {len(plan)} stages will run"
-        text += f", {count[MAYBE]} more if the outputs above them change." if count[MAYBE] else "."
+        text += f", {count[MAYBE]} more if their inputs change." if count[MAYBE] else "."
     if any(stage.not_here for stage in plan):
-        return f"{text} Some data are merely not here: use `dvc repro --pull --allow-missing`."
+        return f"{text} Some unchanged data is missing here: use `dvc repro --pull --allow-missing`."
     return f"{text} Next: `dvc repro`." if count[RUN] else text
 
 
 def _reads(stage: PipelineStage, out: str) -> bool:
-    """Tell whether a dep of the stage is `out`, lies in it or holds it."""
+    """Tell whether a dep of the stage is `out`, is inside it or contains it."""
     return any(dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for dep in stage.deps)
 
 
 def _own_reasons(
     root: Path, stage: PipelineStage, hashes: Hashes, locked_outs: dict[str, str | None], not_here: list[str]
 ) -> Iterator[Reason]:
-    """Yield why the stage runs whatever the others do; what merely lacks is added to `not_here`."""
+    """Yield why the stage runs whatever the others do; adds unchanged files that are missing to `not_here`."""
     locked = stage.locked
     if locked is None:
-        yield Reason("new", "never run: dvc.lock does not know it")
+        yield Reason("new", "never run: it is not in dvc.lock")
         return
     if stage.cmd != locked.cmd:
         yield Reason("command", "its command changed")
@@ -132,9 +133,7 @@ def _own_reasons(
         if found is None and wanted:
             not_here.append(out)
         elif found != wanted:
-            yield Reason(
-                "output", f"output {out} is {'changed' if wanted else 'new'} (restored where the cache has it)"
-            )
+            yield Reason("output", f"output {out} is {'changed' if wanted else 'new'} (restored if the cache has it)")
 
 
 def _dep_reasons(
@@ -154,7 +153,7 @@ def _dep_reasons(
 
 
 def _values(document: Any, keys: list[str]) -> dict[str, Any]:
-    """Return the values of dotted keys, those that there are; of no keys the whole document."""
+    """Return the values of the dotted keys that exist; without keys, the whole document."""
     if not keys:
         return dict(document)
     values = {}

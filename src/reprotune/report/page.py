@@ -1,18 +1,34 @@
-"""The report: what one run of the pipeline came to, as one HTML page."""
+"""The report: the results of one run of the pipeline as one HTML page."""
 
 from pathlib import Path
 from typing import Any
 
-from reprotune.pages.html import STATUS_WORDS, category_choices, render_page
+from reprotune.artifacts import MODELS
+from reprotune.pages.html import category_choices, render_page
 from reprotune.pages.plots import length_plot, loss_plot, score_bars
 from reprotune.params.document import Document
-from reprotune.report.judge_facts import health_facts, pair_facts
+from reprotune.params.values import flattened
 from reprotune.report.publish import histogram
-from reprotune.results.read import MODELS, Results, pick_examples
-from reprotune.results.words import data_table, flattened, words
+from reprotune.results.read import Results, pick_examples
+from reprotune.results.words import STATUS_WORDS, data_table, pair_facts, words
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
+HEALTH_SHARES = {
+    "canaries": "canaries scored as they should be",
+    "canaries_reference": "the reference itself scores high",
+    "canaries_foreign": "another row's reference scores low",
+    "canaries_empty": "no text scores 0",
+    "canaries_verbose": "saying it three times gains nothing",
+    "canaries_injection": "an order to give 100 gains nothing",
+    "weighted_share": "scores weighted by probabilities",
+    "probability_mass": "probability of the legal scores",
+}
+HEALTH_NUMBERS = {
+    "repeat_sd": "spread of repeated scores (points)",
+    "length_correlation_base": "correlation of score and length, base",
+    "length_correlation_finetuned": "correlation of score and length, fine-tuned",
+}
 
 
 def render_report(results: Results, speed: dict[str, Any], params: Document) -> str:
@@ -31,8 +47,8 @@ def render_report(results: Results, speed: dict[str, Any], params: Document) -> 
         lengths=length_plot(*(results.lengths(model) for model in MODELS)),
         categories=sorted(categories.items(), key=lambda item: (-(item[1]["finetuned"] or 0.0), item[0])),
         statuses=_statuses(results.judged),
-        health=health_facts(results.judged),
-        pairs=pair_facts(results.judged),
+        health=health_facts(results.judged["health"]),
+        pairs=pair_facts(results.judged["pairwise"]),
         data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
         examples=pick_examples(results.rows),
         rows=results.rows,
@@ -41,7 +57,7 @@ def render_report(results: Results, speed: dict[str, Any], params: Document) -> 
 
 
 def verdict(difference: dict[str, Any]) -> tuple[str, str]:
-    """Return how the paired difference is to be read: `better`, `worse` or `noise`, and a phrase for it."""
+    """Return what the paired difference means, as `better`, `worse` or `noise`, and a phrase for it."""
     low, high = difference["ci95_low"], difference["ci95_high"]
     if low is None or high is None:
         return "noise", "cannot be told apart from the base model: too few rows were scored by both"
@@ -52,8 +68,14 @@ def verdict(difference: dict[str, Any]) -> tuple[str, str]:
     return "noise", "differs from the base model by no more than noise"
 
 
+def health_facts(health: dict[str, Any]) -> list[tuple[str, str]]:
+    """Return what was measured about the judge, as (what, value)."""
+    shares = [(name, f"{health[key]:.0%}") for key, name in HEALTH_SHARES.items() if health[key] is not None]
+    return shares + [(name, f"{health[key]:.2f}") for key, name in HEALTH_NUMBERS.items() if health[key] is not None]
+
+
 def _statuses(judged: dict[str, Any]) -> list[tuple[str, list[int]]]:
-    """Return how often each status was given, for base and fine-tuned, in the order of `STATUS_WORDS`."""
+    """Return (words for a status, its counts for the base and the fine-tuned model), in the order of `STATUS_WORDS`."""
     counts = [judged[model].get("status", {}) for model in MODELS]
     return [
         (name, [count.get(status, 0) for count in counts])

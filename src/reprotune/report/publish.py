@@ -1,7 +1,7 @@
-"""The numbers that `metrics/` holds for Git: what `dvc metrics diff` and `dvc plots diff` compare between branches.
+"""The numbers in `metrics/`, which Git tracks: `dvc metrics diff` and `dvc plots diff` compare them between branches.
 
-Costly stages keep their results in cached outs; the report stage publishes the numbers from there. Every file is a
-shallow JSON object of finite numbers and short labels (DVC drops lists, and a NaN would make invalid JSON).
+Costly stages keep their results in cached outs, and the report stage publishes the numbers from there. Every metrics
+file is a JSON object of finite numbers and short labels (DVC drops lists, and NaN is not valid JSON).
 """
 
 import csv
@@ -10,28 +10,16 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-SCORE_KEYS = (
-    "score",
-    "ci95_low",
-    "ci95_high",
-    "stderr",
-    "n",
-    "unscored",
-    "coverage",
-    "exact_match",
-    "chrf",
-    "rouge_l",
-    "token_f1",
-    "repetition",
-    "length_ratio",
-)
+from reprotune.artifacts import STATISTICS
+
+SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "n", "unscored", "coverage", *STATISTICS)
 HISTOGRAM_BINS = 10
 
 
 def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
     """Return metrics/scores.json: both models' scores, their difference, the judge's health, the fine-tuned categories.
 
-    The method stands with the numbers, because scores of different methods must not be compared.
+    The method is published with the numbers, because scores of different methods must not be compared.
     """
     return numbers(
         {
@@ -47,9 +35,9 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
 
 
 def numbers(value: dict[str, Any]) -> dict[str, Any]:
-    """Return the finite numbers and labels of nested objects; nulls, lists and empty objects are left out.
+    """Return nested objects with their numbers and labels only; nulls, lists and empty objects are left out.
 
-    Keys keep their place in the nesting. Raises ValueError on a number that is not finite.
+    Raises ValueError on a number that is not finite.
     """
     kept: dict[str, Any] = {}
     for key, item in value.items():
@@ -66,8 +54,8 @@ def numbers(value: dict[str, Any]) -> dict[str, Any]:
 def loss_csv(rows: Iterable[dict[str, str]], initial_loss: float) -> str:
     """Return metrics/plots/loss.csv from the rows of the training log: one line per validation.
 
-    The first line is the validation before training. `train_loss` is the mean over the steps since the line above.
-    Lines with both losses keep the plot whole: DVC's templates break a curve at every blank.
+    The first line is the validation before training. `train_loss` is the mean over the steps since the previous line,
+    so that every other line has both losses: DVC's templates break a curve at every blank.
     """
     lines: list[list[Any]] = [[0, 0, "", initial_loss]]
     since_last: list[float] = []
@@ -82,7 +70,7 @@ def loss_csv(rows: Iterable[dict[str, str]], initial_loss: float) -> str:
 
 
 def scores_csv(base: Iterable[float], finetuned: Iterable[float]) -> str:
-    """Return metrics/plots/scores.csv: how many answers of each model fall in each range of ten points."""
+    """Return metrics/plots/scores.csv: how many answers of each model are in each range of ten points."""
     counts = zip(histogram(base), histogram(finetuned), strict=True)
     return _csv(
         ["score", "base", "finetuned"],
@@ -96,7 +84,7 @@ def length_csv(answers: Iterable[tuple[int, float]]) -> str:
 
 
 def histogram(scores: Iterable[float]) -> list[int]:
-    """Count scores of 0..100 in ten ranges of ten points; a bound belongs to the range above, 100 to the last."""
+    """Count scores of 0..100 in ten ranges of ten points; a bound belongs to the upper range, 100 to the last."""
     counts = [0] * HISTOGRAM_BINS
     for score in scores:
         counts[min(int(score / 100 * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1

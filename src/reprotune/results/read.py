@@ -1,4 +1,4 @@
-"""What the report shows, gathered from the artifacts of all stages and joined by row."""
+"""The results of a finished run, read from the artifacts of all stages and joined by row."""
 
 import csv
 import json
@@ -7,17 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reprotune.artifacts import RECORDS, RESPONSES, SCORES, read_table
+from reprotune.artifacts import MODELS, RECORDS, RESPONSES, SCORES, read_table
 from reprotune.errors import UserError
 
-MODELS = ("base", "finetuned")
 EXAMPLES = 5
 EXAMPLES_SEED = 123
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model answered to one test row, and how it was scored."""
+    """One model's answer to one test row, and how it was scored."""
 
     response: str
     response_tokens: int
@@ -28,7 +27,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Row:
-    """One test row with both answers; `number` counts from 1 in the order of the test set."""
+    """One test row with both answers; `number` is its place in the test set, from 1."""
 
     id: str
     number: int
@@ -49,7 +48,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Results:
-    """Everything the stages measured; the JSON objects are as the stages wrote them."""
+    """Everything that the stages measured; JSON objects are as the stages wrote them."""
 
     judged: dict[str, Any]
     training: dict[str, Any]
@@ -69,7 +68,7 @@ class Results:
 
 
 def load_results(data: Path) -> Results:
-    """Read every artifact under `data/`; raises `UserError` where one is missing or they do not belong together."""
+    """Read every artifact under `data/`; raises `UserError` if one is missing or they do not belong together."""
     return Results(
         judged=_read_json(data / "judgements/metrics.json"),
         training=_read_json(data / "model/metrics.json"),
@@ -82,14 +81,14 @@ def load_results(data: Path) -> Results:
 
 
 def load_speed(data: Path) -> dict[str, Any]:
-    """Read how fast training went, apart from the results: the one artifact that a rerun does not give again."""
+    """Read the speed of the training, which is no part of the results: a rerun does not reproduce it."""
     return _read_json(data / "speed/finetune.json")
 
 
 def pick_examples(rows: list[Row]) -> dict[str, list[Row]]:
-    """Choose rows to read: the best and the worst fine-tuned answers and a seeded random draw, without repeats.
+    """Choose rows to read: the best and the worst fine-tuned answers, and some drawn at random with a fixed seed.
 
-    Among equal scores, the larger gain over the base model counts as better.
+    No row is chosen twice. Of equal scores, the one with the larger gain over the base model is the better one.
     """
     scored = [row for row in rows if row.finetuned.score is not None]
     ranked = sorted(scored, key=lambda row: (-(row.finetuned.score or 0.0), -(row.gain or 0.0), row.number))

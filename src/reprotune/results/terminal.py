@@ -1,4 +1,4 @@
-"""The short table at the end of `make repro`: what came out, how sure that is, and how long each stage took."""
+"""The short table at the end of `make repro`: the scores with their uncertainty, the loss, the time of each stage."""
 
 import json
 from collections.abc import Iterator
@@ -9,26 +9,15 @@ from rich import box
 from rich.table import Table
 
 from reprotune.console import TIMINGS_DIRECTORY
+from reprotune.pipeline.dvc_yaml import stage_names
 
 METRICS = Path("metrics")
 REPORT = Path("data/report/index.html")
-STAGES = (
-    "fetch@dataset",
-    "fetch@base",
-    "split",
-    "format",
-    "tokenize",
-    "finetune",
-    "generate@base",
-    "generate@finetuned",
-    "judge",
-    "report",
-)
 REMEDY = "not measured yet: run `dvc repro`"
 
 
 def summary_table(root: Path) -> Table:
-    """Return the table for the repository at `root`; whatever is missing is said in words."""
+    """Return the table for the repository at `root`; it says in words what is missing."""
     table = Table(box=box.ROUNDED, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
@@ -45,19 +34,19 @@ def summary_table(root: Path) -> Table:
 
 
 def read_timings(root: Path) -> list[tuple[str, float]]:
-    """Return the wall time of the latest finished run of each stage on this machine, in pipeline order.
+    """Return the wall time in seconds of each stage's latest finished run on this machine, in the order of dvc.yaml.
 
-    A stage that DVC restored from its cache keeps the time of the run before, or has none.
+    A stage that DVC restored from its cache keeps the time of its last run here, or has none.
     """
     seconds = {}
     for path in sorted((root / TIMINGS_DIRECTORY).glob("*.json")):
         timing = json.loads(path.read_text(encoding="utf-8"))
         seconds[timing["stage"]] = float(timing["seconds"])
-    return [(stage, seconds[stage]) for stage in STAGES if stage in seconds]
+    return [(stage, seconds[stage]) for stage in stage_names(root) if stage in seconds] if seconds else []
 
 
 def duration(seconds: float) -> str:
-    """Return a time span for reading: `4.2 s`, `3 min 20 s`, `2 h 05 min`."""
+    """Return a duration in words: `4.2 s`, `3 min 20 s`, `2 h 05 min`."""
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes = round(seconds) // 60
@@ -94,7 +83,7 @@ def _loss_lines(root: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Return a metrics file, empty where it is missing."""
+    """Return the content of a metrics file; empty if it is missing."""
     if not path.is_file():
         return {}
     content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -1,12 +1,28 @@
-"""How the report words keys, numbers and untrusted text."""
+"""The words for what a run measured: its keys, numbers, statuses, statistics and comparisons of pairs."""
 
-import unicodedata
-from collections.abc import Callable
 from typing import Any
 
-from markupsafe import Markup
+from reprotune.artifacts import SPLITS
+from reprotune.params.values import flattened
 
-SPLITS = ("train", "validation", "test")
+STATISTIC_WORDS = {
+    "exact_match": "exact match",
+    "chrf": "chrF",
+    "rouge_l": "ROUGE-L",
+    "token_f1": "token F1",
+    "repetition": "repetition",
+    "length_ratio": "length ratio",
+}
+STATUS_WORDS = {
+    "ok": "scored",
+    "exact": "exact match",
+    "empty": "empty answer",
+    "refused": "judge refused",
+    "unparsable": "no score in the reply",
+    "truncated": "reply cut off",
+    "error": "judge failed",
+}
+FINISH_WORDS = {"length": "stopped at the token limit", "no_room": "prompt fills the context"}
 KEY_WORDS = {
     "reasons": "rejected because",
     "sha256": "SHA-256",
@@ -35,13 +51,13 @@ READING_ORDER = (
     "p99",
     "max",
 )
-"""Keys of summaries in the order in which they are read; all others follow by name."""
+"""Keys of summaries in reading order; all others follow by name."""
 
 
 def data_table(summary: dict[str, Any]) -> tuple[list[tuple[str, Any]], list[tuple[str, list[Any]]]]:
-    """Divide a stage's summary into single values and values per split (train, validation, test), labelled.
+    """Divide a stage's summary into single values and values per split, each with its label.
 
-    A summary names the splits at its top (`train: {rows: ...}`) or below a count (`rows: {train: ...}`).
+    The splits may be its own keys (`train: {rows: ...}`) or those of a value (`rows: {train: ...}`).
     """
     single: dict[str, Any] = {}
     per_split: dict[str, dict[str, Any]] = {}
@@ -58,18 +74,6 @@ def data_table(summary: dict[str, Any]) -> tuple[list[tuple[str, Any]], list[tup
     return list(single.items()), [(name, [row.get(split) for split in SPLITS]) for name, row in per_split.items()]
 
 
-def flattened(value: dict[str, Any], separator: str = ".", name: Callable[[str], str] = str) -> dict[str, Any]:
-    """Return nested objects as one level of joined keys, each renamed by `name`."""
-    flat: dict[str, Any] = {}
-    for key, item in value.items():
-        if isinstance(item, dict):
-            inner = flattened(item, separator, name)
-            flat |= {f"{name(key)}{separator}{rest}": leaf for rest, leaf in inner.items()}
-        else:
-            flat[name(key)] = item
-    return flat
-
-
 def _in_reading_order(summary: dict[str, Any]) -> dict[str, Any]:
     def rank(key: str) -> tuple[int, str]:
         return (READING_ORDER.index(key) if key in READING_ORDER else len(READING_ORDER), key)
@@ -79,27 +83,12 @@ def _in_reading_order(summary: dict[str, Any]) -> dict[str, Any]:
 
 
 def words(key: str) -> str:
-    """Return a key in words: `padding_share` -> `padding share`; text that is no key stays as it is."""
+    """Return a key in words: `padding_share` -> `padding share`; text that is not a key is returned unchanged."""
     return KEY_WORDS.get(key, key.replace("_", " ") if key.isidentifier() else key)
 
 
-def visible(value: Any) -> Any:
-    """Return text with control and direction-changing characters spelled out, e.g. `⟨U+202E⟩`; other values as is."""
-    if not isinstance(value, str) or isinstance(value, Markup):
-        return value
-    return "".join(_spelled_out(character) if _is_hidden(character) else character for character in value)
-
-
-def _is_hidden(character: str) -> bool:
-    return unicodedata.category(character) in ("Cc", "Cf") and character not in "\n\t\u200c\u200d\u00ad"
-
-
-def _spelled_out(character: str) -> str:
-    return f"⟨U+{ord(character):04X}⟩"
-
-
 def quantity(value: Any, name: str = "") -> str:
-    """Return a number for reading: what is called a share in percent, thousands separated; other values as text."""
+    """Return a number for reading: in percent if its name says share, thousands separated; other values as text."""
     if value is None:
         return "–"
     if isinstance(value, bool):
@@ -119,3 +108,24 @@ def points(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """Return a difference of scores with its sign."""
     return "–" if value is None else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> list[tuple[str, str]]:
+    """Return how pairs of answers compare, as (what, value); empty if none were compared or none has a verdict.
+
+    `pairs` is what `judging.pairs.summarise_pairs` returns; `candidate` names the model that is compared with the
+    baseline.
+    """
+    if pairs is None or pairs["win_rate"] is None:
+        return []
+    facts = [
+        (f"{candidate} wins (ties count half)", f"{pairs['win_rate']:.1%}"),
+        ("95 % interval", f"{pairs['ci95_low']:.1%} to {pairs['ci95_high']:.1%}"),
+        ("at equal length", f"{pairs['length_controlled_win_rate']:.1%}"),
+        ("won, lost, tied", f"{pairs['wins']}, {pairs['losses']}, {pairs['ties']}"),
+        ("identical answers among the ties", f"{pairs['identical']}"),
+        ("pairs without a verdict", f"{pairs['unscored']}"),
+    ]
+    if pairs["position_bias"] is not None:
+        facts.append(("verdicts that follow the place", f"{pairs['position_bias']:.1%}"))
+    return facts

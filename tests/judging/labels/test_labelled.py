@@ -5,9 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner
 
-from reprotune.cli import app
+from tests.builders.command_line import reprotune
 
 ROWS = [
     {"instruction": "Name it.", "output": f"It is {n}.", "said": f"It is {m}.", "gold": g, "judge": j}
@@ -30,7 +29,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def run(*arguments: Any) -> Any:
-    return CliRunner().invoke(app, ["calibrate", *map(str, arguments)])
+    return reprotune("calibrate", *arguments)
 
 
 def test_the_published_figures(shared_data: Path) -> None:

@@ -16,16 +16,16 @@ CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 
 
 class ColumnNames(Section):
-    """Which column of the source plays which part, e.g. `instruction: question`."""
+    """Which column of the source holds which field, e.g. `instruction: question`."""
 
     instruction: str = "instruction"
-    """Column with the task in words; every usable row has it."""
+    """Column of the instruction; every usable row has one."""
     input: str = "input"
-    """Column with the task's material; a missing column, null or empty text all mean no input."""
+    """Column of the input; a missing column, null and empty text all mean that there is none."""
     output: str = "output"
-    """Column with the wanted answer; every usable row has it."""
+    """Column of the expected answer; every usable row has one."""
     category: str = "category"
-    """Column with the kind of task, for scores per category; may be absent."""
+    """Column of the category, for scores by category; may be missing."""
 
 
 class DatasetParams(Section):
@@ -36,9 +36,9 @@ class DatasetParams(Section):
     format: Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
     """File format; `auto` goes by the file name, then by the first bytes."""
     sha256: Sha256 | None
-    """Expected SHA-256 of the source file as fetched; null: not checked, only printed."""
+    """Expected SHA-256 of the source file as fetched; null: printed, not checked."""
     columns: ColumnNames
-    """Which column of the source plays which part."""
+    """Which column of the source holds which field."""
     max_chars: int = Field(ge=1)
     """Rows with a longer instruction, input or output (in characters) are rejected."""
     on_bad_row: Literal["reject", "fail"]
@@ -60,7 +60,7 @@ class BaseParams(Section):
     source: str = Field(min_length=1)
     """`embedded`, a folder in Hugging Face layout, or `gpt2`, `gpt2-medium`, `gpt2-large`, `gpt2-xl` from the hub."""
     revision: CommitHash | None
-    """Commit of the hub repository; null: the commit pinned by this version of Reprotune."""
+    """Commit of the hub repository; null: the one pinned by this version of Reprotune."""
 
     @property
     def folder(self) -> Path | None:

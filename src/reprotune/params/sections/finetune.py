@@ -32,14 +32,14 @@ class FinetuneParams(Section):
     drop_last: bool
     """Leave out the rows of an epoch that do not fill a batch."""
     batching: Literal["static", "dynamic", "bucketed", "packed"]
-    """How a batch is laid out: padded to the longest row of all, padded to its own longest row, rows of like length
-    together, or without padding (rows isolated from one another)."""
+    """How a batch is laid out: padded to the longest row of all, padded to its own longest row, rows of similar
+    length together, or without padding (rows isolated from one another)."""
     micro_batch_tokens: int = Field(ge=1)
-    """Most tokens (padding included) in one forward pass; a larger batch is accumulated. A memory knob."""
+    """Most tokens (padding included) in one forward pass; larger batches are accumulated. Limits memory use."""
     activation_checkpointing: bool
-    """Compute activations again in the backward pass instead of keeping them: less memory, about a third more time."""
+    """Recompute activations in the backward pass instead of keeping them: less memory, about a third more time."""
     compile: Literal["auto", "always", "never"]
-    """Compile the network's layers (torch.compile). `auto`: on a GPU, where the run is long enough to repay it."""
+    """Compile the network's layers (torch.compile). `auto`: on a GPU, if the run is long enough to make up for it."""
     mask_instruction: bool
     """Learn from the response only (true) or from prompt and response (false, the chapter's way)."""
     learning_rate: float = Field(gt=0)
@@ -53,7 +53,7 @@ class FinetuneParams(Section):
     weight_decay: float = Field(ge=0)
     """AdamW's decoupled weight decay."""
     decay_all: bool
-    """Decay biases, norms and embeddings too (the chapter's way) instead of the weight matrices alone."""
+    """Decay biases, norms and embeddings too (the chapter's way) and not only the weight matrices."""
     beta1: float = Field(ge=0, lt=1)
     """AdamW's decay rate of the mean gradient."""
     beta2: float = Field(ge=0, lt=1)

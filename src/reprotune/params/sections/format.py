@@ -11,6 +11,7 @@ class FormatParams(Section):
     """How a record becomes the text the model sees."""
 
     template: str = Field(min_length=1)
-    """`alpaca`, `phi3`, or the path of a Jinja template of your own (ending in .jinja)."""
+    """`alpaca`, `phi3`, or the path of your own Jinja template (ending in .jinja)."""
     response_header: Literal["in_prompt", "in_response"]
-    """Whether the template's response header ends the prompt, or the model has to write it (the chapter's way)."""
+    """Whether the template's response header ends the prompt or starts the response, so that the model has to write it
+    (the chapter's way)."""

@@ -21,6 +21,6 @@ class GenerateParams(Section):
     seed: int = Field(ge=0)
     """Seed of sampling; each row has its own stream, so answers do not depend on the batch."""
     batch_size: int = Field(ge=1)
-    """Rows decoded at a time. A memory and speed knob."""
+    """Rows decoded at a time. Affects memory and speed."""
     precision: Literal["auto", "fp32", "bf16"]
     """Arithmetic of matrix products; fp32 keeps greedy answers independent of batching."""

@@ -12,11 +12,11 @@ class JudgeParams(Section):
 
     backend: Literal["offline", "ollama", "openai"]
     """`offline`: statistical scorers; `ollama`: its native API; `openai`: any OpenAI-compatible endpoint.
-    Where the service lives and its key come from the environment."""
+    The address of the service and its key come from the environment."""
     model: str
     """Name of the judge model, as the service knows it; no effect with `offline`."""
     rubric: Literal["chapter", "reference"]
-    """`chapter`: the book chapter's one-line prompt; `reference`: anchored rubric, reasoning before score."""
+    """`chapter`: the book chapter's one-line prompt; `reference`: an anchored rubric, reasoning before the score."""
     temperature: float = Field(ge=0)
     """Sampling temperature of the judge."""
     seed: int = Field(ge=0)
@@ -24,17 +24,18 @@ class JudgeParams(Section):
     max_tokens: int = Field(ge=1)
     """Longest reply of the judge, in tokens."""
     repeats: int = Field(ge=1)
-    """How often each question is asked, every time with another seed; the score is the mean of the replies' scores
+    """How often each question is asked, each time with a different seed; the score is the mean of the replies' scores
     and their spread is reported. No effect with `offline`."""
     expected_score: bool
-    """Weight the possible scores by the judge's own token probabilities, where the service tells them and a score is
-    one token; elsewhere the written score counts. No effect with `offline`."""
+    """Weight the possible scores by the judge's own token probabilities, if the service returns them and a score is
+    one token; otherwise the written score counts. No effect with `offline`."""
     pairwise: bool
-    """Also compare the base and the fine-tuned answer side by side; a judge sees both orders, two calls more a row."""
+    """Also compare the base and the fine-tuned answer side by side; a judge sees both orders, which takes two
+    more calls per row."""
     canaries: int = Field(ge=0)
     """Test rows whose known good and bad answers are scored too, to show what the scores are worth; 0: none."""
     min_coverage: float = Field(ge=0, le=1)
-    """Fail (keeping every reply) when a smaller share of the answers, or of the pairs, got a score."""
+    """Fail (keeping every reply) when a smaller share of the answers, or of the pairs, has a score."""
     min_canary_pass: float = Field(ge=0, le=1)
-    """Fail (keeping every reply) when a smaller share of any kind of canary was scored as it should be. No effect
+    """Fail (keeping every reply) when a smaller share of any kind of canary is scored as expected. No effect
     with `offline`, whose limits are known and shown."""

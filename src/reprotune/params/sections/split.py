@@ -13,15 +13,15 @@ class SplitParams(Section):
     train: float = Field(gt=0, lt=1)
     """Share of the records for training."""
     test: float = Field(gt=0, lt=1)
-    """Share for the test set; validation takes the rest."""
+    """Share of the records for testing; validation takes the rest."""
     order: Literal["file", "shuffled"]
-    """`file`: train, then test, then validation, in file order; `shuffled`: drawn with `seed`."""
+    """`file`: train, then test, then validation, in file order; `shuffled`: at random, with `seed`."""
     seed: int = Field(ge=0)
     """Seed of the shuffle; no effect with `order: file`."""
     group_near_duplicates: bool
-    """Keep rows whose instruction and input (nearly) repeat each other in one split."""
+    """Keep rows with the same, or nearly the same, instruction and input in one split."""
     near_duplicate_similarity: float = Field(gt=0, le=1)
-    """Jaccard similarity of character 5-grams from which two rows count as near-duplicates."""
+    """Jaccard similarity of character 5-grams at which two rows count as near-duplicates."""
 
     @model_validator(mode="after")
     def _leave_rows_for_validation(self) -> Self:

@@ -1,0 +1,57 @@
+"""The commands `plan` and `deps`."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(rich_markup_mode=None)
+
+
+@app.command()
+def plan(
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+) -> None:
+    """Show which stages `dvc repro` will run, and why.
+
+    `maybe` means that a stage upstream runs, and that this one follows if the outputs there really change. A stage
+    that has run with the same inputs before is restored from DVC's cache instead.
+    """
+    from rich.console import Console
+
+    from reprotune.pipeline.plan import make_plan, plan_conclusion, plan_json, plan_table
+
+    stages = make_plan(Path())
+    if as_json:
+        print(json.dumps(plan_json(stages), indent=2, ensure_ascii=False))
+    else:
+        console = Console(highlight=False, markup=False)
+        console.print(plan_table(stages))
+        console.print(plan_conclusion(stages))
+
+
+@app.command()
+def deps(
+    fix: Annotated[bool, typer.Option("--fix/--check", help="Rewrite dvc.yaml, or only compare (default).")] = False,
+) -> None:
+    """Check the deps in dvc.yaml against the code.
+
+    DVC re-runs a stage when one of its deps changes, so a missing dep means stale results, and a needless one means
+    needless runs. A stage needs the modules that it imports, directly or not, and the local files that params.yaml
+    names.
+    """
+    from reprotune.pipeline.deps import check_deps, fix_deps
+    from reprotune.pipeline.dvc_yaml import DVC_YAML
+
+    findings = fix_deps(Path()) if fix else check_deps(Path())
+    for finding in findings:
+        print(finding)
+    if not findings:
+        print(f"{DVC_YAML}: the deps of every stage are exactly the files it uses")
+    elif fix:
+        print(f"{DVC_YAML}: fixed")
+    else:
+        print(f"{DVC_YAML}: run `reprotune deps --fix` to fix it", file=sys.stderr)
+        raise typer.Exit(1)

@@ -1,0 +1,54 @@
+"""The words for results: numbers, tables of data, pairs."""
+
+from typing import Any
+
+from reprotune.artifacts import STATISTICS
+from reprotune.results.words import STATISTIC_WORDS, data_table, pair_facts, quantity
+
+PAIRS: dict[str, Any] = {
+    "win_rate": 0.875,
+    "ci95_low": 0.77,
+    "ci95_high": 0.94,
+    "length_controlled_win_rate": 0.86,
+    "wins": 50,
+    "losses": 5,
+    "ties": 5,
+    "identical": 3,
+    "unscored": 1,
+    "position_bias": None,
+}
+
+
+def test_every_statistic_has_its_words() -> None:
+    assert tuple(STATISTIC_WORDS) == STATISTICS
+
+
+def test_data_tables_take_both_layouts_of_splits() -> None:
+    below = data_table({"rows": {"train": 8, "test": 1, "validation": 1}, "rows_moved": 0})
+    assert below == ([("rows moved", 0)], [("rows", [8, 1, 1])])
+    assert data_table({"rejected": 0, "reasons": {}}) == ([("rejected", 0)], [])
+    above = data_table({"train": {"length": {"max": 9}}, "validation": {"length": {"max": 8}}, "test": {}})
+    assert above == ([], [("length: max", [9, 8, None])])
+
+
+def test_quantities_read_well() -> None:
+    assert [quantity(value) for value in (None, True, 1234567, 0.12345, 3700.4, "x")] == [
+        "–", "yes", "1,234,567", "0.1235", "3,700", "x",
+    ]  # fmt: skip
+    assert quantity(0.1234, "padding share") == "12.3%"
+
+
+def test_pairs_are_put_in_words_once_for_every_reader() -> None:
+    facts = dict(pair_facts(PAIRS))
+    assert facts["fine-tuned wins (ties count half)"] == "87.5%"
+    assert facts["95 % interval"] == "77.0% to 94.0%"
+    assert facts["won, lost, tied"] == "50, 5, 5"
+    assert "candidate wins (ties count half)" in dict(pair_facts(PAIRS, "candidate"))
+    judged = pair_facts({**PAIRS, "position_bias": 0.25})
+    assert judged[:-1] == pair_facts(PAIRS)
+    assert judged[-1] == ("verdicts that follow the place", "25.0%")
+
+
+def test_without_pairs_or_verdicts_there_is_nothing_to_say() -> None:
+    assert pair_facts(None) == []
+    assert pair_facts({**PAIRS, "win_rate": None}) == []
