@@ -22,6 +22,17 @@ one is configured, its remote; files under `metrics/` are committed to Git.
 - **JSON** files have sorted keys and no NaN. A dot in a key means nesting, a part in `<angle brackets>` stands for any
   name, and null means that a number was not measured.
 - A file appears only once it is complete; a failed stage leaves no partial file.
+
+pandas reads them as they are:
+
+```pycon
+>>> import pandas as pd
+
+>>> scores = pd.read_parquet("data/judgements/scores.parquet")
+>>> sorted(scores["model"].unique())
+['base', 'finetuned']
+
+```
 """
 
 SCORE_INTERVAL = {

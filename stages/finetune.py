@@ -47,7 +47,7 @@ def main() -> None:
         merge_adapters(model)
     with replaced_directory(OUTPUT) as folder:
         save_model(model, folder)
-        save_tokenizer_files(folder)
+        save_tokenizer_files(folder, model.config.n_positions)
         results.write_loss_curve(folder / "loss.csv", progress.history)
         metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
         write_json(folder / "metrics.json", metrics)

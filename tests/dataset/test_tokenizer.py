@@ -95,7 +95,7 @@ def test_no_vocabulary_anywhere_is_one_sentence() -> None:
 def hugging_face(tmp_path_factory: pytest.TempPathFactory) -> Any:
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("tokenizer")
-    tokenizer.save_tokenizer_files(folder)
+    tokenizer.save_tokenizer_files(folder, 512)
     return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -106,7 +106,7 @@ def test_transformers_gives_the_same_ids(hugging_face: Any, text: str) -> None:
 
 
 def test_transformers_reads_the_special_tokens(hugging_face: Any) -> None:
-    assert hugging_face.model_max_length == 1024
+    assert hugging_face.model_max_length == 512
     assert hugging_face.bos_token_id == hugging_face.eos_token_id == hugging_face.unk_token_id == 50256
     text = "Keep  the ,spaces . it 's"
     assert hugging_face.decode(hugging_face(text)["input_ids"]) == text

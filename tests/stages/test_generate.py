@@ -128,7 +128,7 @@ def test_command_line(project: Path) -> None:
     command = [sys.executable, "-m", "stages.generate"]
     done = subprocess.run([*command, "base"], env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "answers of base" in done.stderr and len(responses("base")) == 3
+    assert len(responses("base")) == 3
     (project / "data/model/config.json").unlink()
     failed = subprocess.run([*command, "finetuned"], env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 1

@@ -222,6 +222,26 @@ def test_divergence_is_one_sentence(make_trainer: Callable[..., Trainer]) -> Non
         trainer.run()
 
 
+def test_a_validation_loss_that_is_no_number_is_never_the_best(
+    make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The training losses before it were finite."""
+    losses = iter([4.0, float("nan")])
+    trainer = make_trainer()
+    monkeypatch.setattr(trainer, "validation_loss", lambda: next(losses))
+    with pytest.raises(UserError, match="the validation loss is not finite"):
+        trainer.run()
+    assert not list(trainer.store.folder.glob("best-*"))
+
+
+def test_damaged_weights_are_noticed_before_training(make_trainer: Callable[..., Trainer]) -> None:
+    trainer = make_trainer()
+    with torch.no_grad():
+        trainer.model.ln_f.weight[0] = torch.nan
+    with pytest.raises(UserError, match="base model's validation loss is not finite"):
+        trainer.run()
+
+
 def test_rows_beyond_the_context_are_refused(
     make_trainer: Callable[..., Trainer], make_rows: Any, monkeypatch: Any
 ) -> None:

@@ -19,6 +19,16 @@ def test_constant_rate_after_warm_up(make_params: MakeParams) -> None:
     assert rates == [0.5] + [1.0] * 9
 
 
+@pytest.mark.parametrize(
+    ("fraction", "steps", "expected"), [(0.07, 100, 7), (0.05, 250, 13), (0.1, 11, 2), (1.0, 9, 9)]
+)
+def test_warm_up_takes_its_share_of_the_steps(
+    fraction: float, steps: int, expected: int, make_params: MakeParams
+) -> None:
+    params = make_params(schedule="constant", warmup_fraction=fraction, learning_rate=1.0)
+    assert sum(learning_rate(step, steps, params) < 1.0 for step in range(steps)) == expected - 1
+
+
 def test_cosine_follows_the_usual_schedule(make_params: MakeParams) -> None:
     params = make_params(warmup_fraction=0.0, min_learning_rate=0.0, learning_rate=0.5)
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.5)

@@ -73,10 +73,11 @@ def decode(ids: Sequence[int]) -> str:
     return load().decode(ids)
 
 
-def save_tokenizer_files(folder: Path) -> None:
+def save_tokenizer_files(folder: Path, context_length: int = CONTEXT_LENGTH) -> None:
     """Write the tokenizer in Hugging Face layout, so that `AutoTokenizer.from_pretrained(folder)` gives the same ids.
 
-    `vocab.json` and `merges.txt` are the original files under the names that transformers looks for.
+    `context_length` is that of the model in the folder, in tokens. `vocab.json` and `merges.txt` are the original files
+    under the names that transformers looks for.
     """
     (folder / "vocab.json").write_bytes(_vocabulary_file("encoder.json"))
     (folder / "merges.txt").write_bytes(_vocabulary_file("vocab.bpe"))
@@ -86,7 +87,7 @@ def save_tokenizer_files(folder: Path) -> None:
         "eos_token": END_OF_TEXT_NAME,
         "unk_token": END_OF_TEXT_NAME,
         "clean_up_tokenization_spaces": False,
-        "model_max_length": CONTEXT_LENGTH,
+        "model_max_length": context_length,
         "tokenizer_class": "GPT2Tokenizer",
     }
     write_json(folder / "tokenizer_config.json", settings)

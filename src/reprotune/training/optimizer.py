@@ -7,6 +7,9 @@ from torch import nn
 
 from reprotune.params.sections.finetune import FinetuneParams
 
+ROUNDING = 1e-9
+"""Keeps 0.07 * 100 = 7.000000000000001 steps of warm-up from becoming 8."""
+
 
 def build_optimizer(model: nn.Module, params: FinetuneParams) -> torch.optim.AdamW:
     """AdamW over the trainable parameters, fused into one pass; float32 state and float32 weights.
@@ -37,7 +40,7 @@ def learning_rate(step: int, total_steps: int, params: FinetuneParams) -> float:
     A linear warm-up reaches the peak after `warmup_fraction` of the steps; then the rate is constant, or follows half
     a cosine that reaches `min_learning_rate` at the last step.
     """
-    warmup_steps = math.ceil(params.warmup_fraction * total_steps)
+    warmup_steps = math.ceil(params.warmup_fraction * total_steps - ROUNDING)
     if step < warmup_steps:
         return params.learning_rate * (step + 1) / warmup_steps
     if params.schedule == "constant":

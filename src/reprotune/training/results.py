@@ -3,6 +3,7 @@
 import csv
 import io
 import resource
+import sys
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -85,4 +86,5 @@ def params_of_interest(params: FinetuneParams) -> str:
 
 
 def _peak_resident_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # macOS counts bytes, Linux kilobytes
