@@ -260,7 +260,6 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 **JUDGE_HEALTH,
                 **PAIRS,
                 **JUDGE_PAIRS,
-                "categories.<category>": "mean score of the fine-tuned model",
             },
         ),
         Artifact(
@@ -310,6 +309,18 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "metrics/plots/length.csv",
             "A line per scored answer of the fine-tuned model.",
             keys={"response_tokens": "length of the answer", "score": "0 to 100"},
+        ),
+        Artifact(
+            "metrics/plots/categories.csv",
+            "A line per category; a file of its own, because each metric is a column of `dvc exp show`.",
+            keys={
+                "category": "by name; no line without categories",
+                "n": "test rows",
+                "base": "mean score of the base model's answers, empty where none was scored",
+                "finetuned": "of the fine-tuned model's",
+                "base_exact": "share of the base model's answers that equal the reference",
+                "finetuned_exact": "of the fine-tuned model's",
+            },
         ),
     ),
 }
