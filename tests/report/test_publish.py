@@ -94,7 +94,6 @@ def test_categories_are_lines_by_name(workspace: Path) -> None:
     lines = list(csv.DictReader(io.StringIO(categories_csv(judged))))
     assert [line["category"] for line in lines] == sorted(judged["categories"])
     [spelling] = [line for line in lines if line["category"] == "spelling"]
-    assert spelling == {
-        "category": "spelling", "n": "12", "base": "", "finetuned": "70.0", "base_exact": "0.0", "finetuned_exact": "0.1"
-    }  # fmt: skip
+    values = {"n": "12", "base": "", "finetuned": "70.0", "base_exact": "0.0", "finetuned_exact": "0.1"}
+    assert spelling == {"category": "spelling", **values}
     assert categories_csv({"categories": {}}) == "category,n,base,finetuned,base_exact,finetuned_exact\n"
