@@ -105,6 +105,8 @@ SPEED = {
     "shared_prefix_share": "share of the tokens that were not computed because rows begin alike",
     "peak_memory_mb": "most memory of the process, or of the GPU",
     "device": "processor and threads, or the GPU's name",
+    "made_with.<what>": "what the model's bytes depend on besides params, code and data: `python`, `torch`, "
+    "`reprotune`, `constraints_sha256`, `device_type`, `precision`",
 }
 RAW_SUMMARY = {
     "rows": "rows of the source",

@@ -5,7 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from reprotune.artifacts import RECORDS, iter_batches, replaced_directory, table_writer, write_json, write_text
-from reprotune.console import note, run_stage
+from reprotune.console import counted, note, run_stage
 from reprotune.dataset.split import DEALING_ORDER, Split, sorted_by_category, split_records
 from reprotune.params.sections.split import SplitParams
 
@@ -49,8 +49,9 @@ def describe(split: Split, params: SplitParams) -> None:
             )
     if params.group_near_duplicates:
         note(
-            f"split: {counts['rows_in_groups']} rows in {counts['near_duplicate_groups']} groups of near-duplicates; "
-            f"{counts['rows_moved']} rows moved to keep groups together; {OUTPUT / GROUPS} lists them"
+            f"split: {counted(counts['rows_in_groups'], 'row')} in {counted(counts['near_duplicate_groups'], 'group')} "
+            f"of near-duplicates; {counted(counts['rows_moved'], 'row')} moved to keep groups together; "
+            f"{OUTPUT / GROUPS} lists them"
         )
     if params.order == "file":
         tested, strange = sorted_by_category(iter_batches(RECORDS_FILE, RECORDS), split.assigned)
