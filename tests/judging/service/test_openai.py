@@ -81,3 +81,17 @@ def test_key_is_asked_for(judge_params: Callable[..., Any], monkeypatch: pytest.
     monkeypatch.delenv("OPENAI_BASE_URL", raising=False)
     with pytest.raises(UserError, match="OPENAI_API_KEY is not set"):
         OpenAIClient(judge_params(backend="openai"))
+
+
+def test_a_key_that_is_a_common_word_leaves_replies_alone(
+    judge_params: Callable[..., Any], service: Any, steps: Any, hasty: Deadlines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    client = OpenAIClient(judge_params(backend="openai"), hasty)
+    service.default = steps.reply('{"reasoning": "none of it is right", "score": 0}')
+    assert ask(client).text == '{"reasoning": "none of it is right", "score": 0}'
+    service.default = steps.status(400, "x" * 180 + " " + "bearer none, " * 9)
+    with pytest.raises(RequestError) as caught:
+        ask(client)
+    assert "none" not in str(caught.value) and "bearer ***" in str(caught.value)
+    client.close()

@@ -149,12 +149,12 @@ class Transport:
         except (OSError, HTTPError) as error:
             raise _RetryableError(RequestError("the connection broke in the middle of a reply")) from error
         text = content.decode("utf-8", "replace")
-        return self._checked(response, text.replace(self._key, "***") if self._key else text)
+        return self._checked(response, text)
 
     def _checked(self, response: BaseHTTPResponse, text: str) -> dict[str, Any]:
         """Return the object in a reply's body, or raise the fault that its status and body describe."""
         status = response.status
-        said = f"HTTP {status}: {_message(text)}"
+        said = f"HTTP {status}: {self._message(text)}"
         if status in FATAL_STATUS:
             raise UserError(f"{self.address} refuses to judge ({said}): {self._remedy}")
         if status in RETRIED_STATUS or status >= 500:
@@ -168,8 +168,21 @@ class Transport:
         if not isinstance(value, dict):
             raise RequestError("the reply is not a JSON object", status)
         if value.get("error"):
-            raise _RetryableError(RequestError(f"the service reports: {_message(text)}", status))
+            raise _RetryableError(RequestError(f"the service reports: {self._message(text)}", status))
         return value
+
+    def _message(self, text: str) -> str:
+        """Return the message of an error body (in either protocol) as one short line without the key.
+
+        Replies are left alone: a key for a local service may be any common word.
+        """
+        try:
+            error = json.loads(text)["error"]
+            text = error["message"] if isinstance(error, dict) else error
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        text = " ".join(str(text).split())
+        return (text.replace(self._key, "***") if self._key else text)[:200]
 
 
 class _RetryableError(Exception):
@@ -203,16 +216,6 @@ def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
         if len(body) > LARGEST_BODY:
             raise RequestError("the reply is larger than 8 MiB")
     return bytes(body)
-
-
-def _message(text: str) -> str:
-    """Return the message of an error body (in either protocol) as one short line."""
-    try:
-        error = json.loads(text)["error"]
-        text = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return " ".join(str(text).split())[:200]
 
 
 def _retry_after(value: str | None) -> float | None:
