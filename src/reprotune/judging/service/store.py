@@ -30,6 +30,10 @@ class Reply(NamedTuple):
     reply_tokens: int | None = None
     tail: TokenTail | None = None
     """The last tokens with their likeliest alternatives, if they were asked for and the service sent them."""
+    fingerprint: str | None = None
+    """What the service says of its build and configuration, if it says anything (`system_fingerprint`)."""
+    refused: list[str] | None = None
+    """Options that were left out because the service refuses them."""
 
 
 def token_count(value: Any) -> int | None:
