@@ -47,7 +47,13 @@ class OpenAIClient:
         self._limit_name = "max_tokens"
         self._refused: frozenset[str] = frozenset()
         # These services give no digest of the model's weights.
-        self.judge = {"backend": "openai", "model": params.model, "digest": None, "options": self._options}
+        self.judge = {
+            "backend": "openai",
+            "model": params.model,
+            "digest": None,
+            "address": self._transport.place,
+            "options": self._options,
+        }
 
     def close(self) -> None:
         """Release the connections."""

@@ -1,5 +1,6 @@
 """HTTP for judges: deadlines, retries with jitter, and errors that say what happened without giving away a secret."""
 
+import ipaddress
 import json
 import os
 import random
@@ -73,6 +74,8 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self.address = _shown(self._base_url, remedy)
         """The base URL without user name, password and query, so that it can be shown."""
+        self.place = _place(self._base_url)
+        """`local` or `remote`."""
         self._key = key
         self._deadlines = deadlines
         self._remedy = remedy
@@ -204,6 +207,15 @@ def _shown(base_url: str, remedy: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(f"{address} is not the address of a service: {remedy}")
     return address
+
+
+def _place(base_url: str) -> str:
+    """Return `local` for this machine and private networks, else `remote`; names are judged without looking them up."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return "local" if ipaddress.ip_address(host).is_private else "remote"
+    except ValueError:
+        return "local" if "." not in host or host.endswith((".local", ".localhost", ".internal")) else "remote"
 
 
 def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
