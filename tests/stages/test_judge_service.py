@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
+from reprotune.judging.questions.prompts import rubric_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = """judge:
@@ -82,7 +84,19 @@ def test_artifacts_of_a_judged_run(project: Path, start: Start, service: Any, st
     assert len(service.calls) == 2 * 7
     folder = project / "data/judgements"
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["method"] == f"{backend}:llama3:reference"
+    assert re.fullmatch(rf"{backend}:llama3:reference:[0-9a-f]{{8}}", metrics["method"])
+    assert metrics["judge"] == {
+        "backend": backend,
+        "model": "llama3",
+        "digest": steps.digest if backend == "ollama" else None,
+        "address": "local",
+        "rubric": "reference",
+        "rubric_sha256": rubric_sha256("reference"),
+        "temperature": 0.0,
+        "repeats": 1,
+        "expected_score": False,
+        "fingerprints": [],
+    }
     assert metrics["base"]["status"] == {"empty": 1, "exact": 4, "ok": 7}
     assert metrics["base"]["score"] == pytest.approx((4 * 100 + 7 * 70) / 12)
     scores = pq.read_table(folder / "scores.parquet").to_pylist()

@@ -1,5 +1,6 @@
 """One judged run: every question in a single batch, then scores, checks, pairs, metrics and the transcript."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +11,7 @@ from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, sc
 from reprotune.judging.checks import check_canaries, judge_health, make_canaries
 from reprotune.judging.metrics import check_coverage, summarise
 from reprotune.judging.pairs import AnswerPair, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
-from reprotune.judging.questions.prompts import Question
+from reprotune.judging.questions.prompts import Question, rubric_sha256
 from reprotune.judging.service.collect import Client, Judgement, collect_verdicts
 from reprotune.judging.service.ollama import OllamaClient
 from reprotune.judging.service.openai import OpenAIClient
@@ -25,7 +26,7 @@ class Judge(NamedTuple):
     """A judge that is ready to be asked."""
 
     identity: dict[str, Any]
-    """Backend, model, digest and options."""
+    """Backend, model, digest, address and options."""
     ask: Callable[[Sequence[Question]], list[Judgement]]
     """Returns one judgement per question, in order."""
 
@@ -36,13 +37,36 @@ class JudgedRun(NamedTuple):
     answers: list[ScoredAnswer]
     canaries: list[ScoredAnswer]
     pairs: list[AnswerPair]
+    parts: dict[str, Any] | None = None
+    """What `judge_parts` returns."""
 
 
-def method_name(params: JudgeParams) -> str:
-    """Return what to call the scores: never a judge's where none was asked."""
-    if params.backend == "offline":
+def judge_parts(params: JudgeParams, judge: Judge | None, scored: Sequence[ScoredAnswer]) -> dict[str, Any] | None:
+    """Return everything that two judged runs must share for their scores to be comparable; null without a judge.
+
+    `temperature` is null where the service refuses to set it. `fingerprints` are what the service says of itself.
+    """
+    if judge is None:
+        return None
+    judgements = [row.judgement for row in scored if row.judgement is not None]
+    refused = {option for judgement in judgements for option in judgement.refused}
+    return {
+        **{name: judge.identity[name] for name in ("backend", "model", "digest", "address")},
+        "rubric": params.rubric,
+        "rubric_sha256": rubric_sha256(params.rubric),
+        "temperature": None if "temperature" in refused else float(params.temperature),
+        "repeats": params.repeats,
+        "expected_score": params.expected_score,
+        "fingerprints": sorted({mark for judgement in judgements for mark in judgement.fingerprints}),
+    }
+
+
+def method_name(parts: dict[str, Any] | None) -> str:
+    """Return what to call the scores: `offline_composite` without a judge, else names for readers and a hash of all."""
+    if parts is None:
         return "offline_composite"
-    return f"{params.backend}:{params.model}:{params.rubric}"
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+    return f"{parts['backend']}:{parts['model']}:{parts['rubric']}:{digest[:8]}"
 
 
 @contextmanager
@@ -73,7 +97,8 @@ def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge |
             judgements = iter(judge.ask(questions))
             scored = with_judgements(statistics.result(), judgements)
         pairs = with_verdicts(pairs, judgements)
-    return JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs)
+    parts = judge_parts(params, judge, scored[: len(answers)])
+    return JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs, parts)
 
 
 def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> list[AnswerPair]:
@@ -85,8 +110,13 @@ def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge
 
 
 def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
-    """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared."""
-    metrics = summarise(run.answers, method_name(params), params.seed)
+    """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared.
+
+    `judge` is there only where a judge was asked.
+    """
+    metrics = summarise(run.answers, method_name(run.parts), params.seed)
+    if run.parts is not None:
+        metrics["judge"] = run.parts
     metrics["health"] = judge_health(run.answers, run.canaries)
     metrics["pairwise"] = summarise_pairs(run.pairs) if params.pairwise else None
     return metrics

@@ -12,7 +12,7 @@ from reprotune.judging.answers import Answer, answer_questions, score_offline, w
 from reprotune.judging.labels.read import Scores, read_items, read_scores, scored_by_all
 from reprotune.judging.offline import measure
 from reprotune.judging.questions.prompts import Item
-from reprotune.judging.run import method_name, opened_judge
+from reprotune.judging.run import judge_parts, method_name, opened_judge
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import file_sha256
 from reprotune.statistics.agreement import Agreement, agreement
@@ -95,7 +95,8 @@ def own_scores(items: Sequence[Item], params: JudgeParams | None) -> tuple[str, 
     with opened_judge(params) as judge:
         if judge is not None:
             scored = with_judgements(scored, iter(judge.ask(answer_questions(answers, params.rubric))))
-    return method_name(params), [row.score for row in scored]
+        method = method_name(judge_parts(params, judge, scored))
+    return method, [row.score for row in scored]
 
 
 def agreement_lines(name: str, found: Agreement) -> list[str]:

@@ -98,6 +98,13 @@ def question(rubric: str, item: Item) -> Question:
     return Question(_user(text), VERDICT_SCHEMA, repair)
 
 
+def rubric_sha256(rubric: str) -> str:
+    """Return the SHA-256 of everything that a rubric contributes to a question: text, schema and repair request."""
+    asked = question(rubric, Item("", "", "", ""))
+    content = [_source(rubric), asked.schema, asked.repair]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
 def pair_question(pair: Pair) -> Question:
     """Render the prompt that asks which of two answers is better; it is the same for every `rubric`."""
     guarded = {name: neutralised(value) for name, value in pair._asdict().items()}
@@ -122,6 +129,9 @@ def _user(text: str) -> tuple[Message, ...]:
 
 @cache
 def _template(rubric: str) -> jinja2.Template:
-    source = (RUBRICS / f"{rubric}.jinja").read_text(encoding="utf-8")
     environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
-    return environment.from_string(source)
+    return environment.from_string(_source(rubric))
+
+
+def _source(rubric: str) -> str:
+    return (RUBRICS / f"{rubric}.jinja").read_text(encoding="utf-8")

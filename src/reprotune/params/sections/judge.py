@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from reprotune.params.schema import Section
 
@@ -25,7 +26,7 @@ class JudgeParams(Section):
     """Longest reply of the judge, in tokens."""
     repeats: int = Field(ge=1)
     """How often each question is asked, each time with a different seed; the score is the mean of the replies' scores
-    and their spread is reported. No effect with `offline`."""
+    and their spread is reported, which needs a temperature above 0. No effect with `offline`."""
     expected_score: bool
     """Weight the possible scores by the judge's own token probabilities, if the service returns them and a score is
     one token; otherwise the written score counts. No effect with `offline`."""
@@ -39,3 +40,15 @@ class JudgeParams(Section):
     min_canary_pass: float = Field(ge=0, le=1)
     """Fail (keeping every reply) when a smaller share of any kind of canary is scored as expected. No effect
     with `offline`, whose limits are known and shown."""
+
+    @field_validator("repeats")
+    @classmethod
+    def _repeats_differ(cls, repeats: int, info: ValidationInfo) -> int:
+        """Refuse repeats that cost calls and show no spread: at temperature 0 the seed has no effect."""
+        if repeats > 1 and info.data.get("temperature") == 0 and info.data.get("backend") != "offline":
+            raise PydanticCustomError(
+                "repeats_alike",
+                "input should be 1 with judge.temperature: 0, where a judge gives the same reply each time (raise the "
+                "temperature to measure the spread)",
+            )
+        return repeats
