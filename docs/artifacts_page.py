@@ -37,7 +37,8 @@ pandas reads them as they are:
 
 SCORE_INTERVAL = {
     "stderr": "standard error of the mean; null for fewer than two scores",
-    "ci95_low": "lower end of the 95 % t-interval",
+    "stderr_clustered": "the same if rows of a category depend on one another; null for fewer than eight categories",
+    "ci95_low": "lower end of the 95 % interval, from the larger standard error",
     "ci95_high": "upper end",
 }
 MODEL_SCORES = {
@@ -53,6 +54,7 @@ DIFFERENCE = {
     **{f"difference.{key}": meaning for key, meaning in SCORE_INTERVAL.items()},
     "difference.n": "rows scored for both",
     "difference.p_value": "two-sided p of the paired sign-flip test that the mean difference is 0",
+    "difference.verdict": "`better`, `worse`, `within noise`, `too few rows`, `unchanged` or `cannot be said`",
     "difference.smallest_detectable": "smallest difference that so many rows would show with 80 % power at 5 %",
 }
 HEALTH = {
@@ -67,6 +69,7 @@ JUDGE_HEALTH = {
 }
 PAIRS = {
     "pairwise.win_rate": "share of the pairs that the fine-tuned answer wins; a tie is half a win",
+    "pairwise.verdict": "on the fine-tuned model, in the words of `difference.verdict`",
     "pairwise.ci95_low": "lower end of the 95 % Wilson interval",
     "pairwise.ci95_high": "upper end",
     "pairwise.length_controlled_win_rate": "win rate that a logistic model expects between answers of equal length",

@@ -128,6 +128,7 @@ def judged(rows: int) -> dict[str, Any]:
             "score": score,
             "n": rows,
             "stderr": 2.1,
+            "stderr_clustered": None,
             "ci95_low": score - 4.2,
             "ci95_high": score + 4.2,
             "coverage": 1.0,
@@ -149,6 +150,8 @@ def judged(rows: int) -> dict[str, Any]:
         "difference": {
             "score": 45.5,
             "stderr": 2.8,
+            "stderr_clustered": 3.1,
+            "verdict": "better",
             "ci95_low": 39.9,
             "ci95_high": 51.1,
             "n": rows,
@@ -170,6 +173,7 @@ def judged(rows: int) -> dict[str, Any]:
         },
         "pairwise": {
             "win_rate": 0.875,
+            "verdict": "better",
             "ci95_low": 0.77,
             "ci95_high": 0.94,
             "length_adjusted_win_rate": 0.86,

@@ -3,7 +3,8 @@
 from typing import Any
 
 from reprotune.artifacts import STATISTICS
-from reprotune.results.words import STATISTIC_WORDS, data_table, pair_facts, quantity
+from reprotune.results.words import STATISTIC_WORDS, VERDICTS, data_table, error_words, pair_facts, quantity
+from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 PAIRS: dict[str, Any] = {
     "win_rate": 0.875,
@@ -27,6 +28,16 @@ def test_every_statistic_has_its_words() -> None:
     assert tuple(STATISTIC_WORDS) == STATISTICS
 
 
+def test_every_verdict_has_its_words() -> None:
+    assert set(VERDICTS) == {BETTER, WORSE, NOISE, SAME, TOO_FEW, UNKNOWN}
+
+
+def test_both_standard_errors_are_shown() -> None:
+    assert error_words({"stderr": 0.64, "stderr_clustered": 1.17}) == "standard error 0.64, clustered by category 1.17"
+    assert error_words({"stderr": 0.64}) == "standard error 0.64"
+    assert error_words({"stderr": None}) == ""
+
+
 def test_data_tables_take_both_layouts_of_splits() -> None:
     below = data_table({"rows": {"train": 8, "test": 1, "validation": 1}, "rows_moved": 0})
     assert below == ([("rows moved", 0)], [("rows", [8, 1, 1])])
@@ -47,6 +58,7 @@ def test_pairs_are_put_in_words_once_for_every_reader() -> None:
     assert facts["fine-tuned wins (ties count half)"] == "87.5%"
     assert facts["95 % interval"] == "77.0% to 94.0%"
     assert facts["won, lost, tied"] == "50, 5, 5"
+    assert pair_facts(PAIRS | {"verdict": "better"}, "candidate")[0] == ("verdict on candidate", "better")
     assert "candidate wins (ties count half)" in dict(pair_facts(PAIRS, "candidate"))
     judged = pair_facts({**PAIRS, "position_bias": 0.25})
     assert judged[:-1] == pair_facts(PAIRS)

@@ -38,7 +38,7 @@ def test_near_duplicates_are_reported(tmp_path: Path, run_stage: Callable[..., A
     rows[29] = rows[0]
     write_records(tmp_path, rows)
     done = run_stage("split")
-    assert "2 rows in 1 groups of near-duplicates; 1 rows moved" in done.stderr
+    assert "2 rows in 1 group of near-duplicates; 1 row moved" in done.stderr
     assert "data/split/near_duplicates.jsonl lists them" in done.stderr
     [group] = map(json.loads, (tmp_path / "data/split/near_duplicates.jsonl").read_text("utf-8").splitlines())
     assert [row["source_row"] for row in group["rows"]] == [0, 29]

@@ -12,6 +12,7 @@ from reprotune.artifacts import MODELS
 from reprotune.judging.answers import Answer, ScoredAnswer
 from reprotune.judging.questions.prompts import Pair, Question, pair_question
 from reprotune.judging.service.collect import Judgement
+from reprotune.statistics.paired import paired_test
 from reprotune.statistics.win_rate import (
     NO_LENGTH_ADJUSTMENT,
     length_adjusted,
@@ -20,6 +21,9 @@ from reprotune.statistics.win_rate import (
     position_bias,
     win_rate,
 )
+
+SEED = 123
+"""Of the permutation test, so that a second run gives the same numbers."""
 
 
 class AnswerPair(NamedTuple):
@@ -98,6 +102,7 @@ def summarise_pairs(pairs: Sequence[AnswerPair]) -> dict[str, Any]:
     """
     settled = [row for row in pairs if row.outcome is not None]
     outcomes = [row.outcome for row in settled if row.outcome is not None]
+    categories = [row.baseline.category for row in settled]
     judged = [[judgement.verdict.score or 0.0 for judgement in row.judgements] for row in settled if row.judgements]
     lengths = [row.length_difference for row in settled]
     adjusted = length_adjusted(outcomes, lengths) if judged else NO_LENGTH_ADJUSTMENT
@@ -105,6 +110,7 @@ def summarise_pairs(pairs: Sequence[AnswerPair]) -> dict[str, Any]:
         **win_rate(outcomes, lengths)._asdict(),
         **adjusted._asdict(),
         **position_bias(judged)._asdict(),
+        "verdict": paired_test([(0.5, outcome) for outcome in outcomes], SEED, 0.5, categories).verdict,
         "unscored": len(pairs) - len(settled),
         "coverage": len(settled) / len(pairs) if pairs else 0.0,
         "identical": sum(row.status == "identical" for row in pairs),

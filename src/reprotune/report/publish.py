@@ -12,7 +12,7 @@ from typing import Any
 
 from reprotune.artifacts import STATISTICS
 
-SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "n", "unscored", "coverage", *STATISTICS)
+SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "stderr_clustered", "n", "unscored", "coverage", *STATISTICS)
 HISTOGRAM_BINS = 10
 
 
