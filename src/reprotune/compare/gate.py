@@ -218,13 +218,13 @@ def _paired_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
         state, found = _over_categories(rule, comparison)
     elif rule.category is not None:
         _check_category(rule.category, comparison)
-        state, found = _judged(rule, comparison.paired_on(rule.metric, rule.category))
+        state, found = judged(rule, comparison.paired_on(rule.metric, rule.category))
     else:
-        state, found = _judged(rule, comparison.paired[rule.metric])
+        state, found = judged(rule, comparison.paired[rule.metric])
     return Outcome(rule.metric, _worded(rule), found, state, state == TOO_FEW and rule.when_unknown == "pass")
 
 
-def _judged(rule: ChangeRule, change: PairedChange) -> tuple[str, str]:
+def judged(rule: ChangeRule, change: PairedChange) -> tuple[str, str]:
     """Return the state of a rule on one metric, and what was found.
 
     Kept if the interval excludes a loss beyond the tolerance; broken if the paired test says that there is a loss and
@@ -253,7 +253,7 @@ def _over_categories(rule: ChangeRule, comparison: Comparison) -> tuple[str, str
     p_values = holm([1.0 if change.p_value is None else change.p_value for change in changes])
     groups: dict[str, list[str]] = {BROKEN: [], TOO_FEW: [], KEPT: []}
     for name, change, p_value in zip(names, changes, p_values, strict=True):
-        state, _ = _judged(rule, change)
+        state, _ = judged(rule, change)
         if state == BROKEN and p_value >= SIGNIFICANCE:
             state = TOO_FEW
         groups[state].append(f"{name} {signed(change.difference)}")

@@ -53,18 +53,42 @@ def mean_interval(
     n, centre = len(values), mean(values)
     if centre is None or n < 2:
         return Estimate(centre, None, None, None, None, n)
-    ends = [] if bounds is None else list(bounds)
-    padded = np.array([*values, *ends], dtype=float)
-    middle, weight = float(padded.mean()), len(padded)
-    half = _t(n) * float(np.std(padded, ddof=1)) / float(np.sqrt(weight))
-    grouped, groups = clustered_stderr(values, clusters)
-    if grouped is not None and clusters is not None:
-        wide, _ = clustered_stderr(list(padded), [*clusters, *(None for _ in ends)])
-        half = max(half, _t(groups) * (wide or 0.0))
-    low, high = middle - half, middle + half
+    middle, stderr, quantile = _padded(values, bounds, clusters)
+    low, high = middle - quantile * stderr, middle + quantile * stderr
     if bounds is not None:
         low, high = max(low, bounds[0]), min(high, bounds[1])
+    grouped, _ = clustered_stderr(values, clusters)
     return Estimate(centre, float(np.std(values, ddof=1) / np.sqrt(n)), grouped, low, high, n)
+
+
+def smallest_detectable_difference(
+    differences: Sequence[float],
+    bounds: tuple[float, float] | None = None,
+    clusters: Sequence[Hashable | None] | None = None,
+    power: float = 0.8,
+) -> float | None:
+    """Return the true mean difference that an interval like `mean_interval`'s tells from 0 with `power`.
+
+    Null for fewer than two differences.
+    """
+    if len(differences) < 2:
+        return None
+    _, stderr, quantile = _padded(differences, bounds, clusters)
+    return (quantile + float(ndtri(power))) * stderr
+
+
+def _padded(
+    values: Sequence[float], bounds: tuple[float, float] | None, clusters: Sequence[Hashable | None] | None
+) -> tuple[float, float, float]:
+    """Return the middle, the standard error and the quantile of t that make the wider interval."""
+    ends = [] if bounds is None else list(bounds)
+    padded = np.array([*values, *ends], dtype=float)
+    plain = float(np.std(padded, ddof=1) / np.sqrt(len(padded))), _t(len(values))
+    grouped = None if clusters is None else clustered_stderr(list(padded), [*clusters, *(None for _ in ends)])
+    if grouped is None or grouped[0] is None:
+        return float(padded.mean()), *plain
+    wide = grouped[0], _t(grouped[1])
+    return float(padded.mean()), *max(plain, wide, key=np.prod)
 
 
 def clustered_stderr(values: Sequence[float], clusters: Sequence[Hashable | None] | None) -> tuple[float | None, int]:
@@ -89,21 +113,6 @@ def clustered_stderr(values: Sequence[float], clusters: Sequence[Hashable | None
 def _t(n: int) -> float:
     """Return the quantile of Student's t for a 95 % interval from `n` independent values."""
     return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
-
-
-def smallest_detectable_difference(
-    differences: Sequence[float], clusters: Sequence[Hashable | None] | None = None, power: float = 0.8
-) -> float | None:
-    """Return the true mean difference that a two-sided test at 5 % detects with `power`, for this n and spread.
-
-    It is that of the larger standard error, plain or clustered. Null for fewer than two differences.
-    """
-    n = len(differences)
-    if n < 2:
-        return None
-    plain = float(np.std(differences, ddof=1) / np.sqrt(n))
-    grouped, _ = clustered_stderr(differences, clusters)
-    return float((ndtri((1 + CONFIDENCE) / 2) + ndtri(power)) * max(plain, grouped or 0.0))
 
 
 def wilson_interval(successes: float, n: int) -> tuple[float, float] | None:

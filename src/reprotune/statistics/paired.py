@@ -55,7 +55,8 @@ def paired_test(
     the interval, which knows of clusters and of rows unseen, exclude 0.
     """
     differences = [after - before for before, after in pairs]
-    estimate = mean_interval(differences, None if span is None else (-span, span), clusters)
+    bounds = None if span is None else (-span, span)
+    estimate = mean_interval(differences, bounds, clusters)
     p_value = sign_flip_p(differences, seed)
     return PairedTest(
         n=len(pairs),
@@ -67,7 +68,7 @@ def paired_test(
         ci95_low=estimate.ci95_low,
         ci95_high=estimate.ci95_high,
         p_value=p_value,
-        smallest_detectable=smallest_detectable_difference(differences, clusters),
+        smallest_detectable=smallest_detectable_difference(differences, bounds, clusters),
         verdict=_verdict(differences, p_value, estimate),
     )
 
