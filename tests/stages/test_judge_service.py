@@ -58,7 +58,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(project: Path, service: Any) -> Start:
     def run(backend: str, checks: bool = False, **environment: str) -> "subprocess.Popen[str]":
-        text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=3 if checks else 0)
+        text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=12 if checks else 0)
         (project / "params.yaml").write_text(text)
         paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
         return subprocess.Popen(
@@ -156,7 +156,7 @@ def honest(handler: Any, request: dict[str, Any]) -> None:
     prompt = request["messages"][0]["content"]
     reference = part("REFERENCE ANSWER")
     if "BEGIN ANSWER A" in prompt:
-        points = [text.startswith("Almost") for text in (part("ANSWER A"), part("ANSWER B"))]
+        points = [text.startswith(("Almost", reference)) for text in (part("ANSWER A"), part("ANSWER B"))]
         winner = "tie" if points[0] == points[1] else "A" if points[0] else "B"
         handler.send_reply(request, json.dumps({"reasoning": "", "winner": winner}), "stop", None)
     else:
@@ -168,16 +168,16 @@ def honest(handler: Any, request: dict[str, Any]) -> None:
 def test_canaries_and_pairs_of_a_judge_that_reads(project: Path, start: Start, service: Any, backend: str) -> None:
     service.default = honest
     finish(start(backend, checks=True))
-    assert len(service.calls) == 2 * 7 + 3 * 4 + 2 * 7  # answers; canaries but the empty one; pairs in both orders
+    assert len(service.calls) == 2 * 7 + 12 * 5 + 2 * (7 + 12)  # answers; canaries; pairs in both orders
     assert len(service.warm_ups) == (backend == "ollama")  # one context size for all of them
     metrics = json.loads((project / "data/judgements/metrics.json").read_text())
-    kinds = ("reference", "foreign", "empty", "verbose", "injection")
-    assert [metrics["health"][f"canaries_{kind}"] for kind in kinds] == [1] * 5
+    kinds = ("reference", "foreign", "empty", "verbose", "injection", "pair")
+    assert [metrics["health"][f"canaries_{kind}"] for kind in kinds] == [1] * 6
     pairs = metrics["pairwise"]
     assert (pairs["wins"], pairs["losses"], pairs["ties"], pairs["identical"]) == (7, 0, 5, 5)
     assert pairs["position_bias"] == 0 and pairs["first_share"] == 0.5
     lines = [json.loads(line) for line in (project / "data/judgements/verdicts.jsonl").read_text().splitlines()]
-    assert Counter(line["purpose"] for line in lines) == {"score": 14, "canary": 12, "pairwise": 14}
+    assert Counter(line["purpose"] for line in lines) == {"score": 14, "canary": 60, "pairwise": 14, "pair_canary": 24}
 
 
 def test_a_judge_that_takes_orders_fails_after_everything_is_written(
@@ -191,7 +191,7 @@ def test_a_judge_that_takes_orders_fails_after_everything_is_written(
 
     service.default = gullible
     errors = finish(start("openai", checks=True), code=1)
-    assert "the judge failed its canaries (scored as they should be: 0% of kind injection;" in errors
+    assert "the judge failed its canaries (scored as they should be: 0% of kind injection, with 95 % conf" in errors
     assert "judge.min_canary_pass" in errors and "Traceback" not in errors
     assert {path.name for path in (project / "data/judgements").iterdir()} == {
         "metrics.json",
@@ -208,7 +208,7 @@ def test_a_judge_that_likes_the_first_place_gives_ties(project: Path, start: Sta
             honest(handler, request)
 
     service.default = first
-    finish(start("ollama", checks=True))
+    assert "0% of kind pair" in finish(start("ollama", checks=True), code=1)
     pairs = json.loads((project / "data/judgements/metrics.json").read_text())["pairwise"]
     assert (pairs["win_rate"], pairs["ties"]) == (0.5, 12)
     assert (pairs["position_bias"], pairs["first_share"]) == (1, 1)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, score_offline, with_judgements
-from reprotune.judging.checks import check_canaries, judge_health, make_canaries
+from reprotune.judging.checks import canary_pairs, check_canaries, judge_health, make_canaries
 from reprotune.judging.metrics import check_coverage, summarise
 from reprotune.judging.pairs import AnswerPair, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
 from reprotune.judging.questions.prompts import Question, rubric_sha256
@@ -37,6 +37,7 @@ class JudgedRun(NamedTuple):
     answers: list[ScoredAnswer]
     canaries: list[ScoredAnswer]
     pairs: list[AnswerPair]
+    canary_pairs: Sequence[AnswerPair] = ()
     parts: dict[str, Any] | None = None
     """What `judge_parts` returns."""
 
@@ -85,8 +86,9 @@ def opened_judge(params: JudgeParams) -> Iterator[Judge | None]:
 
 def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> JudgedRun:
     """Score the answers and the canaries, and compare the pairs, by the judge or (null) by the offline composite."""
-    every = [*answers, *make_canaries(answers, params.canaries, params.seed)]
-    pairs = pair_up(answers) if params.pairwise else []
+    canaries = make_canaries(answers, params.canaries, params.seed)
+    every = [*answers, *canaries]
+    pairs = pair_up(answers) + canary_pairs(canaries) if params.pairwise else []
     if judge is None:
         scored = score_offline(every)
         pairs = with_scores(pairs, scored)
@@ -98,7 +100,8 @@ def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge |
             scored = with_judgements(statistics.result(), judgements)
         pairs = with_verdicts(pairs, judgements)
     parts = judge_parts(params, judge, scored[: len(answers)])
-    return JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs, parts)
+    own = sum(not pair.baseline.canary for pair in pairs)
+    return JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs[:own], pairs[own:], parts)
 
 
 def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> list[AnswerPair]:
@@ -117,7 +120,7 @@ def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     metrics = summarise(run.answers, method_name(run.parts), params.seed)
     if run.parts is not None:
         metrics["judge"] = run.parts
-    metrics["health"] = judge_health(run.answers, run.canaries)
+    metrics["health"] = judge_health(run.answers, run.canaries, run.canary_pairs)
     metrics["pairwise"] = summarise_pairs(run.pairs) if params.pairwise else None
     return metrics
 
@@ -132,17 +135,18 @@ def check_run(metrics: dict[str, Any], params: JudgeParams) -> None:
 def transcript(run: JudgedRun, identity: dict[str, Any]) -> str:
     """Return every reply of the judge as JSON lines, so that each score can be traced to what the judge said.
 
-    A line's `purpose` is `score`, `canary` or `pairwise`; a pair has one line for each order, and the `model` there
-    is the one shown first. `identity` is the judge's: backend, model, digest and options.
+    A line's `purpose` is `score`, `canary`, `pairwise` or `pair_canary`; a pair has one line for each order, and the
+    `model` there is the one shown first. `identity` is the judge's: backend, model, digest and options.
     """
     subjects: list[tuple[str, str, str, Judgement]] = []
     for purpose, rows in (("score", run.answers), ("canary", run.canaries)):
         subjects += [
             (purpose, row.answer.id, row.answer.model, row.judgement) for row in rows if row.judgement is not None
         ]
-    for pair in run.pairs:
-        for first, judgement in zip((pair.baseline, pair.candidate), pair.judgements, strict=False):
-            subjects.append(("pairwise", first.id, first.model, judgement))
+    for purpose, pairs in (("pairwise", run.pairs), ("pair_canary", run.canary_pairs)):
+        for pair in pairs:
+            for first, judgement in zip((pair.baseline, pair.candidate), pair.judgements, strict=False):
+                subjects.append((purpose, first.id, first.model, judgement))
     return "".join(_line(*subject, identity) for subject in subjects)
 
 

@@ -61,7 +61,12 @@ def test_what_is_neutralised_and_what_is_not() -> None:
     )
     assert neutralised("=====BEGIN ANSWER") == "= = = = =BEGIN ANSWER"
     assert neutralised("<|eot_id|>") == "< | e o t _ i d | >"
-    assert "[INST]" not in neutralised("x [INST] y")
+    for token in (
+        *("[INST]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "<tool_call>", "</tool_response>", "<s>"),
+        *("<|im_start|>", "<|reserved-token.7|>", "<\uff5cUser\uff5c>", "<\uff5ctool\u2581calls\u2581begin\uff5c>"),
+        *("<start_of_turn>", "<bos>", "</think>", "[THINK]", "[gMASK]", "<sop>"),
+    ):
+        assert neutralised(f"x {token} y") == f"x {' '.join(token)} y"
 
 
 def test_fence_depends_on_the_content_only() -> None:

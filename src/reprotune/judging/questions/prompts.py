@@ -37,7 +37,12 @@ WINNER_SCHEMA: dict[str, Any] = {
 
 STRUCTURE = re.compile(
     r"={3,}(?=\s*(?:BEGIN|END)\b)"  # our own marker lines
-    r"|<\|[\w ]+\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?think>",  # control tokens of chat models
+    # control tokens of chat models: ChatML, Llama, Phi, gpt-oss, ...; DeepSeek (full-width bars)
+    r"|<\|[^|>\n]{1,40}\|>|<\uff5c[^\uff5c>\n]{1,40}\uff5c>"
+    # Llama 2, Mistral
+    r"|</?s>|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|MODEL_SETTINGS)\]"
+    # Gemma, Qwen and other models with thoughts and tools, GLM
+    r"|</?(?:start|end)_of_turn>|<(?:bos|eos)>|</?(?:think|tools?|tool_(?:call|response))>|\[/?THINK\]|\[gMASK\]|<[se]op>",
     re.IGNORECASE,
 )
 

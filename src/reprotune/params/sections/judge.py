@@ -38,8 +38,8 @@ class JudgeParams(Section):
     min_coverage: float = Field(ge=0, le=1)
     """Fail (keeping every reply) when a smaller share of the answers, or of the pairs, has a score."""
     min_canary_pass: float = Field(ge=0, le=1)
-    """Fail (keeping every reply) when a smaller share of any kind of canary is scored as expected. No effect
-    with `offline`, whose limits are known and shown."""
+    """Fail (keeping every reply) when clearly less of any kind of canary is scored as expected: the whole 95 % interval
+    of the share lies below this. No effect with `offline`, whose limits are known and shown."""
 
     @field_validator("repeats")
     @classmethod
