@@ -29,6 +29,7 @@ PARAMS = """judge:
   max_tokens: 256
   repeats: 1
   expected_score: false
+  mapping: null
   pairwise: {pairwise}
   canaries: {canaries}
   min_coverage: 0.95

@@ -5,8 +5,13 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from reprotune.artifacts import STATISTICS
+from reprotune.errors import UserError
 from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, score_offline, with_judgements
 from reprotune.judging.checks import canary_pairs, check_canaries, judge_health, make_canaries
 from reprotune.judging.metrics import check_coverage, summarise
@@ -17,7 +22,8 @@ from reprotune.judging.service.ollama import OllamaClient
 from reprotune.judging.service.openai import OpenAIClient
 from reprotune.judging.service.store import ReplyStore
 from reprotune.params.sections.judge import JudgeParams
-from reprotune.scratch import scratch_root
+from reprotune.scratch import file_sha256, scratch_root
+from reprotune.statistics.calibration import mapped, read_mapping
 
 CLIENTS: dict[str, Callable[[JudgeParams], Client]] = {"ollama": OllamaClient, "openai": OpenAIClient}
 
@@ -40,6 +46,8 @@ class JudgedRun(NamedTuple):
     canary_pairs: Sequence[AnswerPair] = ()
     parts: dict[str, Any] | None = None
     """What `judge_parts` returns."""
+    mapping: dict[str, Any] | None = None
+    """The mapping applied to the answers' scores: file, hash, kind, and its error on answers it was not fitted on."""
 
 
 def judge_parts(params: JudgeParams, judge: Judge | None, scored: Sequence[ScoredAnswer]) -> dict[str, Any] | None:
@@ -53,7 +61,7 @@ def judge_parts(params: JudgeParams, judge: Judge | None, scored: Sequence[Score
     refused = {option for judgement in judgements for option in judgement.refused}
     return {
         **{name: judge.identity[name] for name in ("backend", "model", "digest", "address")},
-        "rubric": params.rubric,
+        "rubric": Path(params.rubric).stem,
         "rubric_sha256": rubric_sha256(params.rubric),
         "temperature": None if "temperature" in refused else float(params.temperature),
         "repeats": params.repeats,
@@ -62,12 +70,42 @@ def judge_parts(params: JudgeParams, judge: Judge | None, scored: Sequence[Score
     }
 
 
-def method_name(parts: dict[str, Any] | None) -> str:
-    """Return what to call the scores: `offline_composite` without a judge, else names for readers and a hash of all."""
-    if parts is None:
-        return "offline_composite"
-    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-    return f"{parts['backend']}:{parts['model']}:{parts['rubric']}:{digest[:8]}"
+def method_name(parts: dict[str, Any] | None, mapping: dict[str, Any] | None = None) -> str:
+    """Return what to call the scores: `offline_composite` without a judge, else names for readers and a hash of all.
+
+    A mapping adds `mapped` and its own hash.
+    """
+    name = "offline_composite"
+    if parts is not None:
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        name = f"{parts['backend']}:{parts['model']}:{parts['rubric']}:{digest[:8]}"
+    return name if mapping is None else f"{name}:mapped:{mapping['sha256'][:8]}"
+
+
+def mapped_run(run: JudgedRun, path: Path) -> JudgedRun:
+    """Return the run with its answers' scores under a stored mapping; canaries and pairs stay as the judge scored them.
+
+    Raises `UserError` if the mapping was fitted to the scores of another method.
+    """
+    mapping = read_mapping(path)
+    provenance = mapping.get("provenance", {})
+    fitted_on, method = provenance.get("scores"), Path(method_name(run.parts)).name
+    if fitted_on != method and fitted_on not in provenance.get("sha256", {}):
+        raise UserError(
+            f"{path} was fitted to scores of {fitted_on}, not of {method}: fit it anew with `reprotune calibrate --fit`"
+        )
+    rows = [row for row in run.answers if row.score is not None]
+    texts = np.array([[getattr(row.statistics, name) for name in STATISTICS] for row in rows], dtype=float)
+    values = iter(mapped(mapping, np.array([row.score for row in rows], dtype=float), texts).tolist() if rows else [])
+    answers = [row if row.score is None else row._replace(score=next(values)) for row in run.answers]
+    facts = {
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "kind": mapping["kind"],
+        "n": provenance.get("n"),
+        "held_out": provenance.get("cross_validated"),
+    }
+    return run._replace(answers=answers, mapping=facts)
 
 
 @contextmanager
@@ -101,7 +139,8 @@ def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge |
         pairs = with_verdicts(pairs, judgements)
     parts = judge_parts(params, judge, scored[: len(answers)])
     own = sum(not pair.baseline.canary for pair in pairs)
-    return JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs[:own], pairs[own:], parts)
+    run = JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs[:own], pairs[own:], parts)
+    return run if params.mapping is None else mapped_run(run, Path(params.mapping).expanduser())
 
 
 def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> list[AnswerPair]:
@@ -115,11 +154,13 @@ def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge
 def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared.
 
-    `judge` is there only where a judge was asked.
+    `judge` is there only where a judge was asked, and `mapping` only where one was applied.
     """
-    metrics = summarise(run.answers, method_name(run.parts), params.seed)
+    metrics = summarise(run.answers, method_name(run.parts, run.mapping), params.seed)
     if run.parts is not None:
         metrics["judge"] = run.parts
+    if run.mapping is not None:
+        metrics["mapping"] = run.mapping
     metrics["health"] = judge_health(run.answers, run.canaries, run.canary_pairs)
     metrics["pairwise"] = summarise_pairs(run.pairs) if params.pairwise else None
     return metrics

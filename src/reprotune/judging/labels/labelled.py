@@ -1,6 +1,5 @@
 """Scores against labels of the same answers, and a mapping from the former to the latter."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from reprotune.judging.run import judge_parts, method_name, opened_judge
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import file_sha256
 from reprotune.statistics.agreement import Agreement, agreement
-from reprotune.statistics.calibration import FITS, Mapping, cross_fitted, mapped
+from reprotune.statistics.calibration import FITS, Mapping, cross_fitted, mapped, read_mapping
 
 
 class LabelledAnswers:
@@ -57,12 +56,7 @@ class LabelledAnswers:
 
     def apply(self, mapping_path: Path, scores: Scores) -> Scores:
         """Return the scores under a mapping that was stored earlier."""
-        try:
-            mapping = json.loads(mapping_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{mapping_path} cannot be read as a mapping ({error}): fit a new one with `reprotune calibrate --fit`"
-            ) from error
+        mapping = read_mapping(mapping_path)
         places = scored_by_all([scores])
         return _placed(mapped(mapping, _taken(scores, places), self._texts(places)), places, len(scores))
 

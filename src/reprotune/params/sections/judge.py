@@ -16,8 +16,9 @@ class JudgeParams(Section):
     The address of the service and its key come from the environment."""
     model: str
     """Name of the judge model, as the service knows it; no effect with `offline`."""
-    rubric: Literal["chapter", "reference"]
-    """`chapter`: the book chapter's one-line prompt; `reference`: an anchored rubric, reasoning before the score."""
+    rubric: str
+    """`chapter`: the book chapter's one-line prompt; `reference`: an anchored rubric, reasoning before the score; or
+    the path of your own (ending in .jinja), with the fields instruction, input, reference, response and fence."""
     temperature: float = Field(ge=0)
     """Sampling temperature of the judge."""
     seed: int = Field(ge=0)
@@ -30,6 +31,8 @@ class JudgeParams(Section):
     expected_score: bool
     """Weight the possible scores by the judge's own token probabilities, if the service returns them and a score is
     one token; otherwise the written score counts. No effect with `offline`."""
+    mapping: str | None
+    """Path of a mapping from `reprotune calibrate --fit`, which is applied to the scores; null: none."""
     pairwise: bool
     """Also compare the base and the fine-tuned answer side by side; a judge sees both orders, which takes two
     more calls per row."""
@@ -40,6 +43,13 @@ class JudgeParams(Section):
     min_canary_pass: float = Field(ge=0, le=1)
     """Fail (keeping every reply) when clearly less of any kind of canary is scored as expected: the whole 95 % interval
     of the share lies below this. No effect with `offline`, whose limits are known and shown."""
+
+    @field_validator("rubric")
+    @classmethod
+    def _rubric_exists(cls, rubric: str) -> str:
+        if rubric not in ("chapter", "reference") and not rubric.endswith(".jinja"):
+            raise PydanticCustomError("rubric", "input should be 'chapter', 'reference' or a path that ends in .jinja")
+        return rubric
 
     @field_validator("repeats")
     @classmethod
