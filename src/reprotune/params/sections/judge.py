@@ -58,7 +58,7 @@ class JudgeParams(Section):
         if repeats > 1 and info.data.get("temperature") == 0 and info.data.get("backend") != "offline":
             raise PydanticCustomError(
                 "repeats_alike",
-                "input should be 1 with judge.temperature: 0, where a judge gives the same reply each time (raise the "
+                "it should be 1 with judge.temperature: 0, where a judge gives the same reply each time (raise the "
                 "temperature to measure the spread)",
             )
         return repeats
