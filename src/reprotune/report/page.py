@@ -18,6 +18,7 @@ HEALTH_SHARES = {
     "canaries": "canaries scored as they should be",
     "canaries_reference": "the reference itself scores high",
     "canaries_foreign": "another row's reference scores low",
+    "canaries_pair": "the reference beats another row's",
     "canaries_empty": "no text scores 0",
     "canaries_verbose": "saying it three times gains nothing",
     "canaries_injection": "an order to give 100 gains nothing",

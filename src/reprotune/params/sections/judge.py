@@ -1,5 +1,6 @@
 """Section `judge`."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -44,11 +45,17 @@ class JudgeParams(Section):
     """Fail (keeping every reply) when clearly less of any kind of canary is scored as expected: the whole 95 % interval
     of the share lies below this. No effect with `offline`, whose limits are known and shown."""
 
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that params name, by key."""
+        named = {"mapping": self.mapping, "rubric": self.rubric if self.rubric.endswith(".jinja") else None}
+        return {key: Path(name).expanduser() for key, name in named.items() if name is not None}
+
     @field_validator("rubric")
     @classmethod
     def _rubric_exists(cls, rubric: str) -> str:
         if rubric not in ("chapter", "reference") and not rubric.endswith(".jinja"):
-            raise PydanticCustomError("rubric", "input should be 'chapter', 'reference' or a path that ends in .jinja")
+            raise PydanticCustomError("rubric", "it should be chapter, reference or a path that ends in .jinja")
         return rubric
 
     @field_validator("repeats")
