@@ -108,12 +108,15 @@ SPEED = {
     "shared_prefix_share": "share of the tokens that were not computed because rows begin alike",
     "peak_memory_mb": "most memory of the process, or of the GPU",
     "device": "processor and threads, or the GPU's name",
+    "made_with.<what>": "what the model's bytes depend on besides params, code and data: `python`, `torch`, "
+    "`reprotune`, `constraints_sha256`, `device_type`, `precision`",
 }
 RAW_SUMMARY = {
     "rows": "rows of the source",
     "records": "rows that became records",
     "rejected": "rows set aside",
     "reasons.<reason>": "rows set aside for each reason",
+    "unused_columns": "columns of the source that play no part; absent where there are none",
     "sha256": "SHA-256 of the source file as fetched",
 }
 SPLIT_SUMMARY = {
@@ -175,6 +178,11 @@ STAGES: dict[str, Sequence[Artifact]] = {
     "split": (
         Artifact(f"data/split/{SPLITS}.parquet", "The records of each split.", RECORDS),
         Artifact("data/split/summary.json", "What was divided, and how.", keys=SPLIT_SUMMARY),
+        Artifact(
+            "data/split/near_duplicates.jsonl",
+            "The groups of near-duplicates, one per line, the largest first; not written without grouping.",
+            keys={"rows": "the group's rows: `split`, `id`, `source_row`, `instruction`, `input`"},
+        ),
     ),
     "format": (
         Artifact(f"data/formatted/{SPLITS}.parquet", "The text that the model sees.", FORMATTED),
@@ -257,7 +265,6 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 **JUDGE_HEALTH,
                 **PAIRS,
                 **JUDGE_PAIRS,
-                "categories.<category>": "mean score of the fine-tuned model",
             },
         ),
         Artifact(
@@ -307,6 +314,18 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "metrics/plots/length.csv",
             "A line per scored answer of the fine-tuned model.",
             keys={"response_tokens": "length of the answer", "score": "0 to 100"},
+        ),
+        Artifact(
+            "metrics/plots/categories.csv",
+            "A line per category; a file of its own, because each metric is a column of `dvc exp show`.",
+            keys={
+                "category": "by name; no line without categories",
+                "n": "test rows",
+                "base": "mean score of the base model's answers, empty where none was scored",
+                "finetuned": "of the fine-tuned model's",
+                "base_exact": "share of the base model's answers that equal the reference",
+                "finetuned_exact": "of the fine-tuned model's",
+            },
         ),
     ),
 }

@@ -1,6 +1,16 @@
-"""The stages of the pipeline, one script each."""
+"""The stages of the pipeline, one script each; they use the package of their own checkout, whatever is installed.
+
+DVC hashes the files of this checkout, so with another package the results would be recorded under code that never ran.
+"""
 
 import os
+import sys
+from pathlib import Path
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(CHECKOUT / "src"))
+
+import reprotune  # noqa: E402 - found on the path just set
 
 TORCH_SETTINGS = {
     # By default torch's threads spin for a long time while they wait for one another; as soon as anything else needs a
@@ -15,3 +25,9 @@ TORCH_SETTINGS = {
 for name, value in TORCH_SETTINGS.items():
     if name != "GOMP_SPINCOUNT" or "OMP_WAIT_POLICY" not in os.environ:  # the user has said how threads wait
         os.environ.setdefault(name, value)
+
+if not Path(reprotune.__file__).resolve().is_relative_to(CHECKOUT):  # imported before this package, by whatever means
+    sys.exit(
+        f"error: the stages in {CHECKOUT} would run the code in {Path(reprotune.__file__).resolve().parent}, which DVC "
+        f"does not hash: run `pip install -e .` in {CHECKOUT}"
+    )

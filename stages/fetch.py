@@ -4,12 +4,13 @@ import argparse
 from pathlib import Path
 
 from reprotune.artifacts import RECORDS, REJECTED, replaced_directory, table_writer, write_json
-from reprotune.console import note, progress_bar, run_stage
+from reprotune.console import counted, note, progress_bar, run_stage
 from reprotune.dataset.download import source_file
 from reprotune.dataset.readers import read_rows
 from reprotune.dataset.records import Normalizer
 from reprotune.model.source import fetch_base
 from reprotune.params.sections.fetch import BaseParams, DatasetParams
+from reprotune.pipeline.dvc_yaml import check_followed
 
 RAW = Path("data/raw")
 BASE = Path("data/base")
@@ -18,6 +19,7 @@ BASE = Path("data/base")
 def fetch_dataset_stage() -> None:
     """Write data/raw/: records.parquet, rejected.parquet and summary.json."""
     params = DatasetParams.load("fetch.dataset")
+    check_followed("fetch.dataset.source", params.file)
     path, sha256 = source_file(params)
     normalizer = Normalizer(params, params.source)
     with replaced_directory(RAW) as folder:
@@ -33,14 +35,17 @@ def fetch_dataset_stage() -> None:
                 bar.update(len(batch))
         summary = normalizer.finish()
         write_json(folder / "summary.json", summary | {"sha256": sha256})
-    note(f"{summary['records']} records from {summary['rows']} rows")
+    note(f"{counted(summary['records'], 'record')} from {counted(summary['rows'], 'row')}")
     for reason, count in summary["reasons"].items():
         note(f"rejected {count}: {reason}")
+    if unused := summary.get("unused_columns"):
+        note(f"columns that are not used: {', '.join(map(repr, unused))} (fetch.dataset.columns names those that are)")
 
 
 def fetch_base_stage() -> None:
     """Write data/base/: a checkpoint in Hugging Face layout."""
     params = BaseParams.load("fetch.base")
+    check_followed("fetch.base.source", params.folder)
     fetch_base(params, BASE)
 
 

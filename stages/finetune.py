@@ -5,15 +5,16 @@ from pathlib import Path
 import torch
 
 from reprotune.artifacts import replaced_directory, write_json
-from reprotune.compute.device import keep_freed_memory, pick_compute
+from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
 from reprotune.console import note, run_stage
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
+from reprotune.model.checkpoint import CONFIG, weight_files
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.sections.finetune import FinetuneParams
-from reprotune.scratch import exclusive, fingerprint, scratch_directory
+from reprotune.scratch import code_fingerprint, exclusive, fingerprint, scratch_directory
 from reprotune.training import results
 from reprotune.training.checkpoint import CheckpointStore
 from reprotune.training.loop import Trainer
@@ -34,9 +35,7 @@ def main() -> None:
     train, validation = TokenRows.read(TRAIN), TokenRows.read(VALIDATION)
     model = starting_model(params, compute.device)
     trained_parameters = results.count_trained(model)
-    settings = [params.model_dump(), str(compute.dtype), compute.device.type]
-    key = fingerprint(settings, [TRAIN, VALIDATION, *BASE.glob("*.safetensors")])
-    scratch = scratch_directory("finetune", key)
+    scratch = scratch_directory("finetune", run_key(params, compute))
     store = CheckpointStore(scratch, compute.device)
     note(f"finetune: {results.params_of_interest(params)}; {compute.dtype} on {compute.device}")
     trainer = Trainer(model, train, validation, params, compute, store)
@@ -51,8 +50,17 @@ def main() -> None:
         results.write_loss_curve(folder / "loss.csv", progress.history)
         metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
         write_json(folder / "metrics.json", metrics)
-    results.write_speed(SPEED, progress, compute.device)
+    results.write_speed(SPEED, progress, compute)
     store.clear()
+
+
+def run_key(params: FinetuneParams, compute: Compute) -> str:
+    """Return the fingerprint of everything that decides the bytes of the model.
+
+    Only a run with the same key may continue from a checkpoint: DVC records the result under the present code.
+    """
+    settings = [params.model_dump(), str(compute.dtype), compute.device.type, torch.__version__, code_fingerprint()]
+    return fingerprint(settings, [TRAIN, VALIDATION, BASE / CONFIG, *(BASE / name for name in weight_files(BASE))])
 
 
 def starting_model(params: FinetuneParams, device: torch.device) -> GPT2:

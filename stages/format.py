@@ -13,9 +13,10 @@ from reprotune.artifacts import (
     table_writer,
     write_json,
 )
-from reprotune.console import note, progress_bar, run_stage
+from reprotune.console import counted, note, progress_bar, run_stage
 from reprotune.dataset.templates import count_markers, load_template
 from reprotune.params.sections.format import FormatParams
+from reprotune.pipeline.dvc_yaml import check_followed
 
 INPUT = Path("data/split")
 OUTPUT = Path("data/formatted")
@@ -24,6 +25,7 @@ OUTPUT = Path("data/formatted")
 def main() -> None:
     """Format every split and count the rows that spell a marker of a template."""
     params = FormatParams.load("format")
+    check_followed("format.template", Path(params.template) if params.template.endswith(".jinja") else None)
     template = load_template(params.template)
     rows = {split: count_rows(INPUT / f"{split}.parquet", RECORDS) for split in SPLITS}
     markers: Counter[str] = Counter(dict.fromkeys(template.markers, 0))
@@ -42,7 +44,7 @@ def main() -> None:
         write_json(folder / "summary.json", {**summary, "rows_with_marker": markers})
     for marker, count in markers.items():
         if count:
-            note(f"format: {count} rows hold {marker!r} in their own text, as if it were part of the template")
+            note(f"format: {marker!r}, a marker of the template, occurs in the text of {counted(count, 'row')}")
 
 
 if __name__ == "__main__":

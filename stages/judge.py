@@ -22,7 +22,7 @@ def main() -> None:
     with opened_judge(params) as judge:
         run = judge_answers(answers, params, judge)
         said = transcript(run, judge.identity) if judge else ""
-    method = method_name(params)
+    method = method_name(run.parts, run.mapping)
     metrics = run_metrics(run, params)
     with replaced_directory(OUTPUT) as folder:
         rows = [score_row(row, method) for row in run.answers]

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from reprotune.artifacts import SPLITS, replaced_directory, write_json
-from reprotune.console import note, run_stage
+from reprotune.console import counted, note, run_stage
 from reprotune.dataset.tokenization import tokenize_file
 from reprotune.params.sections.tokenize import TokenizeParams
 
@@ -19,12 +19,13 @@ def main() -> None:
         for split in SPLITS:
             source, target = INPUT / f"{split}.parquet", folder / f"{split}.parquet"
             counts = tokenize_file(source, target, params.max_length, params.on_too_long)
+            cut = [counted(counts[f"truncated_{part}s"], part) for part in ("prompt", "response")]
             summary[split] = counts
             note(
-                f"tokenize: {split}: {counts['rows']} rows, {counts['tokens']} tokens, "
-                f"{counts['trained_token_share']:.0%} of them responses; {counts['truncated_prompts']} prompts and "
-                f"{counts['truncated_responses']} responses cut, {counts['dropped']} rows dropped, "
-                f"{counts['seam_disagreements']} seams that joint encoding would merge"
+                f"tokenize: {split}: {counted(counts['rows'], 'row')}, {counted(counts['tokens'], 'token')}, "
+                f"{counts['trained_token_share']:.0%} of them responses; "
+                f"{' and '.join(cut)} cut, {counted(counts['dropped'], 'row')} dropped, "
+                f"{counted(counts['seam_disagreements'], 'seam')} that joint encoding would merge"
             )
         write_json(folder / "summary.json", summary)
 

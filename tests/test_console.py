@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from reprotune.console import run_stage
+from reprotune.console import counted, run_stage
 from reprotune.errors import UserError
 
 
@@ -30,8 +30,13 @@ def test_a_fault_of_the_user_is_a_sentence_and_the_way_back() -> None:
         run_stage("split", lambda: raising(UserError("params.yaml: split.train is missing")))
     first, second = str(caught.value).splitlines()
     assert first == "split: error: params.yaml: split.train is missing"
-    assert "dvc checkout" in second
+    assert "git stash && dvc checkout" in second
+    assert "git checkout" not in second, "that would throw the person's edits away"
     assert not Path(".reprotune/timings").exists()
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [counted(number, "row") for number in (0, 1, 2)] == ["0 rows", "1 row", "2 rows"]
 
 
 def test_an_unexpected_fault_keeps_its_traceback_in_a_file() -> None:

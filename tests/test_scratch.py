@@ -1,5 +1,6 @@
 """Fingerprints and locks of scratch folders."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.scratch import exclusive, fingerprint, scratch_directory
+from reprotune.scratch import code_fingerprint, exclusive, fingerprint, scratch_directory
 
 
 def test_a_fingerprint_follows_settings_and_contents(tmp_path: Path) -> None:
@@ -18,6 +19,29 @@ def test_a_fingerprint_follows_settings_and_contents(tmp_path: Path) -> None:
     assert first != fingerprint({"lr": 2}, [file])
     file.write_text("two")
     assert first != fingerprint({"lr": 1}, [file])
+
+
+def test_a_fingerprint_knows_which_file_holds_what(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_text("same")
+    assert fingerprint({}, [tmp_path / "a", tmp_path / "b"]) != fingerprint({}, [tmp_path / "a", tmp_path / "c"])
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"), [("reprotune.training.added", True), ("reprotune.console", False), ("elsewhere", False)]
+)
+def test_the_code_of_a_process_is_its_first_party_modules(
+    name: str, counts: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "module.py"
+    file.write_text("x = 1\n")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None
+    monkeypatch.setitem(sys.modules, name, importlib.util.module_from_spec(spec))
+    before = code_fingerprint()
+    assert code_fingerprint() == before
+    file.write_text("x = 2\n")
+    assert (code_fingerprint() != before) == counts
 
 
 def test_scratch_lies_under_dvcs_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,11 +3,12 @@
 #
 #   .github/scripts/review.sh BASE OUT [check|run]
 #
-# check  compares the results that dvc.lock names on both sides, from the cache or the remote; runs nothing (default)
+# check  proves that dvc.lock is up to date here, then compares the results that it names on both sides, from the cache
+#        or the remote; runs nothing (default)
 # run    first brings both sides up to date: pulls what the remote has and runs the rest
 #
 # Writes OUT/summary.md (short enough for a comment) and OUT/compare.html. Exits with 1 when a rule of gate.yaml is
-# broken or the results cannot be compared; the summary then says why.
+# broken, dvc.lock is out of date or anything else fails; the summary then says why.
 set -euo pipefail
 
 commit=$(git rev-parse --verify --quiet --end-of-options "${1:?BASE is missing}^{commit}") ||
@@ -16,6 +17,8 @@ mkdir -p "${2:?OUT is missing}"
 out=$(cd "$2" && pwd)
 mode=${3:-check}
 base=$commit
+case $mode in check | run) ;; *) echo "The third word is check or run, not $mode" >&2; exit 2 ;; esac
+rm -f "$out"/{summary,compare}.md "$out/compare.html"  # of an earlier review
 export COLUMNS=110  # of the tables, which stand as plain text in the summary
 
 as_code() {  # $1: most lines; an indented block is code that no text can end
@@ -34,20 +37,30 @@ bring_up_to_date() {
     cd "$OLDPWD"
 }
 
+plan() {  # what is out of date: before a run it is only shown, otherwise nothing may be
+  if [ "$mode" = run ]; then reprotune plan; else reprotune plan --check; fi
+}
+
 failed() {  # $1: what failed, $2: the file with its output
   status=1
   { printf '## The review failed: %s\n\n' "$1"; tail -n 20 "$2" | as_code 20; } > "$out/compare.md"
-  echo 'Not checked: there is nothing to compare.' > "$out/gate.txt"
+  echo 'Not checked: see above.' > "$out/gate.txt"
 }
 
 status=0
-reprotune plan > "$out/plan.txt"
-if [ "$mode" = run ] && ! bring_up_to_date > "$out/repro.txt" 2>&1; then
+if ! plan > "$out/plan.txt" 2>&1; then
+  # shellcheck disable=SC2016  # backticks of Markdown
+  failed 'dvc.lock is out of date, or `reprotune plan` does not run' "$out/plan.txt"
+elif [ "$mode" = run ] && ! bring_up_to_date > "$out/repro.txt" 2>&1; then
   failed 'the pipeline does not run' "$out/repro.txt"
 elif ! reprotune compare "$base" --markdown "$out/compare.md" --html "$out/compare.html" > "$out/compare.txt" 2>&1; then
   failed 'the results cannot be compared' "$out/compare.txt"
-else
-  reprotune gate --against "$base" > "$out/gate.txt" 2>&1 || status=1
+elif ! reprotune gate --against "$base" > "$out/gate.txt" 2>&1; then
+  status=1
+  if ! grep -q 'rules are broken$' "$out/gate.txt"; then
+    fault=$(tail -n 12 "$out/gate.txt")
+    printf 'The gate does not run:\n%s\n' "$fault" > "$out/gate.txt"
+  fi
 fi
 
 {

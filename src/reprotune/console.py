@@ -20,8 +20,14 @@ Item = TypeVar("Item")
 TIMINGS_DIRECTORY = Path(".reprotune/timings")
 CRASH_DIRECTORY = Path(".reprotune/crashes")
 RECOVERY = (
-    "`dvc repro` continues from here once that is fixed; `git checkout params.yaml dvc.lock && dvc checkout` goes back."
+    "`dvc repro` continues from here once that is fixed; `git stash && dvc checkout` goes back to the last commit "
+    "(`git stash pop` returns your edits)."
 )
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun: `1 row`, `2 rows`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def note(text: str) -> None:

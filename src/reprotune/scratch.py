@@ -8,12 +8,22 @@ import fcntl
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
+
+PACKAGES = ("reprotune", "stages")
+
+EXEMPT = {
+    "reprotune.console": "shows progress and errors, returns nothing to a stage",
+    "reprotune.pipeline.dvc_yaml": "stops a stage whose input DVC does not follow, returns nothing to a stage",
+    "reprotune.training.preview": "shows one training row to the person who watches, returns nothing to a stage",
+}
+"""Modules that cannot change a result, each with the reason: a stage neither depends on them nor starts afresh."""
 
 
 def scratch_root() -> Path:
@@ -28,11 +38,24 @@ def file_sha256(path: Path) -> str:
 
 
 def fingerprint(settings: Any, files: Iterable[Path] = ()) -> str:
-    """Return 16 hexadecimal digits over JSON-able settings and the contents of files."""
+    """Return 16 hexadecimal digits over JSON-able settings and the names and contents of files."""
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, ensure_ascii=False).encode())
     for path in sorted(files):
-        digest.update(file_sha256(path).encode())
+        digest.update(f"\n{path.name} {file_sha256(path)}".encode())
     return digest.hexdigest()[:16]
+
+
+def code_fingerprint() -> str:
+    """Return 16 hexadecimal digits over the modules of this repository that the process has loaded, `EXEMPT` ones not.
+
+    Progress saved under one version of the code must not be continued by another.
+    """
+    files = {}
+    for module in list(sys.modules.values()):
+        spec = getattr(module, "__spec__", None)  # of `__main__` too, which is the stage itself
+        if spec and spec.origin and spec.name.partition(".")[0] in PACKAGES and spec.name not in EXEMPT:
+            files[spec.name] = file_sha256(Path(spec.origin))
+    return fingerprint(files)
 
 
 def scratch_directory(purpose: str, key: str) -> Path:

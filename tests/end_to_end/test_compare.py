@@ -162,15 +162,33 @@ def test_the_gate_says_what_is_broken(branches: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", ["check", "run"])
 def test_the_review_runs_by_hand(branches: Any, tmp_path: Path, mode: str) -> None:
     clone = branches.copy(tmp_path / "clone")
-    clone.run(REVIEW, "main", str(tmp_path / "out"), mode, check=False)
+    (clone.root / "gate.yaml").write_text("changes: []\nlimits: [{metric: finetuned.coverage, at_least: 0.5}]\n")
+    clone.commit("a rule that this tiny model keeps")
+    clone.run(REVIEW, "main", str(tmp_path / "out"), mode)
     summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
     assert summary.startswith("<!-- reprotune review -->\n## ")
-    for part in ("generate.max_new_tokens", "### Gate: ", "### Plan of `dvc repro`", "Nothing has to run."):
+    for part in ("generate.max_new_tokens", "### Gate: passed", "### Plan of `dvc repro`", "Nothing has to run."):
         assert part in summary
     assert len(summary) < 65_000
     assert (tmp_path / "out/compare.html").is_file()
     assert clone.run("git", "status", "--porcelain").stdout == ""
     assert clone.run("git", "worktree", "list").stdout.count("\n") == 1
+
+
+def test_params_that_never_ran_fail_the_review(bare: Any, tmp_path: Path) -> None:
+    """Nothing is compared: the results that dvc.lock names are those of other params."""
+    assert bare.run("reprotune", "plan", "--check").returncode == 0, "missing data is not staleness"
+    bare.set_params({"finetune.learning_rate": 0.5})
+    bare.commit("a bold learning rate")
+    stale = bare.run("reprotune", "plan", "--check", check=False)
+    assert stale.returncode == 1
+    assert "dvc.lock is out of date" in stale.stderr
+    failed = bare.run(REVIEW, "main", str(tmp_path / "out"), check=False)
+    assert failed.returncode == 1
+    summary = (tmp_path / "out/summary.md").read_text(encoding="utf-8")
+    assert "## The review failed: dvc.lock is out of date" in summary
+    assert "finetune.learning_rate: 5e-4 -> 0.5" in summary
+    assert not (tmp_path / "out/compare.html").exists()
 
 
 def test_a_review_that_fails_says_why(branches: Any, tmp_path: Path) -> None:

@@ -58,6 +58,7 @@ AFTER_EDIT = {
     "src/reprotune/cli.py": set(),
     "src/reprotune/results/terminal.py": set(),
     "src/reprotune/pipeline/deps.py": set(),
+    "src/reprotune/pipeline/dvc_yaml.py": set(),
     "README.md": set(),
     "Makefile": set(),
 }

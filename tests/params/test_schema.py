@@ -37,8 +37,21 @@ def test_numbers_are_read_as_dvc_reads_them(write: Path) -> None:
     ("change", "sentence"),
     [
         (("  epochs: ", "  epoch: "), "finetune.epoch is not a known key"),
-        (("  batching: packed", "  batching: padded"), "finetune.batching: input should be 'static', 'dynamic'"),
-        (("  seed: 123\n\ngenerate", "  seed: '123'\n\ngenerate"), "finetune.seed: input should be a valid integer"),
+        (
+            ("  batching: packed", "  batching: padded"),
+            "finetune.batching should be 'static', 'dynamic', 'bucketed' or 'packed', but it is 'padded'",
+        ),
+        (("  epochs: 2", "  epochs: 0"), "finetune.epochs should be at least 1, but it is 0"),
+        (("  learning_rate: 5e-4", "  learning_rate: .inf"), "finetune.learning_rate should be a finite number"),
+        (("  drop_last: false", "  drop_last: no"), "finetune.drop_last should be true or false, but it is 'no'"),
+        (
+            ("  lora:\n    rank: 16\n    alpha: 256", "  lora: 3"),
+            "finetune.lora should be a section with keys of its own, but it is 3",
+        ),
+        (
+            ("  seed: 123\n\ngenerate", "  seed: '123'\n\ngenerate"),
+            "finetune.seed should be a whole number, but it is '123'",
+        ),
     ],
 )
 def test_a_fault_names_key_and_value(write: Path, change: tuple[str, str], sentence: str) -> None:
@@ -52,13 +65,13 @@ def test_a_fault_names_key_and_value(write: Path, change: tuple[str, str], sente
 def test_all_faults_are_listed_at_once(write: Path) -> None:
     text = edited(("  order: file", "  order: random")).replace("  train: 0.8", "  train: 1.8")
     write.write_text(text)
-    with pytest.raises(UserError, match=r"split\.train: .* but it is 1\.8; split\.order: .* but it is 'random'"):
+    with pytest.raises(UserError, match=r"split\.train .* but it is 1\.8; split\.order .* but it is 'random'"):
         SplitParams.load("split", write)
 
 
 def test_shares_must_leave_room_for_validation(write: Path) -> None:
     write.write_text(edited(("  test: 0.13", "  test: 0.2")))
-    with pytest.raises(UserError, match="train \\+ test should be below 1"):
+    with pytest.raises(UserError, match=r"split: train \+ test should be below 1, so that validation gets rows$"):
         SplitParams.load("split", write)
 
 

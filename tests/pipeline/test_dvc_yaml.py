@@ -7,7 +7,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reprotune.errors import UserError
-from reprotune.pipeline.dvc_yaml import read_pipeline, stage_names
+from reprotune.pipeline.dvc_yaml import check_followed, dep_path, read_pipeline, stage_names
 from reprotune.pipeline.hashes import Hashes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,3 +103,35 @@ def test_what_is_not_there_has_no_hash_and_ignored_files_no_part(
     (tmp_path / "folder/ignored.pyc").write_text("y", encoding="utf-8")
     assert Hashes(tmp_path).of("folder") == alone
     assert Hashes(tmp_path).of("missing") is None
+
+
+def test_paths_are_compared_as_dvc_writes_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = ["./a/../b", tmp_path / "b", "/elsewhere/b", "../b"]
+    assert [dep_path(path) for path in paths] == ["b", "b", "/elsewhere/b", "../b"]
+
+
+def test_an_input_that_dvc_does_not_follow_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dvc.yaml").write_text("stages:\n  format:\n    cmd: x\n    deps:\n      - own.jinja\n")
+    check_followed("format.template", Path("other.jinja"))  # the stage is not run by DVC
+    monkeypatch.setenv("DVC_STAGE", "format")
+    check_followed("format.template", None)
+    check_followed("format.template", tmp_path / "own.jinja")
+    with pytest.raises(UserError, match=r"format\.template is other\.jinja, .* run `reprotune deps --fix`"):
+        check_followed("format.template", Path("other.jinja"))
+
+
+def test_folders_outside_the_repository_have_hashes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "repository/models").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "repository/.dvcignore").write_text("*.log\n")
+    for folder in ("repository/models", "outside"):
+        (tmp_path / folder / "weights").write_text("w")
+        (tmp_path / folder / "run.log").write_text("w")
+    hashes = Hashes(tmp_path / "repository")
+    inside, outside = hashes.of("models"), hashes.of(str(tmp_path / "outside"))
+    assert None not in (inside, outside)
+    assert inside != outside, ".dvcignore is for the repository"
+    assert hashes.of("../outside") == outside

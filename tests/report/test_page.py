@@ -45,7 +45,7 @@ def test_shows_what_was_run_and_the_results(page: str) -> None:
         "interval 53.7 to 62.1",
         "standard error 2.80, clustered by category 3.10",
         "offline_composite",
-        "at equal length 86.0%",
+        "at equal length 86.0% (75.0% to 92.0%)",
         "Health of the scorer",
         "another row's reference scores low 75%",
         "from 4.203 before training",

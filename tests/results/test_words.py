@@ -10,7 +10,11 @@ PAIRS: dict[str, Any] = {
     "win_rate": 0.875,
     "ci95_low": 0.77,
     "ci95_high": 0.94,
-    "length_controlled_win_rate": 0.86,
+    "length_adjusted_win_rate": 0.86,
+    "length_adjusted_low": 0.75,
+    "length_adjusted_high": 0.92,
+    "longer_share": 0.4,
+    "length_adjusted_unknown": None,
     "wins": 50,
     "losses": 5,
     "ties": 5,
@@ -64,3 +68,8 @@ def test_pairs_are_put_in_words_once_for_every_reader() -> None:
 def test_without_pairs_or_verdicts_there_is_nothing_to_say() -> None:
     assert pair_facts(None) == []
     assert pair_facts({**PAIRS, "win_rate": None}) == []
+
+
+def test_a_rate_at_equal_length_that_cannot_be_told_says_why() -> None:
+    unknown = {"length_adjusted_win_rate": None, "length_adjusted_unknown": "no judge was asked"}
+    assert dict(pair_facts(PAIRS | unknown))["at equal length"] == "cannot be told: no judge was asked"

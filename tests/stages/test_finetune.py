@@ -2,6 +2,7 @@
 
 import csv
 import json
+import platform
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,13 @@ from ruamel.yaml import YAML
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from reprotune.artifacts import TOKENS, write_table
+from reprotune.compute.device import Compute
 from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import load_model, save_model
+from reprotune.params.sections.finetune import FinetuneParams
+from reprotune.training.results import made_with
+from stages.finetune import run_key
 
 ROOT = Path(__file__).resolve().parents[2]
 VOLATILE = "data/speed/finetune.json"
@@ -71,7 +76,14 @@ def test_artifacts_and_a_byte_identical_rerun(workspace: Path) -> None:
     rows = list(csv.DictReader(first["data/model/loss.csv"].decode().splitlines()))
     assert [int(row["step"]) for row in rows] == [1, 2, 3, 4, 5, 6]
     assert [bool(row["validation_loss"]) for row in rows] == [False, False, True] * 2
-    assert json.loads(first[VOLATILE])["tokens_per_second"] > 0
+    speed = json.loads(first[VOLATILE])
+    assert speed["tokens_per_second"] > 0
+    assert speed["made_with"] == {  # without pyproject.toml and constraints.txt: the folder is no checkout
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "device_type": "cpu",
+        "precision": "fp32",
+    }
     assert not list((workspace / ".reprotune/finetune").iterdir())
 
 
@@ -100,6 +112,31 @@ def test_random_initial_weights_forget_the_base(workspace: Path) -> None:
     assert finetune(workspace, init="random", learning_rate=1e-9, min_learning_rate=0.0).returncode == 0
     before, after = load_model(workspace / "data/base"), load_model(workspace / "data/model")
     assert not torch.allclose(before.wte.weight, after.wte.weight, atol=1e-3)
+
+
+def test_a_checkpoint_is_for_one_set_of_inputs(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever decides the bytes of the model is part of the key under which progress is saved."""
+    monkeypatch.chdir(workspace)
+    params = FinetuneParams.load("finetune", ROOT / "params.yaml")
+    compute = Compute(torch.device("cpu"), torch.float32)
+    keys = [run_key(params, compute)]
+    assert run_key(params, compute) == keys[0]
+    config = workspace / "data/base/config.json"
+    config.write_text(config.read_text().replace('"n_head": 2', '"n_head": 4'))
+    keys.append(run_key(params, compute))
+    monkeypatch.setattr(torch, "__version__", "0.0.1")
+    keys.append(run_key(params, compute))
+    monkeypatch.setattr("stages.finetune.code_fingerprint", lambda: "of other code")
+    keys.append(run_key(params, compute))
+    assert len(set(keys)) == len(keys)
+
+
+def test_what_a_model_was_made_with_names_version_and_pins(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    made = made_with(Compute(torch.device("cpu"), torch.bfloat16))
+    assert made["reprotune"][0].isdigit()
+    assert len(made["constraints_sha256"]) == 64
+    assert made["precision"] == "bf16"
 
 
 def test_missing_tokens_are_one_sentence(workspace: Path) -> None:

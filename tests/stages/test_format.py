@@ -35,7 +35,7 @@ def test_header_in_the_response_and_markers_reported(
             "header": "\n<|assistant|>:\n",
         }
     ]
-    assert "1 rows hold '### Response:' in their own text" in done.stderr
+    assert "'### Response:', a marker of the template, occurs in the text of 1 row\n" in done.stderr
     summary = json.loads((tmp_path / "data/formatted/summary.json").read_text())
     assert summary["rows"] == {"train": 1, "validation": 1, "test": 1}
     assert summary["rows_with_marker"]["### Response:"] == 1

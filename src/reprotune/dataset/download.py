@@ -51,6 +51,8 @@ def source_file(params: DatasetParams) -> tuple[Path, str]:
     """
     path = params.file
     if path is None:
+        # The address alone keys a download: the server's validator decides whether its bytes may be continued, and no
+        # param, code or library takes part in them.
         path = scratch_directory("downloads", fingerprint(params.source)) / "file"
         return path, download(params.source, path, params.sha256)
     if not path.is_file():

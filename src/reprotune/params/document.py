@@ -37,4 +37,4 @@ class Document(Section):
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> Self:
         """Read and check the whole file; raises `UserError` naming every fault."""
-        return cls.parse("params", read_document(path), path)
+        return cls.parse("", read_document(path), path)

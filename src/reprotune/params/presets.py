@@ -59,7 +59,7 @@ def load_preset(name: str) -> Preset:
 def preset_values(name: str) -> dict[str, Any]:
     """Return the whole params document under a preset: the defaults with the preset's keys on top."""
     values = _merged(load_preset(DEFAULT).params, load_preset(name).params)
-    Document.parse("params", values, FOLDER / f"{name}.yaml")
+    Document.parse("", values, FOLDER / f"{name}.yaml")
     return values
 
 
@@ -78,7 +78,7 @@ def apply_preset(name: str, path: Path = PARAMS_FILE) -> list[ParamChange]:
     _assign(document, values)
     text = io.StringIO()
     yaml.dump(document, text)
-    Document.parse("params", YAML(typ="safe", pure=True).load(text.getvalue()), path)
+    Document.parse("", YAML(typ="safe", pure=True).load(text.getvalue()), path)
     changes = param_changes(before, values)
     if changes:
         write_text(path, text.getvalue())

@@ -13,16 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from reprotune.errors import UserError
+from reprotune.scratch import EXEMPT
 
 PACKAGE = Path("src/reprotune")
 SOURCE_FOLDERS = {"reprotune": Path("src"), "stages": Path()}
 """Top-level package -> the folder that holds it, relative to the root of the repository."""
-
-EXEMPT = {
-    "reprotune.console": "shows progress and errors, returns nothing to a stage",
-    "reprotune.training.preview": "shows one training row to the person who watches, returns nothing to a stage",
-}
-"""Modules that cannot change a result and are left out of every closure, each with the reason."""
 
 
 def stage_closure(stage: str, root: Path) -> set[str]:

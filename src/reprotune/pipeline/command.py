@@ -13,15 +13,19 @@ app = typer.Typer(rich_markup_mode=None)
 @app.command()
 def plan(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for scripts.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 unless every stage is up to date.")] = False,
 ) -> None:
     """Show which stages `dvc repro` will run, and why.
 
     `maybe` means that a stage upstream runs, and that this one follows if the outputs there really change. A stage
     that has run with the same inputs before is restored from DVC's cache instead.
+
+    With --check the exit code is 1 if any stage runs or may run, 0 otherwise: it proves that dvc.lock belongs to the
+    code, params and data that are checked out. Data that is merely missing in this clone is no reason to run.
     """
     from rich.console import Console
 
-    from reprotune.pipeline.plan import make_plan, plan_conclusion, plan_json, plan_table
+    from reprotune.pipeline.plan import CURRENT, make_plan, plan_conclusion, plan_json, plan_table
 
     stages = make_plan(Path())
     if as_json:
@@ -30,6 +34,9 @@ def plan(
         console = Console(highlight=False, markup=False)
         console.print(plan_table(stages))
         console.print(plan_conclusion(stages))
+    if check and any(stage.state != CURRENT for stage in stages):
+        print("dvc.lock is out of date: run `dvc repro`, then commit dvc.lock and metrics/", file=sys.stderr)
+        raise typer.Exit(1)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from reprotune.params.document import Document
 from reprotune.params.sections.fetch import EMBEDDED_BASE, EMBEDDED_DATASET
 from reprotune.params.values import PARAMS_FILE, read_document
 from reprotune.pipeline.closure import stage_closure
-from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, expanded_stages
+from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, dep_path, expanded_stages
 
 
 @dataclass(frozen=True, order=True)
@@ -109,29 +109,33 @@ def _stage_findings(stage: _Stage, root: Path) -> Iterator[Finding]:
     code = stage_closure(stage.module, root)
     for dep in sorted(code - set(stage.deps)):
         yield Finding(stage.name, "missing", dep)
-    named = {name: path for name, path in _files_named_in_params(root).items() if name in stage.expanded_deps}
+    # The deps of a `foreach` cannot come and go, so for a source on the network the embedded one stays the dep.
+    unnamed = {"fetch@dataset": dep_path(EMBEDDED_DATASET), "fetch@base": dep_path(EMBEDDED_BASE)}
+    named = {
+        name: path for name, path in {**unnamed, **files_named_in_params(root)}.items() if name in stage.expanded_deps
+    }
     for name, path in named.items():
-        if path not in stage.expanded_deps[name]:
+        if path not in {dep_path(dep, root) for dep in stage.expanded_deps[name]}:
             yield Finding(name, "missing", path)
     for dep in stage.deps:
-        if dep not in code | set(named.values()) and (dep.startswith(CODE) or dep.endswith(".jinja")):
+        known = dep_path(dep, root) in code | set(named.values())
+        if not known and (dep.startswith(CODE) or dep.endswith(".jinja")):
             yield Finding(stage.name, "needless", dep)
 
 
-def _files_named_in_params(root: Path) -> dict[str, str]:
-    """Return the files and folders that params.yaml names, by the stage that reads each.
+def files_named_in_params(root: Path) -> dict[str, str]:
+    """Return the local files and folders that params.yaml names, by the stage that reads each; see `dep_path`.
 
-    The deps of a `foreach` cannot come and go, so for a source on the network the embedded one, which never changes,
-    stays the dep.
+    Raises `UserError` if params.yaml is not valid.
     """
     params = Document.read(root / PARAMS_FILE)
+    template = params.format.template
     named = {
-        "fetch@dataset": params.fetch.dataset.file or EMBEDDED_DATASET,
-        "fetch@base": params.fetch.base.folder or EMBEDDED_BASE,
+        "fetch@dataset": params.fetch.dataset.file,
+        "fetch@base": params.fetch.base.folder,
+        "format": Path(template) if template.endswith(".jinja") else None,
     }
-    if params.format.template.endswith(".jinja"):
-        named["format"] = Path(params.format.template).expanduser()
-    return {stage: path.as_posix() for stage, path in named.items()}
+    return {stage: dep_path(path, root) for stage, path in named.items() if path is not None}
 
 
 def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:
@@ -150,7 +154,7 @@ def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:
             continue
         later = [line_of[dep] for dep in kept if dep > finding.dep]
         last = max((line_of[dep] + 1 for dep in kept), default=stage.deps.lc.item(0)[0])
-        yield _Edit(min(later, default=last), removed=0, text=f"{bullet}{finding.dep}\n")
+        yield _Edit(min(later, default=last), removed=0, text=f"{bullet}{_written(finding.dep)}\n")
 
 
 def _source_edit(stage: _Stage, finding: Finding) -> _Edit:
@@ -161,5 +165,9 @@ def _source_edit(stage: _Stage, finding: Finding) -> _Edit:
             f"{DVC_YAML}: {finding}: add it by hand, as `source:` of the item with the dep ${{item.source}}"
         )
     line, column = item.lc.key("source")
-    path = finding.dep if re.fullmatch(r"[\w./-]+", finding.dep) else json.dumps(finding.dep, ensure_ascii=False)
-    return _Edit(line, removed=1, text=f"{' ' * column}source: {path}\n")
+    return _Edit(line, removed=1, text=f"{' ' * column}source: {_written(finding.dep)}\n")
+
+
+def _written(path: str) -> str:
+    """Return a path as YAML text."""
+    return path if re.fullmatch(r"[\w./][\w./-]*", path) else json.dumps(path, ensure_ascii=False)

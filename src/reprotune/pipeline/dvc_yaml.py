@@ -4,6 +4,7 @@ Only what this pipeline uses of dvc.yaml is read: plain stages and `foreach` ove
 `${item.name}` and `${key}`. Anything else is refused by name, never guessed at.
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -39,6 +40,7 @@ class PipelineStage:
     name: str
     cmd: Any
     deps: list[str]
+    """As `dep_path` gives them."""
     outs: list[str]
     params: dict[str, list[str]]
     """File -> dotted keys; no keys mean the whole file."""
@@ -52,7 +54,32 @@ def read_pipeline(root: Path) -> list[PipelineStage]:
     if unknown:
         raise _unsupported(DVC_YAML, repr(unknown[0]))
     lock = _mapping(read_document(root / DVC_LOCK), DVC_LOCK).get("stages", {}) if (root / DVC_LOCK).is_file() else {}
-    return [_stage(name, definition, lock.get(name)) for name, definition in expanded_stages(document)]
+    return [_stage(name, definition, lock.get(name), root) for name, definition in expanded_stages(document)]
+
+
+def dep_path(path: str | Path, root: Path = Path()) -> str:
+    """Return a path as deps are compared: normalized, and relative to `root` where it lies inside, as in dvc.lock."""
+    normal = Path(os.path.normpath(path))
+    if normal.is_absolute() and normal.is_relative_to(root.absolute()):
+        normal = normal.relative_to(root.absolute())
+    return normal.as_posix()
+
+
+def check_followed(key: str, path: Path | None, root: Path = Path()) -> None:
+    """Raise `UserError` unless DVC follows the local file or folder that the param `key` names (null: it names none).
+
+    DVC knows the inputs of a stage from dvc.yaml alone; without this, it would go on with what it read before whenever
+    the file is edited. Does nothing in a stage that is not run by DVC.
+    """
+    stage = os.environ.get("DVC_STAGE")
+    if path is None or stage is None:
+        return
+    for name, definition in expanded_stages(read_document(root / DVC_YAML)):
+        if name == stage and dep_path(path, root) not in {dep_path(dep, root) for dep in _paths(definition["deps"])}:
+            raise UserError(
+                f"{key} is {path}, but {DVC_YAML} does not list that as a dep of {stage}, so `dvc repro` would not "
+                "notice an edit of it: run `reprotune deps --fix`"
+            )
 
 
 def stage_names(root: Path) -> list[str]:
@@ -100,25 +127,24 @@ def _filled(value: Any, values: dict[str, Any]) -> Any:
     return VALUE.sub(looked_up, value)
 
 
-def _stage(name: str, definition: dict[str, Any], locked: Any) -> PipelineStage:
+def _stage(name: str, definition: dict[str, Any], locked: Any, root: Path) -> PipelineStage:
     unknown = sorted(definition.keys() - KNOWN_KEYS)
     if unknown or "${" in str(definition):
         raise _unsupported(f"{DVC_YAML}: stage {name}", repr(unknown[0]) if unknown else "this use of ${...}")
     return PipelineStage(
         name,
         definition.get("cmd"),
-        _paths(definition.get("deps")),
+        [dep_path(dep, root) for dep in _paths(definition.get("deps"))],
         [path for kind in ("outs", "metrics", "plots") for path in _paths(definition.get(kind))],
         _params(definition.get("params")),
-        _locked(locked) if locked else None,
+        _locked(locked, root) if locked else None,
     )
 
 
-def _locked(entry: Mapping[str, Any]) -> LockedStage:
+def _locked(entry: Mapping[str, Any], root: Path) -> LockedStage:
     listed = [*entry.get("deps", []), *entry.get("outs", [])]
-    return LockedStage(
-        entry.get("cmd"), {item["path"]: item.get("md5", "") for item in listed}, entry.get("params", {})
-    )
+    hashes = {dep_path(item["path"], root): item.get("md5", "") for item in listed}
+    return LockedStage(entry.get("cmd"), hashes, entry.get("params", {}))
 
 
 def _paths(entries: Any) -> list[str]:

@@ -14,6 +14,8 @@ from pathspec import GitIgnoreSpec
 from reprotune.scratch import scratch_root
 
 REMEMBERED_BYTES = 1 << 20
+ALWAYS_IGNORED = (".hg/", ".git/", ".git", ".dvc/")
+"""What DVC leaves out of folders in the repository without being asked."""
 
 
 class Hashes:
@@ -27,7 +29,7 @@ class Hashes:
         self._fresh = False
         ignored = root / ".dvcignore"
         lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
-        self._ignored = GitIgnoreSpec.from_lines(lines)
+        self._ignored = GitIgnoreSpec.from_lines([*ALWAYS_IGNORED, *lines])
 
     def of(self, path: str) -> str | None:
         """Return the MD5 of a file, or of a folder's listing with the suffix `.dir`; null if there is neither."""
@@ -63,7 +65,8 @@ class Hashes:
         for place, _, names in os.walk(folder):
             for name in names:
                 path = Path(place, name)
-                if not self._ignored.match_file(path.relative_to(self.root).as_posix()):
+                inside = os.path.relpath(path, self.root)  # only inside the repository does .dvcignore count
+                if inside.startswith("..") or not self._ignored.match_file(inside):
                     entries.append({"md5": self._of_file(path), "relpath": path.relative_to(folder).as_posix()})
         entries.sort(key=lambda entry: str(entry["relpath"]))
         listed = json.dumps(entries, sort_keys=True).encode()

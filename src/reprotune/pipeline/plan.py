@@ -18,6 +18,7 @@ from rich.text import Text
 from reprotune.errors import UserError
 from reprotune.params.differences import param_changes
 from reprotune.params.values import read_document
+from reprotune.pipeline.deps import files_named_in_params
 from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, LockedStage, PipelineStage, read_pipeline
 from reprotune.pipeline.hashes import Hashes
 from reprotune.untrusted import visible
@@ -29,7 +30,7 @@ SHOWN_REASONS = 8
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a stage runs: `kind` is `new`, `command`, `param`, `code`, `data`, `output` or `upstream`."""
+    """Why a stage runs: `kind` is `new`, `command`, `param`, `code`, `data`, `output`, `unfollowed` or `upstream`."""
 
     kind: str
     text: str
@@ -44,7 +45,7 @@ class StagePlan:
     """`run`, `maybe` (a stage upstream runs) or `up to date`."""
     reasons: list[Reason]
     not_here: list[str]
-    """Unchanged inputs and outputs that are missing in this clone; `dvc pull` gets them."""
+    """Unchanged inputs and outputs that are missing in this clone, and that no stage of this plan makes anew."""
 
 
 def make_plan(root: Path) -> list[StagePlan]:
@@ -59,16 +60,20 @@ def make_plan(root: Path) -> list[StagePlan]:
             f"{DVC_YAML}: the stages {', '.join(sorted(set(error.args[1])))} form a cycle: remove it"
         ) from error
     hashes = Hashes(root)
+    unfollowed = _unfollowed(root, stages)
     locked_outs = {out: stage.locked.hashes.get(out) for stage in stages.values() if stage.locked for out in stage.outs}
     plans: dict[str, StagePlan] = {}
+    remade: set[str] = set()
     for name in order:
         not_here: list[str] = []
-        reasons = [*_own_reasons(root, stages[name], hashes, locked_outs, not_here)]
+        reasons = [*unfollowed.get(name, []), *_own_reasons(root, stages[name], hashes, locked_outs, not_here)]
         moving = [above for above in needed[name] if plans[above].state != CURRENT]
         state = RUN if reasons else MAYBE if moving else CURRENT
         if state == MAYBE:
             reasons = [Reason("upstream", f"after {', '.join(sorted(set(moving)))}")]
-        plans[name] = StagePlan(name, state, reasons, not_here)
+        remade |= set(stages[name].outs) if state == RUN else set()  # DVC deletes them first, also where the run failed
+        absent = [path for path in not_here if not any(_overlap(path, out) for out in remade)]
+        plans[name] = StagePlan(name, state, reasons, absent)
     hashes.save()
     return list(plans.values())
 
@@ -103,14 +108,37 @@ def plan_conclusion(plan: list[StagePlan]) -> str:
     else:
         text = f"{count[RUN]} of {len(plan)} stages will run"
         text += f", {count[MAYBE]} more if their inputs change." if count[MAYBE] else "."
+    steps = []
+    if any(reason.kind == "unfollowed" for stage in plan for reason in stage.reasons):
+        steps = ["`reprotune deps --fix`"]
     if any(stage.not_here for stage in plan):
-        return f"{text} Some unchanged data is missing here: use `dvc repro --pull --allow-missing`."
-    return f"{text} Next: `dvc repro`." if count[RUN] else text
+        text += " Some unchanged data is missing here (`dvc checkout` restores what the cache has)."
+        steps.append("`dvc repro --pull --allow-missing`")
+    elif count[RUN]:
+        steps.append("`dvc repro`")
+    return f"{text} Next: {', then '.join(steps)}." if steps else text
 
 
 def _reads(stage: PipelineStage, out: str) -> bool:
     """Tell whether a dep of the stage is `out`, is inside it or contains it."""
-    return any(dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for dep in stage.deps)
+    return any(_overlap(dep, out) for dep in stage.deps)
+
+
+def _overlap(one: str, other: str) -> bool:
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
+def _unfollowed(root: Path, stages: dict[str, PipelineStage]) -> dict[str, list[Reason]]:
+    """Return, by stage, the local input that params.yaml names and dvc.yaml does not: the stage refuses to run."""
+    try:
+        named = files_named_in_params(root)
+    except UserError:
+        return {}  # the stage whose params are wrong will say so
+    return {
+        name: [Reason("unfollowed", f"params.yaml names {path}, which is not among its deps: it will refuse to run")]
+        for name, path in named.items()
+        if name in stages and path not in stages[name].deps
+    }
 
 
 def _own_reasons(

@@ -42,7 +42,7 @@ def render_report(results: Results, speed: dict[str, Any], params: Document) -> 
         verdict=verdict(results.judged["difference"]),
         errors=error_words(results.judged["difference"]),
         training=results.training,
-        speed=flattened(speed, name=words),
+        speed=flattened(speed, ": ", words),
         loss=loss_plot(results.loss, results.training["initial"]["validation_loss"]),
         bars=score_bars(*(histogram(results.scores(model)) for model in MODELS)),
         lengths=length_plot(*(results.lengths(model) for model in MODELS)),

@@ -141,7 +141,7 @@ def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> l
     facts += [
         (f"{candidate} wins (ties count half)", f"{pairs['win_rate']:.1%}"),
         ("95 % interval", f"{pairs['ci95_low']:.1%} to {pairs['ci95_high']:.1%}"),
-        ("at equal length", f"{pairs['length_controlled_win_rate']:.1%}"),
+        ("at equal length", _at_equal_length(pairs)),
         ("won, lost, tied", f"{pairs['wins']}, {pairs['losses']}, {pairs['ties']}"),
         ("identical answers among the ties", f"{pairs['identical']}"),
         ("pairs without a verdict", f"{pairs['unscored']}"),
@@ -149,3 +149,10 @@ def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> l
     if pairs["position_bias"] is not None:
         facts.append(("verdicts that follow the place", f"{pairs['position_bias']:.1%}"))
     return facts
+
+
+def _at_equal_length(pairs: dict[str, Any]) -> str:
+    if pairs["length_adjusted_win_rate"] is None:
+        return f"cannot be told: {pairs['length_adjusted_unknown']}"
+    low, high = pairs["length_adjusted_low"], pairs["length_adjusted_high"]
+    return f"{pairs['length_adjusted_win_rate']:.1%} ({low:.1%} to {high:.1%})"

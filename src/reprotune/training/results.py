@@ -2,8 +2,10 @@
 
 import csv
 import io
+import platform
 import resource
 import sys
+import tomllib
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
@@ -12,7 +14,10 @@ import torch
 from torch import nn
 
 from reprotune.artifacts import write_json, write_text
+from reprotune.compute.device import Compute
+from reprotune.console import counted
 from reprotune.params.sections.finetune import FinetuneParams
+from reprotune.scratch import file_sha256
 from reprotune.training.checkpoint import LossRecord, Progress
 
 
@@ -28,7 +33,7 @@ def training_metrics(
     tail = [record.train_loss or 0.0 for record in history[-max(1, len(history) // 10) :]]
     last_validation = [record.validation_loss for record in history if record.validation_loss is not None][-1]
     return {
-        "precision": "bf16" if dtype == torch.bfloat16 else "fp32",
+        "precision": precision_name(dtype),
         "steps": progress.step,
         "epochs": round(history[-1].epoch, 4),
         "stopped_early": progress.step < total_steps,
@@ -56,12 +61,13 @@ def write_loss_curve(path: Path, history: list[LossRecord]) -> None:
     write_text(path, text.getvalue())
 
 
-def write_speed(path: Path, progress: Progress, device: torch.device) -> None:
-    """Write how fast it went: seconds of training (with validation, without loading), tokens per second, and the share
-    of tokens that were not computed because rows share a prefix.
+def write_speed(path: Path, progress: Progress, compute: Compute) -> None:
+    """Write how fast it went (seconds of training with validation, without loading; tokens per second; the share of
+    tokens that were not computed because rows share a prefix), and what the model was made with.
 
-    The one artifact that differs between reruns; no costly stage depends on it.
+    The one artifact that differs between reruns and machines; no costly stage depends on it.
     """
+    device = compute.device
     seconds = max(progress.seconds, 1e-9)
     if device.type == "cuda":
         name, peak = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device)
@@ -74,15 +80,33 @@ def write_speed(path: Path, progress: Progress, device: torch.device) -> None:
         "shared_prefix_share": round(progress.positions_spared / progress.tokens_seen, 4),
         "peak_memory_mb": round(peak / 1e6, 1),
         "device": name,
+        "made_with": made_with(compute),
     }
     write_json(path, speed)
+
+
+def made_with(compute: Compute) -> dict[str, str]:
+    """Return what the bytes of a model depend on besides params, code and data; run in the root of the repository."""
+    versions = {"python": platform.python_version(), "torch": torch.__version__}
+    project, pins = Path("pyproject.toml"), Path("constraints.txt")
+    if project.is_file():
+        versions["reprotune"] = tomllib.loads(project.read_text(encoding="utf-8"))["project"]["version"]
+    if pins.is_file():
+        versions["constraints_sha256"] = file_sha256(pins)
+    return versions | {"device_type": compute.device.type, "precision": precision_name(compute.dtype)}
+
+
+def precision_name(dtype: torch.dtype) -> str:
+    """Return the name that params.yaml has for a number format."""
+    return "bf16" if dtype == torch.bfloat16 else "fp32"
 
 
 def params_of_interest(params: FinetuneParams) -> str:
     """Describe in one line what is about to run."""
     what = f"LoRA of rank {params.lora.rank}" if params.method == "lora" else "all weights"
     learned = "responses" if params.mask_instruction else "prompts and responses"
-    return f"{what}, {params.epochs} epochs of batches of {params.batch_size}, {params.batching}, learning {learned}"
+    epochs, rows = counted(params.epochs, "epoch"), counted(params.batch_size, "row")
+    return f"{what}, {epochs}, {params.batching} batches of {rows}, learning {learned}"
 
 
 def _peak_resident_bytes() -> int:
