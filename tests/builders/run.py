@@ -162,6 +162,7 @@ def judged(rows: int) -> dict[str, Any]:
             "canaries": 0.95,
             "canaries_reference": 1.0,
             "canaries_foreign": 0.75,
+            "canaries_pair": None,
             "canaries_empty": 1.0,
             "canaries_verbose": 1.0,
             "canaries_injection": 1.0,
