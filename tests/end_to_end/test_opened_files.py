@@ -117,3 +117,14 @@ def test_a_change_in_a_clone_without_data_pulls_what_its_stages_need(pushed: Any
     bare = type(pushed)(tmp_path / "bare", pushed.home)
     bare.set_params(PARAMS[stage])
     assert {stage, "report"} <= set(bare.repro("--pull", "--allow-missing"))
+
+
+def test_earlier_pulls_of_single_files_do_not_stand_in_the_way(pushed: Any, tmp_path: Path) -> None:
+    """From the last stage up: each needs more files of folders of which the clone already has some."""
+    pushed.run("git", "clone", "--quiet", ".", str(tmp_path / "bare"))
+    bare = type(pushed)(tmp_path / "bare", pushed.home)
+    for index, stage in reversed([*enumerate(PARAMS)]):
+        bare.set_params(PARAMS[stage])
+        ran = set(bare.repro("--pull", "--allow-missing"))
+        assert {stage, "report"} <= ran
+        assert not ran & set([*PARAMS][:index]), "what lies upstream is up to date, though only in part here"
