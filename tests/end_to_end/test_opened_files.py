@@ -128,3 +128,4 @@ def test_earlier_pulls_of_single_files_do_not_stand_in_the_way(pushed: Any, tmp_
         ran = set(bare.repro("--pull", "--allow-missing"))
         assert {stage, "report"} <= ran
         assert not ran & set([*PARAMS][:index]), "what lies upstream is up to date, though only in part here"
+        bare.run("reprotune", "plan", "--check")

@@ -1,5 +1,7 @@
 """Reading dvc.yaml and dvc.lock without DVC, and hashing as DVC does."""
 
+import hashlib
+import json
 import os
 from pathlib import Path
 
@@ -135,3 +137,27 @@ def test_folders_outside_the_repository_have_hashes(tmp_path: Path, monkeypatch:
     assert None not in (inside, outside)
     assert inside != outside, ".dvcignore is for the repository"
     assert hashes.of("../outside") == outside
+
+
+@pytest.mark.parametrize("cache", [".dvc/cache", "elsewhere"])
+def test_a_folder_with_some_of_its_files_is_not_changed(
+    cache: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out").mkdir()
+    for name in ("a", "b"):
+        (tmp_path / "out" / name).write_text(name)
+    whole = Hashes(Path()).of("out")
+    assert whole is not None
+    assert not Hashes(Path()).are_part("out", whole), "its listing is unknown"
+    md5 = {name: hashlib.md5(name.encode(), usedforsecurity=False).hexdigest() for name in ("a", "b")}
+    listing = tmp_path / cache / "files/md5" / whole[:2] / whole[2:]
+    listing.parent.mkdir(parents=True)
+    listing.write_text(json.dumps([{"md5": md5[name], "relpath": name} for name in md5]))
+    (tmp_path / ".dvc").mkdir(exist_ok=True)
+    (tmp_path / ".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path / cache}\n")
+    assert not Hashes(Path()).are_part("out", whole), "it is complete"
+    (tmp_path / "out/b").unlink()
+    assert Hashes(Path()).are_part("out", whole)
+    (tmp_path / "out/a").write_text("edited")
+    assert not Hashes(Path()).are_part("out", whole)

@@ -3,6 +3,7 @@
 As in DVC, a file counts as unchanged as long as its inode, size and modification time stay the same.
 """
 
+import configparser
 import hashlib
 import json
 import os
@@ -24,7 +25,7 @@ class Hashes:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._file = scratch_root() / "hashes.json"
-        self._known: dict[str, Any] = _read(self._file)
+        self._known: dict[str, Any] = _read(self._file, dict)
         self._seen: dict[str, str | None] = {}
         self._fresh = False
         ignored = root / ".dvcignore"
@@ -37,6 +38,17 @@ class Hashes:
             full = self.root / path
             self._seen[path] = self._of_folder(full) if full.is_dir() else self._of_file(full)
         return self._seen[path]
+
+    def are_part(self, path: str, wanted: str | None) -> bool:
+        """Tell whether a folder holds nothing but files of the listing `wanted`, as after a partial pull.
+
+        False too where DVC's cache does not have the listing, so that nothing is known about its files.
+        """
+        if wanted is None or not wanted.endswith(".dir") or not (self.root / path).is_dir():
+            return False
+        listing = _read(_cache(self.root) / "files/md5" / wanted[:2] / wanted[2:], list)
+        known = {(entry["relpath"], entry["md5"]) for entry in listing}
+        return {(entry["relpath"], entry["md5"]) for entry in self._entries(self.root / path)} < known
 
     def save(self) -> None:
         """Store what was newly computed."""
@@ -61,6 +73,11 @@ class Hashes:
         return digest
 
     def _of_folder(self, folder: Path) -> str:
+        listed = json.dumps(self._entries(folder), sort_keys=True).encode()
+        return hashlib.md5(listed, usedforsecurity=False).hexdigest() + ".dir"
+
+    def _entries(self, folder: Path) -> list[dict[str, str | None]]:
+        """Return the listing of a folder as DVC writes it."""
         entries = []
         for place, _, names in os.walk(folder):
             for name in names:
@@ -68,14 +85,23 @@ class Hashes:
                 inside = os.path.relpath(path, self.root)  # only inside the repository does .dvcignore count
                 if inside.startswith("..") or not self._ignored.match_file(inside):
                     entries.append({"md5": self._of_file(path), "relpath": path.relative_to(folder).as_posix()})
-        entries.sort(key=lambda entry: str(entry["relpath"]))
-        listed = json.dumps(entries, sort_keys=True).encode()
-        return hashlib.md5(listed, usedforsecurity=False).hexdigest() + ".dir"
+        return sorted(entries, key=lambda entry: str(entry["relpath"]))
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: Path, kind: type[Any]) -> Any:
+    """Return the JSON object or list in a file; an empty one where there is none."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    return known if isinstance(known, dict) else {}
+        return kind()
+    return known if isinstance(known, kind) else kind()
+
+
+def _cache(root: Path) -> Path:
+    """Return the folder of DVC's cache, as the repository's own settings have it."""
+    settings = configparser.ConfigParser(interpolation=None)
+    try:
+        settings.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
+    except configparser.Error:
+        return root / ".dvc/cache"  # DVC itself will say what is wrong
+    return root / ".dvc" / settings.get("cache", "dir", fallback="cache")

@@ -156,10 +156,11 @@ def _own_reasons(
         changes = param_changes(locked.params.get(file, {}), _values(read_document(root / file), keys))
         yield from (Reason("param", str(change)) for change in changes)
     for dep in stage.deps:
-        yield from _dep_reasons(dep, hashes.of(dep), locked, locked_outs, not_here)
+        found = None if hashes.are_part(dep, locked.hashes.get(dep)) else hashes.of(dep)
+        yield from _dep_reasons(dep, found, locked, locked_outs, not_here)
     for out in stage.outs:
         found, wanted = hashes.of(out), locked.hashes.get(out)
-        if found is None and wanted:
+        if wanted and (found is None or hashes.are_part(out, wanted)):
             not_here.append(out)
         elif found != wanted:
             yield Reason("output", f"output {out} is {'changed' if wanted else 'new'} (restored if the cache has it)")
