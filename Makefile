@@ -14,7 +14,8 @@ export DVC_NO_ANALYTICS := 1
 .PHONY: repro setup test test-fast lint types docs generated help clean
 .DEFAULT_GOAL := repro
 
-repro: setup  ## Run what changed of the pipeline and print the result
+repro: setup  ## Check the params, run what changed of the pipeline, print the result
+	@reprotune check
 	dvc repro
 	@reprotune summary
 

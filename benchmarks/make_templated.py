@@ -1,8 +1,8 @@
 """Write a made-up dataset of templated tasks, as in public prompt collections: `make_templated.py ROWS OUTPUT.jsonl`.
 
-Each made-up record (a passage of 10 to 1,500 words and a question) is worded by several of twenty templates, as in
-collections in the manner of T0 and Flan. So most rows share a long passage with a dozen others, at similarities on both
-sides of any sensible threshold, and all rows of a template share its words: the hard case for finding near-duplicates.
+Each made-up record (a passage of 10 to 1,000 words, 110 on average, and a question) is worded by several of twenty
+templates, as in collections in the manner of T0 and Flan. So most rows share a long passage with some others, at
+similarities on both sides of any sensible threshold: the hard case for finding near-duplicates.
 The same seed gives the same bytes.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from make_alpaca import WORDS, vocabulary
 
 MOST_WORDINGS = 14
-LONGEST = 1500
+LONGEST = 1000
 TEMPLATES = [
     "{passage}\n\nQuestion: {question}?\nAnswer:",
     "Read the following passage and answer the question. {passage} {question}?",
@@ -65,7 +65,7 @@ def make_rows(count: int, seed: int) -> Iterator[dict[str, Any]]:
 
     rows: list[dict[str, Any]] = []
     while len(rows) < count:
-        passage = text(int(np.clip(np.exp(random.normal(4.9, 0.9)), 10, LONGEST))).capitalize() + "."
+        passage = text(int(np.clip(np.exp(random.normal(4.4, 0.8)), 10, LONGEST))).capitalize() + "."
         question, answer = text(2 + int(random.poisson(8))), text(1 + int(random.poisson(6)))
         wordings = random.choice(len(TEMPLATES), size=1 + int(random.integers(MOST_WORDINGS)), replace=False)
         for wording in wordings.tolist():

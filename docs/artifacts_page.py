@@ -37,7 +37,8 @@ pandas reads them as they are:
 
 SCORE_INTERVAL = {
     "stderr": "standard error of the mean; null for fewer than two scores",
-    "ci95_low": "lower end of the 95 % t-interval",
+    "stderr_clustered": "the same if rows of a category depend on one another; null for fewer than eight categories",
+    "ci95_low": "lower end of the 95 % interval, from the larger standard error",
     "ci95_high": "upper end",
 }
 MODEL_SCORES = {
@@ -53,6 +54,7 @@ DIFFERENCE = {
     **{f"difference.{key}": meaning for key, meaning in SCORE_INTERVAL.items()},
     "difference.n": "rows scored for both",
     "difference.p_value": "two-sided p of the paired sign-flip test that the mean difference is 0",
+    "difference.verdict": "`better`, `worse`, `within noise`, `too few rows`, `unchanged` or `cannot be said`",
     "difference.smallest_detectable": "smallest difference that so many rows would show with 80 % power at 5 %",
 }
 HEALTH = {
@@ -67,6 +69,7 @@ JUDGE_HEALTH = {
 }
 PAIRS = {
     "pairwise.win_rate": "share of the pairs that the fine-tuned answer wins; a tie is half a win",
+    "pairwise.verdict": "on the fine-tuned model, in the words of `difference.verdict`",
     "pairwise.ci95_low": "lower end of the 95 % Wilson interval",
     "pairwise.ci95_high": "upper end",
     "pairwise.length_controlled_win_rate": "win rate that a logistic model expects between answers of equal length",
@@ -113,6 +116,7 @@ RAW_SUMMARY = {
     "records": "rows that became records",
     "rejected": "rows set aside",
     "reasons.<reason>": "rows set aside for each reason",
+    "unused_columns": "columns of the source that play no part; absent where there are none",
     "sha256": "SHA-256 of the source file as fetched",
 }
 SPLIT_SUMMARY = {
@@ -174,6 +178,11 @@ STAGES: dict[str, Sequence[Artifact]] = {
     "split": (
         Artifact(f"data/split/{SPLITS}.parquet", "The records of each split.", RECORDS),
         Artifact("data/split/summary.json", "What was divided, and how.", keys=SPLIT_SUMMARY),
+        Artifact(
+            "data/split/near_duplicates.jsonl",
+            "The groups of near-duplicates, one per line, the largest first; not written without grouping.",
+            keys={"rows": "the group's rows: `split`, `id`, `source_row`, `instruction`, `input`"},
+        ),
     ),
     "format": (
         Artifact(f"data/formatted/{SPLITS}.parquet", "The text that the model sees.", FORMATTED),
@@ -256,7 +265,6 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 **JUDGE_HEALTH,
                 **PAIRS,
                 **JUDGE_PAIRS,
-                "categories.<category>": "mean score of the fine-tuned model",
             },
         ),
         Artifact(
@@ -306,6 +314,18 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "metrics/plots/length.csv",
             "A line per scored answer of the fine-tuned model.",
             keys={"response_tokens": "length of the answer", "score": "0 to 100"},
+        ),
+        Artifact(
+            "metrics/plots/categories.csv",
+            "A line per category; a file of its own, because each metric is a column of `dvc exp show`.",
+            keys={
+                "category": "by name; no line without categories",
+                "n": "test rows",
+                "base": "mean score of the base model's answers, empty where none was scored",
+                "finetuned": "of the fine-tuned model's",
+                "base_exact": "share of the base model's answers that equal the reference",
+                "finetuned_exact": "of the fine-tuned model's",
+            },
         ),
     ),
 }

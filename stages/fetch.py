@@ -38,6 +38,8 @@ def fetch_dataset_stage() -> None:
     note(f"{counted(summary['records'], 'record')} from {counted(summary['rows'], 'row')}")
     for reason, count in summary["reasons"].items():
         note(f"rejected {count}: {reason}")
+    if unused := summary.get("unused_columns"):
+        note(f"columns that are not used: {', '.join(map(repr, unused))} (fetch.dataset.columns names those that are)")
 
 
 def fetch_base_stage() -> None:

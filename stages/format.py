@@ -25,7 +25,7 @@ OUTPUT = Path("data/formatted")
 def main() -> None:
     """Format every split and count the rows that spell a marker of a template."""
     params = FormatParams.load("format")
-    check_followed("format.template", Path(params.template) if params.template.endswith(".jinja") else None)
+    check_followed("format.template", params.file)
     template = load_template(params.template)
     rows = {split: count_rows(INPUT / f"{split}.parquet", RECORDS) for split in SPLITS}
     markers: Counter[str] = Counter(dict.fromkeys(template.markers, 0))

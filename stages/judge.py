@@ -9,6 +9,7 @@ from reprotune.console import note, run_stage
 from reprotune.judging.answers import read_answers, score_row
 from reprotune.judging.run import check_run, judge_answers, method_name, opened_judge, run_metrics, transcript
 from reprotune.params.sections.judge import JudgeParams
+from reprotune.pipeline.dvc_yaml import check_followed
 
 RECORDS_PATH = Path("data/split/test.parquet")
 RESPONSES_PATHS = {model: Path(f"data/responses/{model}.parquet") for model in MODELS}
@@ -18,11 +19,13 @@ OUTPUT = Path("data/judgements")
 def main() -> None:
     """Run the stage; if the judge turns out unreliable, it fails only after everything is written, for inspection."""
     params = JudgeParams.load("judge")
+    for key, file in params.files.items():
+        check_followed(f"judge.{key}", file)
     answers = read_answers(RECORDS_PATH, RESPONSES_PATHS)
     with opened_judge(params) as judge:
         run = judge_answers(answers, params, judge)
         said = transcript(run, judge.identity) if judge else ""
-    method = method_name(params)
+    method = method_name(run.parts, run.mapping)
     metrics = run_metrics(run, params)
     with replaced_directory(OUTPUT) as folder:
         rows = [score_row(row, method) for row in run.answers]

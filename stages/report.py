@@ -24,6 +24,7 @@ def main() -> None:
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))
     write_text(METRICS / "plots/length.csv", publish.length_csv(results.lengths("finetuned")))
+    write_text(METRICS / "plots/categories.csv", publish.categories_csv(results.judged))
     write_text(PAGE, render_report(results, speed, Document.read()))
     note(f"the report is in {PAGE}")
 

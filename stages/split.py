@@ -1,15 +1,20 @@
 """Divide the records into train, validation and test (section `split` of params.yaml)."""
 
+import json
 from contextlib import ExitStack
 from pathlib import Path
 
-from reprotune.artifacts import RECORDS, iter_batches, replaced_directory, table_writer, write_json
+from reprotune.artifacts import RECORDS, iter_batches, replaced_directory, table_writer, write_json, write_text
 from reprotune.console import counted, note, run_stage
-from reprotune.dataset.split import DEALING_ORDER, split_records
+from reprotune.dataset.split import DEALING_ORDER, Split, sorted_by_category, split_records
 from reprotune.params.sections.split import SplitParams
 
 RECORDS_FILE = Path("data/raw/records.parquet")
 OUTPUT = Path("data/split")
+GROUPS = "near_duplicates.jsonl"
+NOTABLE_SHARE = 0.01
+MOST_STRANGE = 0.1
+"""Share of test rows of untrained categories above which the file is probably sorted by category."""
 
 
 def main() -> None:
@@ -23,14 +28,38 @@ def main() -> None:
         for parts in split.parts(iter_batches(RECORDS_FILE, RECORDS)):
             for name, table in parts.items():
                 writers[name].write(table)
+        if params.group_near_duplicates:
+            groups = split.grouped(iter_batches(RECORDS_FILE, RECORDS))
+            write_text(folder / GROUPS, "".join(f"{json.dumps(group, ensure_ascii=False)}\n" for group in groups))
         write_json(folder / "summary.json", split.summary)
+    describe(split, params)
+
+
+def describe(split: Split, params: SplitParams) -> None:
+    """Tell what came out, and what a person may not have meant."""
     counts = split.summary
-    note("split: " + ", ".join(f"{rows} {name}" for name, rows in counts["rows"].items()))
+    rows = sum(counts["rows"].values())
+    note("split: " + ", ".join(f"{count} {name}" for name, count in counts["rows"].items()))
+    for name, asked in (("train", params.train), ("test", params.test)):
+        share = counts["rows"][name] / rows
+        if abs(share - asked) > NOTABLE_SHARE and params.max_test_rows is None:
+            note(
+                f"split: {share:.1%} of the rows are for {name}, although split.{name} is {asked:.1%}: near-duplicates "
+                "stay together"
+            )
     if params.group_near_duplicates:
         note(
             f"split: {counted(counts['rows_in_groups'], 'row')} in {counted(counts['near_duplicate_groups'], 'group')} "
-            f"of near-duplicates; {counted(counts['rows_moved'], 'row')} moved to keep groups together"
+            f"of near-duplicates; {counted(counts['rows_moved'], 'row')} moved to keep groups together; "
+            f"{OUTPUT / GROUPS} lists them"
         )
+    if params.order == "file":
+        tested, strange = sorted_by_category(iter_batches(RECORDS_FILE, RECORDS), split.assigned)
+        if strange > MOST_STRANGE * tested:
+            note(
+                f"split: {strange} of {tested} test rows have a category that no training row has; if the file is "
+                "sorted by category, set split.order to shuffled"
+            )
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ LAYERS = (
     ("training",),
     ("generation",),
     ("judging",),
+    ("preflight",),
     ("results",),
     ("pages",),
     ("report",),

@@ -53,6 +53,7 @@ REPROTUNE = Group(
         "Run the pipeline": {
             "params": Command("params.command", "Explain every key of params.yaml."),
             "preset": PRESET,
+            "check": Command("preflight.command", "Check params.yaml and everything that it names."),
             "plan": Command("pipeline.command", "Show which stages `dvc repro` will run, and why."),
             "deps": Command("pipeline.command", "Check the deps in dvc.yaml against the code."),
             "summary": Command("results.command", "Show scores, validation loss and time per stage."),

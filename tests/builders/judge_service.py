@@ -202,6 +202,7 @@ def judge_params() -> Callable[..., JudgeParams]:
             "max_tokens": 256,
             "repeats": 1,
             "expected_score": False,
+            "mapping": None,
             "pairwise": False,
             "canaries": 0,
             "min_coverage": 0.95,

@@ -1,5 +1,6 @@
 """Comparing two revisions: paired metrics, flips, categories, data."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -38,6 +39,28 @@ def test_scores_are_paired_by_row(comparison: Comparison, snapshots: Pair) -> No
     assert comparison.paired["base.score"].verdict == "unchanged"
 
 
+def with_scores(snapshot: Snapshot, score: Callable[[int], float], rows: int, kinds: int | None = None) -> Snapshot:
+    """Give every one of `rows` test rows a score by its place; `kinds` categories in turn, if any."""
+    kept = [
+        replace(row, category=kinds and f"kind {place % kinds}", finetuned=replace(row.finetuned, score=score(place)))
+        for place, row in enumerate(snapshot.results.rows[:rows])
+    ]
+    return replace(snapshot, results=replace(snapshot.results, rows=kept))
+
+
+def test_rows_of_one_category_that_move_together_are_not_much_evidence(snapshots: Pair) -> None:
+    shift = [14.0, -9.0, 13.0, -8.0, 14.0, 12.0, -7.0, 11.0, -8.0, 9.0]
+    before = with_scores(snapshots[0], lambda _: 50.0, 60, 10)
+    after = with_scores(snapshots[0], lambda place: 50.0 + shift[place % 10], 60, 10)
+    alone = compare(with_scores(before, lambda _: 50.0, 60), with_scores(after, lambda p: 50.0 + shift[p % 10], 60))
+    together = compare(before, after)
+    assert alone.paired["finetuned.score"].p_value == together.paired["finetuned.score"].p_value
+    wide, narrow = (found.paired["finetuned.score"] for found in (together, alone))
+    assert wide.ci95_low is not None and narrow.ci95_low is not None and wide.ci95_low < narrow.ci95_low
+    assert wide.verdict == "within noise"
+    assert any("clustered by category" in note for note in notes(together))
+
+
 def test_flips_are_exact_answers_gained_or_lost_and_large_changes(comparison: Comparison, snapshots: Pair) -> None:
     before, after = snapshots
     for pair in comparison.rows:
@@ -74,7 +97,7 @@ def test_no_rows_in_common(snapshots: Pair) -> None:
 
 def test_results_of_other_params_are_called_stale(snapshots: Pair) -> None:
     before, after = snapshots
-    stale = replace(after, stale=param_changes({"a": {"b": 1}}, {"a": {"b": 2}}))
+    stale = replace(after, stale=["a.b: 1 -> 2"])
     assert any("a.b: 1 -> 2" in note and "workspace" in note for note in notes(compare(before, stale)))
 
 

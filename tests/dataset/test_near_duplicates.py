@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reprotune.dataset import near_duplicates
-from reprotune.dataset.near_duplicates import near_duplicate_groups, normalise, similarity
+from reprotune.dataset import near_duplicates, shingles
+from reprotune.dataset.near_duplicates import near_duplicate_groups
+from reprotune.dataset.shingles import normalise, similarity
 
 
 def groups_by_definition(texts: list[str], threshold: float) -> list[int]:
@@ -90,8 +91,8 @@ def test_an_alphabet_too_large_for_unique_codes_still_finds_the_pairs() -> None:
 def test_the_size_of_the_chunks_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"text number {row % 7} with a shared ending" for row in range(60)] + ["ab", "a much longer text " * 9]
     expected = near_duplicate_groups(texts, 0.9).tolist()
-    monkeypatch.setattr(near_duplicates, "TEXTS_PER_CHUNK", 3)
-    monkeypatch.setattr(near_duplicates, "CHARACTERS_PER_CHUNK", 90)
+    monkeypatch.setattr(shingles, "TEXTS_PER_CHUNK", 3)
+    monkeypatch.setattr(shingles, "CHARACTERS_PER_CHUNK", 90)
     monkeypatch.setattr(near_duplicates, "PAIRS_PER_CHUNK", 2)
     assert near_duplicate_groups(texts, 0.9).tolist() == expected == groups_by_definition(texts, 0.9)
 

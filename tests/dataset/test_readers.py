@@ -159,7 +159,7 @@ def test_parquet_with_other_types(read: Callable[..., list[SourceRow]]) -> None:
         (b"\n<HTML>", "x.jsonl", "is an HTML or XML page"),
         (b"<html>", "no-ending", "is an HTML or XML page"),
         (b"<?xml version='1.0'?><Error/>", "x.csv", "is an HTML or XML page"),
-        (b'{"a": 1}\n{"a": 2}\n', "x.json", "not a JSON list of objects.*fetch.dataset.format to jsonl"),
+        (b'{"a": 1}\n{"a": 2}\n', "x.json", "one JSON object per line.*fetch.dataset.format to jsonl"),
         (b'[\n{"a": 1}\n]', "x.jsonl", "one JSON list, not JSON Lines.*format to json"),
         (b'[{"a": 1},\n {"a" 2}]', "x.json", "not valid JSON: Expecting ':' delimiter in line 2, column 7"),
         (b"[" * 100_000, "x.json", "cannot be read as JSON"),
@@ -188,3 +188,23 @@ def test_the_chapters_dataset(shared_data: Path) -> None:
     assert len(rows) == 1100
     expected = "7e09a9af353722ca15c18bc580f093f9c39d3178335a75177319cb1e1d163944"
     assert hashlib.sha256(path.read_bytes()).hexdigest() == expected
+
+
+def test_the_only_list_of_objects_in_a_json_document_holds_the_rows(
+    read: Callable[..., list[SourceRow]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read(b'{"version": "1", "tags": ["a"], "data": [{"a": 1}, {"a": 2}]}', "x.json") == [{"a": 1}, {"a": 2}]
+    assert "the rows are those under 'data'" in capsys.readouterr().err
+    for content, words in [
+        (b'{"train": [{"a": 1}], "test": [{"a": 1}]}', "lists of objects under 'train', 'test'"),
+        (b'{"a": 1}', "no list of objects"),
+    ]:
+        with pytest.raises(UserError, match=words):
+            read(content, "x.json")
+
+
+def test_semicolons_separate_fields_where_the_header_has_no_comma(read: Callable[..., list[SourceRow]]) -> None:
+    rows = [{"instruction": "Name it, please", "output": "a;b"}]
+    assert read(b'instruction;output\r\nName it, please;"a;b"\r\n', "x.csv") == rows
+    assert read(b'instruction;output\nName it, please;"a;b"\n', "no-ending") == rows
+    assert read(b"a;b,c\n1;2,3\n", "x.csv") == [{"a;b": "1;2", "c": "3"}]

@@ -146,7 +146,7 @@ def test_column_mapping() -> None:
 @pytest.mark.parametrize("role", ["instruction", "input", "output", "category"])
 @pytest.mark.parametrize("on_bad_row", ["reject", "fail"])
 def test_mapped_column_that_no_row_has(role: str, on_bad_row: str) -> None:
-    message = f"no column 'nowhere', but these: 'instruction', 'input', 'output', 'category': .*columns.{role}"
+    message = f"no column 'nowhere', only 'instruction', 'input', 'output', 'category': .*columns.{role}"
     with pytest.raises(UserError, match=message):
         normalize([GOOD, GOOD], columns={role: "nowhere"}, on_bad_row=on_bad_row)
 
@@ -171,3 +171,17 @@ def test_nothing_usable() -> None:
         normalize([Unreadable("not a JSON object", "[]")])
     with pytest.raises(UserError, match="holds no rows"):
         normalize([])
+
+
+@pytest.mark.parametrize("role", ["instruction", "input", "category"])
+def test_a_column_in_other_letters_is_not_taken_for_missing(role: str) -> None:
+    """`Input` would otherwise vanish without a word, since a dataset may have no input."""
+    row = {(name.capitalize() if name == role else name): text for name, text in GOOD.items()}
+    with pytest.raises(UserError, match=rf"did you mean '{role.capitalize()}'.*columns\.{role}"):
+        normalize([row])
+
+
+def test_columns_that_play_no_part_are_counted_out() -> None:
+    assert "unused_columns" not in normalize([GOOD])[2]
+    rows = [GOOD | {"history": [], "system": "x"}, GOOD | {"other": 1}]
+    assert normalize(rows)[2]["unused_columns"] == ["history", "system", "other"]

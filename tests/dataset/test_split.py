@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.artifacts import RECORDS
-from reprotune.dataset.split import DEALING_ORDER, Split, deal_shuffled, split_records
+from reprotune.dataset.split import DEALING_ORDER, Split, deal_shuffled, sorted_by_category, split_records
 from reprotune.errors import UserError
 from reprotune.params.sections.split import SplitParams
 
@@ -20,6 +20,7 @@ def params(**changes: object) -> SplitParams:
     values = {
         "train": 0.85,
         "test": 0.1,
+        "max_test_rows": None,
         "order": "file",
         "seed": 123,
         "group_near_duplicates": False,
@@ -140,3 +141,35 @@ def test_a_split_that_would_be_empty_is_refused(order: str) -> None:
         divided(table(distinct(5)), params(order=order))
     with pytest.raises(UserError, match="in 1 groups"):
         divided(table(["same text"] * 50), params(order=order, group_near_duplicates=True))
+
+
+@pytest.mark.parametrize("order", ["file", "shuffled"])
+def test_rows_beyond_the_cap_on_test_rows_are_trained_on(order: str) -> None:
+    uncapped = divided(table(distinct(100)), params(order=order)).summary["rows"]
+    capped = divided(table(distinct(100)), params(order=order, max_test_rows=4)).summary["rows"]
+    assert uncapped == {"train": 85, "test": 10, "validation": 5}
+    assert capped == {"train": 91, "test": 4, "validation": 5}
+    assert divided(table(distinct(100)), params(order=order, max_test_rows=50)).summary["rows"] == uncapped
+
+
+def test_groups_are_listed_with_their_splits_the_largest_first() -> None:
+    texts = distinct(80)
+    texts[78], texts[79], texts[20] = texts[0], texts[0], texts[1]
+    records = table(texts)
+    split = split_records(records.to_batches(max_chunksize=7), params(group_near_duplicates=True))
+    groups = split.grouped(records.to_batches(max_chunksize=7))
+    assert [[row["source_row"] for row in group["rows"]] for group in groups] == [[0, 78, 79], [1, 20]]
+    assert {row["split"] for row in groups[0]["rows"]} == {"train"}
+    assert groups[1]["rows"][0]["instruction"] == texts[1]
+
+
+def test_a_file_sorted_by_category_is_noticed() -> None:
+    kinds = ["translate"] * 50 + ["summarize"] * 50
+    rows = [
+        {"id": str(row), "instruction": text, "input": "", "output": "x", "category": kind, "source_row": row}
+        for row, (text, kind) in enumerate(zip(distinct(100), kinds, strict=True))
+    ]
+    batches = pa.Table.from_pylist(rows, schema=RECORDS).to_batches(max_chunksize=7)
+    half = params(train=0.5, test=0.3)
+    assert sorted_by_category(batches, split_records(batches, half).assigned) == (30, 30)
+    assert sorted_by_category(batches, split_records(batches, params()).assigned) == (10, 0)

@@ -150,7 +150,7 @@ def test_what_the_plan_says_is_what_runs(clone: Any) -> None:
 
 def test_the_gate_says_what_is_broken(branches: Any, tmp_path: Path) -> None:
     rules = tmp_path / "gate.yaml"
-    change = "{metric: finetuned.score, better: higher, tolerance: 50, significance: 0.05}"
+    change = "{metric: finetuned.score, better: higher, tolerance: 50}"
     rules.write_text(f"changes: [{change}]\nlimits: []\n")
     assert "kept" in branches.run("reprotune", "gate", "--rules", str(rules), "--against", "longer").stdout
     rules.write_text("changes: []\nlimits: [{metric: finetuned.score, at_least: 100.5}]\n")

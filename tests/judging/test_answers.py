@@ -34,10 +34,10 @@ def test_empty_and_exact_answers_need_no_judge() -> None:
     assert "\nwrong\n" in asked[0] and "\nodd\n" in asked[1]
 
 
-def test_the_judge_sees_a_canary_even_if_it_is_an_exact_match() -> None:
+def test_the_judge_sees_a_canary_even_if_it_is_an_exact_match_or_empty() -> None:
     rows = answers("The right answer.", "", canary=True)
-    assert [row.status for row in rows] == ["ok", "empty"]
-    assert len(answer_questions(rows, "reference")) == 1
+    assert [row.status for row in rows] == ["ok", "ok"]
+    assert len(answer_questions(rows, "reference")) == 2
 
 
 def test_judgements_go_to_the_answers_that_needed_one_and_a_missing_score_stays_null() -> None:

@@ -10,6 +10,7 @@ from reprotune.judging.metrics import check_coverage, summarise
 from reprotune.judging.questions.prompts import Item
 from reprotune.judging.questions.replies import Verdict
 from reprotune.judging.service.collect import Judgement
+from reprotune.statistics.paired import paired_test
 
 
 def answers(base: list[str], finetuned: list[str], categories: list[str | None]) -> list[Answer]:
@@ -52,8 +53,22 @@ def test_difference_is_paired_over_rows_scored_for_both() -> None:
     pairs = [100 - 10, 20 - 0]
     assert difference["n"] == 2
     assert difference["score"] == pytest.approx(np.mean(pairs))
-    expected = stats.ttest_rel([100, 20], [10, 0]).confidence_interval()
-    assert (difference["ci95_low"], difference["ci95_high"]) == pytest.approx((expected.low, expected.high))
+    expected = paired_test([(10, 100), (0, 20)], 1, span=100)
+    assert (difference["ci95_low"], difference["ci95_high"]) == (expected.ci95_low, expected.ci95_high)
+    assert difference["verdict"] == expected.verdict == "too few rows"
+
+
+def test_rows_of_one_kind_are_not_independent() -> None:
+    rows = [str(row) for row in range(120)]
+    kinds: list[str | None] = [f"kind {row % 10}" for row in range(120)]
+    scores = [100.0 if row % 10 < 6 else 20.0 for row in range(120)]
+    verdicts = [Verdict("ok", 10.0) for _ in rows] + [Verdict("ok", score) for score in scores]
+    found = summarise(judge(answers(rows, [f"answer {row}" for row in rows], kinds), *verdicts), "m", seed=1)
+    for numbers in (found["finetuned"], found["difference"]):
+        assert numbers["stderr_clustered"] > 3 * numbers["stderr"]
+        assert numbers["ci95_high"] - numbers["ci95_low"] > 4 * numbers["stderr_clustered"]
+        assert numbers["ci95_high"] <= 100
+    assert found["base"]["ci95_low"] < 10 < found["base"]["ci95_high"]
 
 
 def test_categories() -> None:

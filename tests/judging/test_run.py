@@ -1,12 +1,19 @@
 """A judged run: its transcript."""
 
 import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
 
 from reprotune.judging.answers import Answer, score_offline, with_judgements
 from reprotune.judging.pairs import pair_up, with_verdicts
+from reprotune.judging.questions import prompts
 from reprotune.judging.questions.prompts import Item
 from reprotune.judging.questions.replies import Verdict
-from reprotune.judging.run import JudgedRun, transcript
+from reprotune.judging.run import Judge, JudgedRun, judge_parts, method_name, transcript
 from reprotune.judging.service.collect import Judgement
 
 ANSWERS = [
@@ -40,3 +47,40 @@ def test_every_reply_is_in_the_transcript() -> None:
 
 def test_without_a_judge_the_transcript_is_empty() -> None:
     assert transcript(JudgedRun(score_offline(ANSWERS), [], pair_up(ANSWERS)), {}) == ""
+
+
+IDENTITY = {"backend": "ollama", "model": "llama3", "digest": "d1", "address": "local", "options": {"seed": 1}}
+
+
+def method(params: Any, identity: dict[str, Any] = IDENTITY, **told: Any) -> str:
+    """Name the scores of a run whose service told something about itself."""
+    said = judgement("ten", 10.0)._replace(**told)
+    judge = Judge(identity, lambda asked: [said for _ in asked])
+    return method_name(judge_parts(params, judge, with_judgements(score_offline(ANSWERS), iter([said]))))
+
+
+def test_a_method_is_everything_that_makes_scores_comparable(
+    judge_params: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    params = judge_params(temperature=0.5)
+    names = [
+        method(params),
+        method(params, IDENTITY | {"digest": "d2"}),  # the tag stands for another model now
+        method(params, IDENTITY | {"address": "remote"}),
+        method(judge_params(temperature=0.6)),
+        method(judge_params(temperature=0.5, repeats=2)),
+        method(judge_params(temperature=0.5, expected_score=True)),
+        method(params, fingerprints=frozenset({"fp_1"})),
+        method(params, refused=frozenset({"temperature"})),
+    ]
+    edited = tmp_path / "rubrics"
+    shutil.copytree(prompts.RUBRICS, edited)
+    text = (edited / "reference.jinja").read_text()
+    (edited / "reference.jinja").write_text(text.replace("50: partly", "50: more or less partly"))
+    monkeypatch.setattr(prompts, "RUBRICS", edited)
+    names.append(method(params))
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("ollama:llama3:reference:") for name in names)
+    (edited / "reference.jinja").write_text(text)
+    assert method(judge_params(temperature=0.5, seed=9, canaries=7, min_coverage=0.1)) == names[0]
+    assert method_name(None) == "offline_composite"

@@ -12,6 +12,7 @@ import pytest
 from reprotune.params.document import Document
 from reprotune.report.page import render_report, verdict
 from reprotune.results.read import load_results, load_speed
+from reprotune.statistics.paired import paired_test
 
 Browser = Callable[[Path, int], str]
 
@@ -42,8 +43,9 @@ def test_shows_what_was_run_and_the_results(page: str) -> None:
         "57.9",
         "+45.5",
         "interval 53.7 to 62.1",
+        "standard error 2.80, clustered by category 3.10",
         "offline_composite",
-        "at equal length 86.0%",
+        "at equal length 86.0% (75.0% to 92.0%)",
         "Health of the scorer",
         "another row's reference scores low 75%",
         "from 4.203 before training",
@@ -62,23 +64,34 @@ def test_shows_what_was_run_and_the_results(page: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "kind"),
-    [(0.1, 5.0, "better"), (-5.0, -0.1, "worse"), (-0.1, 5.0, "noise"), (0.0, 5.0, "noise"), (None, None, "noise")],
+    ("pairs", "kind", "words"),
+    [
+        ([(0.0, 80.0)] * 2, "noise", "too few rows"),  # t-interval: [80, 80]
+        ([(40.0, 80.0)] * 40, "better", "clearly better"),
+        ([(80.0, 40.0)] * 40, "worse", "clearly worse"),
+        ([(40.0, 80.0), (80.0, 40.0)] * 20, "noise", "no more than noise"),
+        ([(40.0, 40.0)] * 40, "noise", "the same on every row"),
+        ([], "noise", "no scored row"),
+    ],
 )
-def test_the_verdict_follows_the_interval(low: float | None, high: float | None, kind: str) -> None:
-    assert verdict({"ci95_low": low, "ci95_high": high})[0] == kind
+def test_the_verdict_is_that_of_the_paired_test(pairs: list[tuple[float, float]], kind: str, words: str) -> None:
+    found = verdict({"verdict": paired_test(pairs, seed=1, span=100).verdict})
+    assert found[0] == kind
+    assert words in found[1]
 
 
 def test_nulls_are_shown_as_such(workspace: Path) -> None:
     path = workspace / "data/judgements/metrics.json"
     judged: dict[str, Any] = json.loads(path.read_text())
-    none = dict.fromkeys(("score", "stderr", "ci95_low", "ci95_high", "smallest_detectable", "p_value"))
+    none = dict.fromkeys(
+        ("score", "stderr", "stderr_clustered", "ci95_low", "ci95_high", "smallest_detectable", "p_value")
+    )
     judged["base"] |= none
-    judged["difference"] |= none
+    judged["difference"] |= none | {"verdict": "cannot be said"}
     judged["categories"]["spelling"] |= {"base": None, "finetuned": None}
     path.write_text(json.dumps(judged))
     page = render_report(load_results(workspace / "data"), load_speed(workspace / "data"), Document.read())
-    assert "cannot be told apart from the base model" in page
+    assert "has no scored row in common with the base model" in page
     assert "None" not in re.sub(r"(?s)<style>.*?</style>", "", page)
 
 

@@ -10,7 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.report.publish import histogram, length_csv, loss_csv, numbers, scores_csv, scores_metrics
+from reprotune.report.publish import (
+    categories_csv,
+    histogram,
+    length_csv,
+    loss_csv,
+    numbers,
+    scores_csv,
+    scores_metrics,
+)
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -46,7 +54,7 @@ def test_scores_carry_their_method_and_leave_out_what_is_null(workspace: Path) -
     assert metrics["method"] == "offline_composite"
     assert metrics["finetuned"]["score"] == 57.9
     assert "score" not in metrics["base"]
-    assert metrics["categories"]["spelling"] == 70.0
+    assert "categories" not in metrics, "each would be a column of `dvc exp show`"
     assert metrics["health"]["canaries_foreign"] == 0.75 and "repeat_sd" not in metrics["health"]
     assert metrics["pairwise"]["win_rate"] == 0.875
     judged["pairwise"] = None
@@ -78,3 +86,14 @@ def test_the_score_ranges_are_rows_of_a_table() -> None:
 
 def test_length_and_score_are_a_table() -> None:
     assert length_csv([(12, 99.999), (3, 0.0)]) == "response_tokens,score\n12,100.00\n3,0.00\n"
+
+
+def test_categories_are_lines_by_name(workspace: Path) -> None:
+    judged = json.loads((workspace / "data/judgements/metrics.json").read_text())
+    judged["categories"]["spelling"]["base"] = None
+    lines = list(csv.DictReader(io.StringIO(categories_csv(judged))))
+    assert [line["category"] for line in lines] == sorted(judged["categories"])
+    [spelling] = [line for line in lines if line["category"] == "spelling"]
+    values = {"n": "12", "base": "", "finetuned": "70.0", "base_exact": "0.0", "finetuned_exact": "0.1"}
+    assert spelling == {"category": "spelling", **values}
+    assert categories_csv({"categories": {}}) == "category,n,base,finetuned,base_exact,finetuned_exact\n"

@@ -3,13 +3,18 @@
 from typing import Any
 
 from reprotune.artifacts import STATISTICS
-from reprotune.results.words import STATISTIC_WORDS, data_table, pair_facts, quantity
+from reprotune.results.words import STATISTIC_WORDS, VERDICTS, data_table, error_words, pair_facts, quantity
+from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 PAIRS: dict[str, Any] = {
     "win_rate": 0.875,
     "ci95_low": 0.77,
     "ci95_high": 0.94,
-    "length_controlled_win_rate": 0.86,
+    "length_adjusted_win_rate": 0.86,
+    "length_adjusted_low": 0.75,
+    "length_adjusted_high": 0.92,
+    "longer_share": 0.4,
+    "length_adjusted_unknown": None,
     "wins": 50,
     "losses": 5,
     "ties": 5,
@@ -21,6 +26,16 @@ PAIRS: dict[str, Any] = {
 
 def test_every_statistic_has_its_words() -> None:
     assert tuple(STATISTIC_WORDS) == STATISTICS
+
+
+def test_every_verdict_has_its_words() -> None:
+    assert set(VERDICTS) == {BETTER, WORSE, NOISE, SAME, TOO_FEW, UNKNOWN}
+
+
+def test_both_standard_errors_are_shown() -> None:
+    assert error_words({"stderr": 0.64, "stderr_clustered": 1.17}) == "standard error 0.64, clustered by category 1.17"
+    assert error_words({"stderr": 0.64}) == "standard error 0.64"
+    assert error_words({"stderr": None}) == ""
 
 
 def test_data_tables_take_both_layouts_of_splits() -> None:
@@ -43,6 +58,7 @@ def test_pairs_are_put_in_words_once_for_every_reader() -> None:
     assert facts["fine-tuned wins (ties count half)"] == "87.5%"
     assert facts["95 % interval"] == "77.0% to 94.0%"
     assert facts["won, lost, tied"] == "50, 5, 5"
+    assert pair_facts(PAIRS | {"verdict": "better"}, "candidate")[0] == ("verdict on candidate", "better")
     assert "candidate wins (ties count half)" in dict(pair_facts(PAIRS, "candidate"))
     judged = pair_facts({**PAIRS, "position_bias": 0.25})
     assert judged[:-1] == pair_facts(PAIRS)
@@ -52,3 +68,8 @@ def test_pairs_are_put_in_words_once_for_every_reader() -> None:
 def test_without_pairs_or_verdicts_there_is_nothing_to_say() -> None:
     assert pair_facts(None) == []
     assert pair_facts({**PAIRS, "win_rate": None}) == []
+
+
+def test_a_rate_at_equal_length_that_cannot_be_told_says_why() -> None:
+    unknown = {"length_adjusted_win_rate": None, "length_adjusted_unknown": "no judge was asked"}
+    assert dict(pair_facts(PAIRS | unknown))["at equal length"] == "cannot be told: no judge was asked"

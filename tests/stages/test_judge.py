@@ -11,6 +11,7 @@ import stages.judge
 from reprotune.artifacts import RECORDS, RESPONSES, SCORES, read_table, write_table
 from reprotune.errors import UserError
 
+SCORES_FILE = stages.judge.OUTPUT / "scores.parquet"
 PARAMS = """judge:
   backend: offline
   model: llama3
@@ -20,6 +21,7 @@ PARAMS = """judge:
   max_tokens: 256
   repeats: 1
   expected_score: false
+  mapping: null
   pairwise: true
   canaries: 2
   min_coverage: 0.95
@@ -104,4 +106,27 @@ def test_responses_to_other_records(references: list[str]) -> None:
 def test_nothing_to_judge(references: list[str]) -> None:
     write_records([])
     with pytest.raises(UserError, match=r"has no rows.*split\.test"):
+        stages.judge.main()
+
+
+def test_a_stored_mapping_is_applied_and_named(references: list[str]) -> None:
+    stages.judge.main()
+    before = {(row["model"], row["id"]): row["score"] for row in read_table(SCORES_FILE, SCORES).to_pylist()}
+    error = {"mean_absolute_error": 7.5}
+    provenance = {"n": 20, "scores": "offline_composite", "cross_validated": error}
+    mapping = {"kind": "isotonic", "scores": [0, 100], "labels": [0, 50], "provenance": provenance}
+    Path("mine.json").write_text(json.dumps(mapping))
+    Path("params.yaml").write_text(PARAMS.replace("mapping: null", "mapping: mine.json"))
+    stages.judge.main()
+    rows = read_table(SCORES_FILE, SCORES).to_pylist()
+    assert {(row["model"], row["id"]): row["score"] * 2 for row in rows} == pytest.approx(before)
+    metrics = json.loads((stages.judge.OUTPUT / "metrics.json").read_text())
+    assert metrics["mapping"]["held_out"] == error and metrics["mapping"]["kind"] == "isotonic"
+    assert metrics["method"] == f"offline_composite:mapped:{metrics['mapping']['sha256'][:8]}" == rows[0]["method"]
+    provenance["scores"] = "ollama:llama3:reference:12345678"
+    Path("mine.json").write_text(json.dumps(mapping))
+    with pytest.raises(UserError, match=r"mine\.json was fitted to scores of ollama.*, not of offline_composite"):
+        stages.judge.main()
+    Path("mine.json").unlink()
+    with pytest.raises(UserError, match=r"mine\.json cannot be read as a mapping"):
         stages.judge.main()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
+from reprotune.judging.questions.prompts import rubric_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = """judge:
@@ -27,6 +29,7 @@ PARAMS = """judge:
   max_tokens: 256
   repeats: 1
   expected_score: false
+  mapping: null
   pairwise: {pairwise}
   canaries: {canaries}
   min_coverage: 0.95
@@ -56,7 +59,7 @@ def project(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(project: Path, service: Any) -> Start:
     def run(backend: str, checks: bool = False, **environment: str) -> "subprocess.Popen[str]":
-        text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=3 if checks else 0)
+        text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=12 if checks else 0)
         (project / "params.yaml").write_text(text)
         paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
         return subprocess.Popen(
@@ -82,7 +85,19 @@ def test_artifacts_of_a_judged_run(project: Path, start: Start, service: Any, st
     assert len(service.calls) == 2 * 7
     folder = project / "data/judgements"
     metrics = json.loads((folder / "metrics.json").read_text())
-    assert metrics["method"] == f"{backend}:llama3:reference"
+    assert re.fullmatch(rf"{backend}:llama3:reference:[0-9a-f]{{8}}", metrics["method"])
+    assert metrics["judge"] == {
+        "backend": backend,
+        "model": "llama3",
+        "digest": steps.digest if backend == "ollama" else None,
+        "address": "local",
+        "rubric": "reference",
+        "rubric_sha256": rubric_sha256("reference"),
+        "temperature": 0.0,
+        "repeats": 1,
+        "expected_score": False,
+        "fingerprints": [],
+    }
     assert metrics["base"]["status"] == {"empty": 1, "exact": 4, "ok": 7}
     assert metrics["base"]["score"] == pytest.approx((4 * 100 + 7 * 70) / 12)
     scores = pq.read_table(folder / "scores.parquet").to_pylist()
@@ -142,7 +157,7 @@ def honest(handler: Any, request: dict[str, Any]) -> None:
     prompt = request["messages"][0]["content"]
     reference = part("REFERENCE ANSWER")
     if "BEGIN ANSWER A" in prompt:
-        points = [text.startswith("Almost") for text in (part("ANSWER A"), part("ANSWER B"))]
+        points = [text.startswith(("Almost", reference)) for text in (part("ANSWER A"), part("ANSWER B"))]
         winner = "tie" if points[0] == points[1] else "A" if points[0] else "B"
         handler.send_reply(request, json.dumps({"reasoning": "", "winner": winner}), "stop", None)
     else:
@@ -154,16 +169,16 @@ def honest(handler: Any, request: dict[str, Any]) -> None:
 def test_canaries_and_pairs_of_a_judge_that_reads(project: Path, start: Start, service: Any, backend: str) -> None:
     service.default = honest
     finish(start(backend, checks=True))
-    assert len(service.calls) == 2 * 7 + 3 * 4 + 2 * 7  # answers; canaries but the empty one; pairs in both orders
+    assert len(service.calls) == 2 * 7 + 12 * 5 + 2 * (7 + 12)  # answers; canaries; pairs in both orders
     assert len(service.warm_ups) == (backend == "ollama")  # one context size for all of them
     metrics = json.loads((project / "data/judgements/metrics.json").read_text())
-    kinds = ("reference", "foreign", "empty", "verbose", "injection")
-    assert [metrics["health"][f"canaries_{kind}"] for kind in kinds] == [1] * 5
+    kinds = ("reference", "foreign", "empty", "verbose", "injection", "pair")
+    assert [metrics["health"][f"canaries_{kind}"] for kind in kinds] == [1] * 6
     pairs = metrics["pairwise"]
     assert (pairs["wins"], pairs["losses"], pairs["ties"], pairs["identical"]) == (7, 0, 5, 5)
     assert pairs["position_bias"] == 0 and pairs["first_share"] == 0.5
     lines = [json.loads(line) for line in (project / "data/judgements/verdicts.jsonl").read_text().splitlines()]
-    assert Counter(line["purpose"] for line in lines) == {"score": 14, "canary": 12, "pairwise": 14}
+    assert Counter(line["purpose"] for line in lines) == {"score": 14, "canary": 60, "pairwise": 14, "pair_canary": 24}
 
 
 def test_a_judge_that_takes_orders_fails_after_everything_is_written(
@@ -177,7 +192,7 @@ def test_a_judge_that_takes_orders_fails_after_everything_is_written(
 
     service.default = gullible
     errors = finish(start("openai", checks=True), code=1)
-    assert "the judge failed its canaries (scored as they should be: 0% of kind injection;" in errors
+    assert "the judge failed its canaries (scored as they should be: 0% of kind injection, with 95 % conf" in errors
     assert "judge.min_canary_pass" in errors and "Traceback" not in errors
     assert {path.name for path in (project / "data/judgements").iterdir()} == {
         "metrics.json",
@@ -194,7 +209,7 @@ def test_a_judge_that_likes_the_first_place_gives_ties(project: Path, start: Sta
             honest(handler, request)
 
     service.default = first
-    finish(start("ollama", checks=True))
+    assert "0% of kind pair" in finish(start("ollama", checks=True), code=1)
     pairs = json.loads((project / "data/judgements/metrics.json").read_text())["pairwise"]
     assert (pairs["win_rate"], pairs["ties"]) == (0.5, 12)
     assert (pairs["position_bias"], pairs["first_share"]) == (1, 1)

@@ -15,6 +15,7 @@ WRITTEN = (
     "metrics/plots/loss.csv",
     "metrics/plots/scores.csv",
     "metrics/plots/length.csv",
+    "metrics/plots/categories.csv",
     "data/report/index.html",
 )
 

@@ -38,7 +38,10 @@ def test_near_duplicates_are_reported(tmp_path: Path, run_stage: Callable[..., A
     rows[29] = rows[0]
     write_records(tmp_path, rows)
     done = run_stage("split")
-    assert "2 rows in 1 groups of near-duplicates; 1 rows moved" in done.stderr
+    assert "2 rows in 1 group of near-duplicates; 1 row moved" in done.stderr
+    assert "data/split/near_duplicates.jsonl lists them" in done.stderr
+    [group] = map(json.loads, (tmp_path / "data/split/near_duplicates.jsonl").read_text("utf-8").splitlines())
+    assert [row["source_row"] for row in group["rows"]] == [0, 29]
     summary = json.loads((tmp_path / "data/split/summary.json").read_text())
     assert summary["rows"] == {"train": 25, "test": 3, "validation": 2}
 
@@ -54,3 +57,15 @@ def test_too_few_records_is_one_sentence_and_keeps_the_old_folder(
     assert done.stderr.startswith("split: error: the test split would be empty: 2 records")
     assert "Traceback" not in done.stderr
     assert [path.name for path in (tmp_path / "data/split").iterdir()] == ["train.parquet"]
+
+
+def test_a_sorted_file_and_missed_shares_are_told(tmp_path: Path, run_stage: Callable[..., Any]) -> None:
+    rows = [{"instruction": chr(0x4E00 + place) * 9, "category": f"kind {place // 25}"} for place in range(100)]
+    for place in range(75, 86):
+        rows[place] = {"instruction": rows[0]["instruction"]}
+    write_records(tmp_path, rows)
+    done = run_stage("split", train=0.75, test=0.15)
+    assert done.returncode == 0, done.stderr
+    assert "86.0% of the rows are for train, although split.train is 75.0%" in done.stderr
+    assert "test rows have a category that no training row has" in done.stderr
+    assert "set split.order to shuffled" in done.stderr

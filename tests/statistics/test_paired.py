@@ -4,23 +4,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reprotune.statistics.paired import paired_bootstrap, paired_test, sign_flip_p
+from reprotune.statistics.paired import holm, paired_test, sign_flip_p
 
 VALUES = list(np.random.default_rng(7).normal(5, 40, size=110))
 
 
-def test_bootstrap_agrees_with_scipy_and_is_seeded() -> None:
-    found = paired_bootstrap(VALUES, seed=1)
-    expected = stats.bootstrap((VALUES,), np.mean, n_resamples=10_000, method="percentile", rng=2).confidence_interval
-    assert found == pytest.approx(tuple(expected), abs=0.4)
-    assert found == paired_bootstrap(VALUES, seed=1) != paired_bootstrap(VALUES, seed=2)
-    assert paired_bootstrap([], seed=1) is None
-
-
-def test_bootstrap_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = paired_bootstrap(VALUES, seed=1)
+def test_draws_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = sign_flip_p(VALUES, seed=1)
     monkeypatch.setattr("reprotune.statistics.paired.CHUNK", 1000)
-    assert paired_bootstrap(VALUES, seed=1) == whole
+    assert sign_flip_p(VALUES, seed=1) == pytest.approx(whole, abs=0.02)
 
 
 @pytest.mark.parametrize("shift", [0.0, 5.0, 20.0])
@@ -67,3 +59,27 @@ def test_a_single_pair_has_no_interval() -> None:
     found = paired_test([(1.0, 3.0)], seed=1)
     assert (found.before, found.after, found.difference) == (1, 3, 2)
     assert (found.ci95_low, found.ci95_high, found.smallest_detectable) == (None, None, None)
+
+
+def test_the_wider_interval_decides() -> None:
+    kinds = [row // 20 for row in range(200)]
+    shift = [9.0, -6.0, 8.0, -5.0, 9.0, 7.0, -4.0, 6.0, -5.0, 3.0]
+    pairs = [(50.0, 50.0 + shift[kind]) for kind in kinds]
+    assert paired_test(pairs, seed=1, span=100).verdict == "better"
+    clustered = paired_test(pairs, seed=1, span=100, clusters=kinds)
+    assert clustered.verdict == "within noise"
+    assert clustered.stderr_clustered is not None and clustered.stderr is not None
+    assert clustered.stderr_clustered > 3 * clustered.stderr
+
+
+def test_few_rows_that_all_fail_are_no_certain_loss() -> None:
+    found = paired_test([(100.0, 0.0)] * 4, seed=1, span=100)
+    assert found.verdict == "too few rows"
+    assert found.ci95_low == -100
+    assert found.ci95_high is not None and found.ci95_high > 0
+
+
+def test_holm() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -8,8 +8,9 @@ from scipy.optimize import minimize
 
 from reprotune.statistics.intervals import wilson_interval
 from reprotune.statistics.win_rate import (
-    RIDGE,
-    length_controlled_win_rate,
+    PHI,
+    PRECISION,
+    length_adjusted,
     outcome_of_scores,
     outcome_of_verdicts,
     position_bias,
@@ -25,7 +26,7 @@ def test_win_rate_counts_a_tie_as_half_a_win() -> None:
 
 
 def test_no_pairs_have_no_rates() -> None:
-    assert win_rate([], []) == (None, None, None, None, 0, 0, 0, 0, None)
+    assert win_rate([], []) == (None, None, None, 0, 0, 0, 0, None)
     assert position_bias([]) == (None, None)
 
 
@@ -45,23 +46,56 @@ def test_outcomes() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from([0.0, 0.5, 1.0]), st.integers(-500, 500)), min_size=1, max_size=40))
-def test_length_controlled_win_rate_is_the_penalised_maximum(rows: list[tuple[float, int]]) -> None:
+def test_length_adjusted_win_rate_is_the_most_probable_one(rows: list[tuple[float, int]]) -> None:
     won, lengths = np.array(rows, dtype=float).T
-    spread = lengths.std()
-    bend = np.tanh(lengths / spread) if spread else np.zeros_like(lengths)
+    found = length_adjusted(list(won), list(lengths))
+    if found.length_adjusted_unknown:
+        assert found.length_adjusted_win_rate is None
+        return
+    bend = np.tanh(lengths / lengths.std())
 
     def loss(coefficients: np.ndarray) -> float:
         logit = coefficients[0] + coefficients[1] * bend
-        return float(np.sum(np.logaddexp(0, logit) - won * logit) + RIDGE / 2 * np.sum(coefficients**2))
+        return float(np.sum(np.logaddexp(0, logit) - won * logit) + PRECISION / 2 * (coefficients[1] - PHI) ** 2)
 
-    best = minimize(loss, np.zeros(2)).x
-    found = length_controlled_win_rate(list(won), list(lengths))
-    assert found == pytest.approx(1 / (1 + np.exp(-best[0])), abs=1e-4)
+    best = minimize(loss, np.array([0.0, PHI])).x
+    assert found.length_adjusted_win_rate == pytest.approx(1 / (1 + np.exp(-best[0])), abs=1e-4)
+    assert found.length_adjusted_low <= found.length_adjusted_high  # type: ignore[operator] - there is a rate
+
+
+def test_where_one_model_is_always_longer_nothing_is_adjusted() -> None:
+    random = np.random.default_rng(1)
+    outcomes = [float(number < 0.83) for number in random.uniform(size=300)]  # whatever the length
+    lengths = [-float(number) for number in random.uniform(20, 200, 300)]
+    found = length_adjusted(outcomes, lengths)
+    assert found == (None, None, None, 0.0, "one model's answers are longer in nearly every pair")
 
 
 def test_wins_by_length_alone_are_no_wins_at_equal_length() -> None:
-    lengths = [-100.0, -50.0, 50.0, 100.0] * 20
-    outcomes = [float(length > 0) for length in lengths]
-    assert length_controlled_win_rate(outcomes, lengths) == pytest.approx(0.5)
-    assert length_controlled_win_rate([1.0] * 30, [0.0] * 30) > 0.95  # type: ignore[operator] - there are pairs
-    assert length_controlled_win_rate([], []) is None
+    random = np.random.default_rng(2)
+    lengths = random.normal(60, 100, 4000)  # the candidate is usually longer
+    chances = 1 / (1 + np.exp(-PHI * np.tanh(lengths / lengths.std())))
+    outcomes = (random.uniform(size=4000) < chances).astype(float)
+    found = length_adjusted(list(outcomes), list(lengths))
+    assert outcomes.mean() > 0.55
+    assert found.length_adjusted_win_rate == pytest.approx(0.5, abs=0.03)
+    assert found.longer_share == (lengths > 0).mean()
+
+
+def test_the_interval_covers_the_truth() -> None:
+    random = np.random.default_rng(3)
+    covered = 0
+    for _ in range(60):
+        lengths = random.normal(30, 100, 150)
+        chances = 1 / (1 + np.exp(-0.8 - PHI * np.tanh(lengths / lengths.std())))
+        outcomes = (random.uniform(size=150) < chances).astype(float)
+        found = length_adjusted(list(outcomes), list(lengths))
+        covered += found.length_adjusted_low <= 1 / (1 + np.exp(-0.8)) <= found.length_adjusted_high  # type: ignore[operator]
+    assert covered >= 52  # 57 expected
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "reason"), [([], "no pair has a verdict"), ([1.0] * 10, "one model wins every pair")]
+)
+def test_where_there_is_nothing_to_adjust(outcomes: list[float], reason: str) -> None:
+    assert length_adjusted(outcomes, [-5.0, 5.0] * (len(outcomes) // 2)).length_adjusted_unknown == reason

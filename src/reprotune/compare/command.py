@@ -46,19 +46,24 @@ def gate(
 ) -> None:
     """Check the workspace's results against gate.yaml.
 
-    The exit code is 1 if a rule is broken. Rules on changes are checked only with --against.
+    The exit code is 1 unless every rule is kept. A rule fails if it is broken, if the rows are too few to tell, or if
+    it compares what cannot be compared; results that were not made from what is checked out fail, too. Rules on
+    changes are checked only with --against.
     """
     from rich.console import Console
 
     from reprotune.compare.comparison import compare as compare_snapshots
-    from reprotune.compare.gate import BROKEN, check_changes, check_limits, gate_table, read_rules
+    from reprotune.compare.gate import check_changes, check_limits, check_stale, failures, gate_table, read_rules
     from reprotune.compare.snapshot import read_snapshot
 
     wanted, here = read_rules(rules), read_snapshot("workspace")
-    comparison = None if against is None else compare_snapshots(read_snapshot(against), here)
-    outcomes = [*check_changes(wanted, comparison), *check_limits(wanted, here)]
+    there = None if against is None else read_snapshot(against)
+    comparison = None if there is None else compare_snapshots(there, here)
+    sides = [side for side in (there, here) if side is not None]
+    outcomes = [*check_stale(sides), *check_changes(wanted, comparison), *check_limits(wanted, here)]
     Console(highlight=False, markup=False).print(gate_table(outcomes))
-    broken = sum(outcome.state == BROKEN for outcome in outcomes)
-    if broken:
-        print(f"{rules}: {broken} of {len(outcomes)} rules are broken", file=sys.stderr)
+    found = failures(outcomes)
+    for sentence in found:
+        print(f"{rules}: {sentence}", file=sys.stderr)
+    if found:
         raise typer.Exit(1)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from reprotune.artifacts import NO_CATEGORY, SPLITS
-from reprotune.compare.snapshot import Record, Snapshot
+from reprotune.compare.snapshot import RESULTS, VALIDATION_TOKENS, Record, Snapshot
 from reprotune.params.differences import ParamChange, param_changes
 from reprotune.results.read import Answer, Row
 from reprotune.statistics.paired import PairedTest, paired_test
@@ -16,6 +16,9 @@ SEED = 123
 FLIP_POINTS = 25.0
 """A score that changes by more than this many points counts as a flip."""
 
+SPAN = 100.0
+"""The largest change of a row in any of the metrics of `PAIRED`."""
+
 PAIRED = {
     "finetuned.score": ("Score", 1.0),
     "finetuned.exact_match": ("Exact matches, %", 100.0),
@@ -24,7 +27,8 @@ PAIRED = {
     "finetuned.token_f1": ("Token F1, %", 100.0),
     "base.score": ("Score of the base model", 1.0),
 }
-"""Metric -> its name and the factor that makes it readable. All are means over rows, and higher is better."""
+"""Metric -> its name and the factor that makes it readable. All are means over rows, on a scale of 0
+to 100 on which higher is better."""
 
 NUMBERS = {
     "training.best.validation_loss": "Best validation loss",
@@ -135,15 +139,48 @@ class Comparison:
     only_after: int
     data: DataChanges
 
+    def losses_differ(self, tokens: str = VALIDATION_TOKENS) -> str:
+        """Return why losses on the file `tokens` are means over different tokens; empty if they can be compared.
+
+        The file's hash in both dvc.lock decides, and whether the prompts count. Where a hash is unknown, changed params
+        that shape the tokens do, and for validation the records.
+        """
+        old, new = (snapshot.hashes.get(tokens) for snapshot in (self.before, self.after))
+        known = old is not None and new is not None
+        shaping = ("finetune.mask_instruction",) if known and old == new else LOSS_PARAMS
+        changed = [str(change) for change in self.params if change.key.startswith(shaping)]
+        if changed:
+            return f"means over different tokens ({', '.join(changed)})"
+        if old != new if known else not self.data.same_validation:
+            return "means over different rows"
+        return ""
+
     @property
-    def loss_params(self) -> list[ParamChange]:
-        """The changed params that make the losses means over different tokens, so that they cannot be compared."""
-        return [change for change in self.params if change.key.startswith(LOSS_PARAMS)]
+    def same_results(self) -> bool:
+        """Whether the models, answers and scores of both revisions are the same files."""
+        pairs = [(self.before.hashes.get(path), self.after.hashes.get(path)) for path in RESULTS]
+        return all(old is not None and old == new for old, new in pairs)
+
+    def paired_on(self, key: str, category: str) -> PairedChange:
+        """Return a metric of `PAIRED` on the shared rows of one category."""
+        shared = [pair.after.id for pair in self.rows if category_name(pair.after) == category]
+        return _paired_metric(key, self.before, self.after, shared)
+
+    @property
+    def category_names(self) -> list[str]:
+        """The categories of the shared rows; empty where no row has one."""
+        found = {pair.after.category for pair in self.rows}
+        return [] if found <= {None} else sorted({category_name(pair.after) for pair in self.rows})
 
     @property
     def flips(self) -> list[RowPair]:
         """The rows that flipped."""
         return [row for row in self.rows if row.flipped]
+
+
+def category_name(row: Row) -> str:
+    """Return a row's category as results name it."""
+    return NO_CATEGORY if row.category is None else row.category
 
 
 def compare(before: Snapshot, after: Snapshot, flip_points: float = FLIP_POINTS) -> Comparison:
@@ -172,21 +209,27 @@ def compare(before: Snapshot, after: Snapshot, flip_points: float = FLIP_POINTS)
     )
 
 
-def paired_change(key: str, name: str, pairs: Sequence[tuple[float, float]]) -> PairedChange:
-    """Test the (before, after) values of a metric on the same rows; higher is better."""
-    return PairedChange(key=key, name=name, **vars(paired_test(pairs, SEED)))
+def paired_change(
+    key: str, name: str, pairs: Sequence[tuple[float, float]], categories: Sequence[str | None] | None = None
+) -> PairedChange:
+    """Test the (before, after) values of a metric of 0 to 100 on the same rows; higher is better.
+
+    Rows of one category are not taken for independent.
+    """
+    return PairedChange(key=key, name=name, **vars(paired_test(pairs, SEED, SPAN, categories)))
 
 
 def _paired_metric(key: str, before: Snapshot, after: Snapshot, shared: Sequence[str]) -> PairedChange:
     name, scale = PAIRED[key]
     model, _, statistic = key.partition(".")
     value = _score_reader(model) if statistic == "score" else _statistic_reader(model, statistic)
-    pairs = []
+    pairs, categories = [], []
     for identifier in shared:
         old, new = value(before, identifier), value(after, identifier)
         if old is not None and new is not None:
             pairs.append((scale * old, scale * new))
-    return paired_change(key, name, pairs)
+            categories.append(after.rows[identifier].category)
+    return paired_change(key, name, pairs, categories)
 
 
 def _score_reader(model: str) -> Callable[[Snapshot, str], float | None]:

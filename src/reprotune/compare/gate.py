@@ -1,28 +1,50 @@
 """Rules that a change must keep: `gate.yaml`, checked against the metrics of two revisions.
 
-A rule that cannot be checked counts as broken: a gate must not pass what it could not see.
+A rule on a metric with a value per row is a test of non-inferiority: it is kept only if the confidence interval of the
+mean paired difference excludes a loss beyond the tolerance. What cannot be told, compared or trusted is not kept: a
+gate must not pass what it could not see.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from reprotune.compare.comparison import PAIRED, Comparison
-from reprotune.compare.snapshot import Snapshot
+from reprotune.artifacts import STATISTICS
+from reprotune.compare.comparison import PAIRED, Comparison, PairedChange
+from reprotune.compare.snapshot import TRAINING_TOKENS, VALIDATION_TOKENS, Snapshot
+from reprotune.compare.words import stale_words
 from reprotune.errors import UserError
 from reprotune.params.schema import Section
 from reprotune.params.values import read_document
+from reprotune.results.words import signed
+from reprotune.statistics.paired import BETTER, WORSE, holm
 from reprotune.untrusted import visible
 
 RULES_FILE = Path("gate.yaml")
-KEPT, BROKEN, UNCHECKED = "kept", "broken", "not checked"
-STYLES = {KEPT: "green", BROKEN: "bold red", UNCHECKED: "yellow"}
+KEPT, BROKEN, TOO_FEW, MISMATCHED, STALE, UNCHECKED = "kept", "broken", "too few", "mismatched", "stale", "not checked"
+STYLES = {KEPT: "green", BROKEN: "bold red", TOO_FEW: "yellow", MISMATCHED: "red", STALE: "red", UNCHECKED: "yellow"}
+SENTENCES = {
+    BROKEN: "{} of {} rules are broken",
+    TOO_FEW: "{} of {} rules cannot be told: the rows are too few to exclude a loss beyond the tolerance; add test "
+    "rows, raise the tolerance, or allow it with `when_unknown: pass`",
+    MISMATCHED: "{} of {} rules compare what cannot be compared: score both sides alike on the same rows, or take "
+    "the rule out of the change that makes them differ",
+    STALE: "{} of {} checks found results that were not made from what is checked out: run `dvc repro` there and "
+    "commit dvc.lock",
+}
+"""State that fails the gate -> what to say about the number of outcomes in it."""
+
+SIGNIFICANCE = 0.05
+"""Level of Holm's correction over categories."""
+
+FEWEST_SHOWN = 3
+"""Categories that are named before the rest is counted."""
 
 
 class ChangeRule(Section):
@@ -34,8 +56,27 @@ class ChangeRule(Section):
     """Which way is better."""
     tolerance: float = Field(ge=0)
     """The metric may get worse by this much, in its own unit."""
-    significance: float | None = Field(gt=0, lt=1)
-    """Broken only if the paired test on shared rows gives a smaller p; null: only the tolerance counts."""
+    when_unknown: Literal["fail", "pass"] = "fail"
+    """What to do where the rows are too few to tell."""
+    category: str | None = None
+    """Only the rows of this category."""
+    per_category: bool = False
+    """The rows of every category apart."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_the_present_keys(cls, rule: Any) -> Any:
+        if isinstance(rule, dict) and "significance" in rule:
+            raise ValueError("significance is gone: remove it, as the confidence interval decides")
+        return rule
+
+    @model_validator(mode="after")
+    def _fits_the_metric(self) -> "ChangeRule":
+        if self.category is not None and self.per_category:
+            raise ValueError("give category or per_category, not both")
+        if (self.category is not None or self.per_category) and self.metric not in PAIRED:
+            raise ValueError(f"only metrics with a value per row are known by category: {', '.join(PAIRED)}")
+        return self
 
 
 class LimitRule(Section):
@@ -66,12 +107,19 @@ class Rules(Section):
 
 @dataclass(frozen=True)
 class Outcome:
-    """The result of one rule: `state` is `kept`, `broken` or `not checked` (no revision to compare with)."""
+    """The result of one rule; `state` is a key of `STYLES`."""
 
     metric: str
     rule: str
     found: str
     state: str
+    allowed: bool = False
+    """Whether the rule says that this state passes."""
+
+    @property
+    def fails(self) -> bool:
+        """Whether the gate fails because of it."""
+        return self.state in SENTENCES and not self.allowed
 
 
 def read_rules(path: Path = RULES_FILE) -> Rules:
@@ -95,8 +143,17 @@ def check_changes(rules: Rules, comparison: Comparison | None) -> list[Outcome]:
     if comparison is None:
         return [Outcome(rule.metric, _worded(rule), "no revision to compare with", UNCHECKED) for rule in rules.changes]
     return [
-        _number_outcome(rule, comparison) if rule.significance is None else _paired_outcome(rule, comparison)
+        _paired_outcome(rule, comparison) if rule.metric in PAIRED else _number_outcome(rule, comparison)
         for rule in rules.changes
+    ]
+
+
+def check_stale(snapshots: Sequence[Snapshot]) -> list[Outcome]:
+    """Return an outcome for every revision whose results are not those of its params, code and data."""
+    return [
+        Outcome(snapshot.title, "results are made from what is there", stale_words(snapshot), STALE)
+        for snapshot in snapshots
+        if snapshot.stale
     ]
 
 
@@ -107,8 +164,15 @@ def gate_table(outcomes: Sequence[Outcome]) -> Table:
         table.add_column(name, overflow="fold")
     for outcome in outcomes:
         words = (Text(visible(cell)) for cell in (outcome.metric, outcome.rule, outcome.found))
-        table.add_row(*words, Text(outcome.state, STYLES[outcome.state]))
+        state = f"{outcome.state} (passes)" if outcome.allowed else outcome.state
+        table.add_row(*words, Text(state, STYLES[outcome.state]))
     return table
+
+
+def failures(outcomes: Sequence[Outcome]) -> list[str]:
+    """Return why the gate fails, one sentence for each kind of reason; empty if it passes."""
+    counts = {state: sum(outcome.fails and outcome.state == state for outcome in outcomes) for state in SENTENCES}
+    return [SENTENCES[state].format(count, len(outcomes)) for state, count in counts.items() if count]
 
 
 def _limit_outcome(rule: LimitRule, value: float) -> Outcome:
@@ -123,42 +187,98 @@ def _limit_outcome(rule: LimitRule, value: float) -> Outcome:
 
 
 def _number_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
-    """Compare a metric's own values in both revisions."""
-    if comparison.methods_differ and rule.metric.endswith((".score", ".smallest_detectable")):
-        return Outcome(rule.metric, _worded(rule), "scored by different methods", BROKEN)
-    if rule.metric.endswith("_loss") and comparison.loss_params:
-        keys = ", ".join(str(change) for change in comparison.loss_params)
-        return Outcome(rule.metric, _worded(rule), f"means over different tokens ({keys})", BROKEN)
+    """Compare a metric's own values in both revisions: they have no values per row, so the tolerance alone decides."""
     old, new = (_number(snapshot, rule.metric) for snapshot in (comparison.before, comparison.after))
-    kept = _worsening(rule, new - old) <= rule.tolerance
+    if why := _mismatch(rule.metric, comparison):
+        return Outcome(rule.metric, _worded(rule), why, MISMATCHED)
+    kept = _loss(rule, new - old) <= rule.tolerance
     return Outcome(rule.metric, _worded(rule), f"{old:.6g} -> {new:.6g}", KEPT if kept else BROKEN)
+
+
+def _mismatch(metric: str, comparison: Comparison) -> str:
+    """Return why a metric of two revisions cannot be compared; empty if it can."""
+    if metric.startswith("training."):
+        tokens = TRAINING_TOKENS if metric.endswith("train_loss") else VALIDATION_TOKENS
+        return comparison.losses_differ(tokens) if metric.endswith("_loss") else ""
+    if comparison.methods_differ and metric.rpartition(".")[2] not in STATISTICS:
+        old, new = (snapshot.results.judged["method"] for snapshot in (comparison.before, comparison.after))
+        return f"scored by different methods ({old}, {new})"
+    if metric not in PAIRED and (comparison.only_before or comparison.only_after):
+        return "means over different test rows"
+    return ""
 
 
 def _paired_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
     """Compare a metric's values row by row."""
-    if rule.metric not in PAIRED:
-        raise UserError(
-            f"{RULES_FILE}: {rule.metric} has no value per row to test: set its significance to null, or choose from "
-            f"{', '.join(PAIRED)}"
-        )
-    change = comparison.paired.get(rule.metric)
-    if change is None:
-        return Outcome(rule.metric, _worded(rule), "scored by different methods", BROKEN)
-    if change.difference is None or change.p_value is None or rule.significance is None:
-        return Outcome(rule.metric, _worded(rule), "no rows in common", BROKEN)
-    found = f"{change.before:.1f} -> {change.after:.1f} on {change.n} shared rows, p = {change.p_value:.2g}"
-    broken = _worsening(rule, change.difference) > rule.tolerance and change.p_value < rule.significance
-    return Outcome(rule.metric, _worded(rule), found, BROKEN if broken else KEPT)
+    if why := _mismatch(rule.metric, comparison):
+        return Outcome(rule.metric, _worded(rule), why, MISMATCHED)
+    if comparison.same_results:
+        return Outcome(rule.metric, _worded(rule), "the same model, answers and scores", KEPT)
+    if rule.per_category:
+        state, found = _over_categories(rule, comparison)
+    elif rule.category is not None:
+        _check_category(rule.category, comparison)
+        state, found = judged(rule, comparison.paired_on(rule.metric, rule.category))
+    else:
+        state, found = judged(rule, comparison.paired[rule.metric])
+    return Outcome(rule.metric, _worded(rule), found, state, state == TOO_FEW and rule.when_unknown == "pass")
 
 
-def _worsening(rule: ChangeRule, difference: float) -> float:
+def judged(rule: ChangeRule, change: PairedChange) -> tuple[str, str]:
+    """Return the state of a rule on one metric, and what was found.
+
+    Kept if the interval excludes a loss beyond the tolerance; broken if the paired test says that there is a loss and
+    the estimate of it is beyond the tolerance; otherwise the rows are too few to tell.
+    """
+    if change.difference is None or change.ci95_low is None or change.ci95_high is None:
+        return TOO_FEW, f"{change.n} rows in common" if change.n else "no rows in common"
+    interval = f"{signed(change.ci95_low)} to {signed(change.ci95_high)}"
+    found = f"{change.before:.1f} -> {change.after:.1f} on {change.n} shared rows, 95 % interval {interval}"
+    if max(_loss(rule, change.ci95_low), _loss(rule, change.ci95_high)) <= rule.tolerance:
+        return KEPT, found
+    lost = change.verdict == (WORSE if rule.better == "higher" else BETTER)
+    return BROKEN if lost and _loss(rule, change.difference) > rule.tolerance else TOO_FEW, found
+
+
+def _over_categories(rule: ChangeRule, comparison: Comparison) -> tuple[str, str]:
+    """Return the state of a rule on every category: broken in none by chance alone, kept only if kept in all.
+
+    That all are kept needs no correction. That one is broken does: with Holm's, a change that does nothing breaks a
+    rule on 35 categories no more often than a rule on one.
+    """
+    names = comparison.category_names
+    if not names:
+        return TOO_FEW, "no row has a category"
+    changes = [comparison.paired_on(rule.metric, name) for name in names]
+    p_values = holm([1.0 if change.p_value is None else change.p_value for change in changes])
+    groups: dict[str, list[str]] = {BROKEN: [], TOO_FEW: [], KEPT: []}
+    for name, change, p_value in zip(names, changes, p_values, strict=True):
+        state, _ = judged(rule, change)
+        if state == BROKEN and p_value >= SIGNIFICANCE:
+            state = TOO_FEW
+        groups[state].append(f"{name} {signed(change.difference)}")
+    worst = next(state for state, found in groups.items() if found)
+    counts = ", ".join(f"{len(found)} {state}" for state, found in groups.items() if found)
+    shown = groups[worst][:FEWEST_SHOWN] if worst != KEPT else []
+    more = ", ..." if len(groups[worst]) > len(shown) else ""
+    return worst, f"of {len(names)} categories {counts}" + (f" ({', '.join(shown)}{more})" if shown else "")
+
+
+def _check_category(name: str, comparison: Comparison) -> None:
+    if name not in comparison.category_names:
+        known = ", ".join(comparison.category_names) or "there are none"
+        raise UserError(f"{RULES_FILE}: no test row in both revisions has the category {name}: choose one of {known}")
+
+
+def _loss(rule: ChangeRule, difference: float) -> float:
+    """Return how much worse a difference is."""
     return -difference if rule.better == "higher" else difference
 
 
 def _worded(rule: ChangeRule) -> str:
     way = "drop" if rule.better == "higher" else "rise"
-    test = "" if rule.significance is None else f" (paired test, p < {rule.significance:g})"
-    return f"may not {way} by more than {rule.tolerance:g}{test}"
+    where = " in any category" if rule.per_category else f" in {rule.category}" if rule.category else ""
+    return f"may not {way} by more than {rule.tolerance:g}{where}"
 
 
 def _number(snapshot: Snapshot, metric: str) -> float:

@@ -6,6 +6,7 @@ workspace (for the workspace itself), from DVC's local cache, or from the remote
 
 import json
 import subprocess
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,47 @@ class Revision:
         stages: dict[str, Any] = (self.yaml("dvc.lock") or {}).get("stages", {})
         return stages
 
+    def tracked(self) -> dict[str, str]:
+        """Return the files of a Git revision: path -> name of the object with its content."""
+        listed = self._git("ls-tree", "-r", "-z", str(self.commit)).stdout
+        entries = (entry.partition("\t") for entry in listed.split("\0") if entry.startswith("100"))
+        return {path: about.split()[2] for about, _, path in entries}
+
+    def contents(self, names: Sequence[str]) -> list[bytes]:
+        """Return the contents of Git objects."""
+        command = ["git", "-C", str(self.root), "cat-file", "--batch"]
+        asked = "".join(f"{name}\n" for name in names).encode()
+        found = subprocess.run(command, input=asked, capture_output=True, check=True).stdout  # noqa: S603 - fixed program, no shell
+        contents, place = [], 0
+        for _ in names:
+            start = found.index(b"\n", place) + 1
+            size = int(found[place:start].split()[2])
+            contents.append(found[start : start + size])
+            place = start + size + 1
+        return contents
+
+    def locked_hash(self, path: str) -> str | None:
+        """Return the MD5 of a dep or out, or of a file in an out that is cached, by dvc.lock; null if it is not there.
+
+        A dep's is that of the content that the stage read.
+        """
+        for stage in self.lock.values():
+            for item in [*stage.get("deps", []), *stage.get("outs", [])]:
+                if item["path"] == path:
+                    return str(item["md5"]) if "md5" in item else None
+        for stage in self.lock.values():
+            for out in stage.get("outs", []):
+                if path.startswith(f"{out['path']}/") and str(out.get("md5", "")).endswith(".dir"):
+                    return self._listed(out["md5"]).get(path.removeprefix(f"{out['path']}/"))
+        return None
+
+    def _listed(self, md5: str) -> dict[str, str]:
+        """Return the MD5 of each file of a cached folder; empty if its listing is not in the cache."""
+        listing = self._cached(md5)
+        if not listing.is_file():
+            return {}
+        return {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8"))}
+
     def place(self, path: str, target: Path) -> None:
         """Make the artifact `path`, a file or a folder, available at `target`.
 
@@ -93,10 +135,7 @@ class Revision:
         if not out["md5"].endswith(".dir"):
             files = {"": self._cached(out["md5"])}
         else:
-            listing = self._cached(out["md5"])
-            if not listing.is_file():
-                return None
-            entries = {entry["relpath"]: entry["md5"] for entry in json.loads(listing.read_text(encoding="utf-8"))}
+            entries = self._listed(out["md5"])
             if inner:
                 entries = {"": entries[inner]} if inner in entries else {}
             files = {name: self._cached(md5) for name, md5 in entries.items()}

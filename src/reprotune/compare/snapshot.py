@@ -1,15 +1,17 @@
 """The results of one revision, read as the report reads them."""
 
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from reprotune.artifacts import RECORDS, SCORES, read_table
 from reprotune.compare.revision import Revision
+from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
-from reprotune.params.differences import ParamChange, param_changes
 from reprotune.params.values import flattened
 from reprotune.results.read import Results, Row, load_results
 from reprotune.results.words import SPLITS
@@ -25,6 +27,14 @@ ARTIFACTS = (
     "data/judgements",
 )
 """Results, and the records of all splits: everything that a rerun of the revision reproduces."""
+
+VALIDATION_TOKENS, TRAINING_TOKENS = "data/tokens/validation.parquet", "data/tokens/train.parquet"
+"""What the losses are means over."""
+
+RESULTS = ("data/model", "data/responses/base.parquet", "data/responses/finetuned.parquet", "data/judgements")
+"""If these are the same in two revisions, so is everything that was measured on the test rows."""
+
+HASHED = (VALIDATION_TOKENS, TRAINING_TOKENS, *RESULTS)
 
 
 @dataclass(frozen=True)
@@ -44,12 +54,14 @@ class Snapshot:
 
     title: str
     params: dict[str, Any]
-    stale: list[ParamChange]
-    """Params that differ from those that the results were made with."""
+    stale: Sequence[str]
+    """Why the results are not those of the params, code and data of the revision; empty if they are."""
     results: Results
     statistics: dict[tuple[str, str], dict[str, float]]
     """(model, id) -> statistical scores of the answer."""
     records: dict[str, Record]
+    hashes: Mapping[str, str | None] = field(default_factory=dict)
+    """Path of `HASHED` -> its MD5 in dvc.lock; null where that is unknown."""
 
     @cached_property
     def rows(self) -> dict[str, Row]:
@@ -72,17 +84,24 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
             for part in _parts(revision, path):
                 revision.place(part, Path(folder) / part)
         try:
-            return load_snapshot(Path(folder) / "data", revision.title, params, _stale(revision.lock, params))
+            hashes = {path: revision.locked_hash(path) for path in HASHED}
+            return load_snapshot(Path(folder) / "data", revision.title, params, stale_reasons(revision), hashes)
         except UserError as error:
             raise UserError(f"{revision.title}: {str(error).replace(f'{folder}/', '')}") from error
 
 
-def load_snapshot(data: Path, title: str, params: dict[str, Any], stale: list[ParamChange]) -> Snapshot:
+def load_snapshot(
+    data: Path,
+    title: str,
+    params: dict[str, Any],
+    stale: Sequence[str],
+    hashes: Mapping[str, str | None] = MappingProxyType({}),
+) -> Snapshot:
     """Read the artifacts under `data/`; raises `UserError` if one is missing or malformed."""
     results = load_results(data)
     scores = read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
     statistics = {(row["model"], row["id"]): _statistics(row) for row in scores}
-    return Snapshot(title, params, stale, results, statistics, _read_records(data / "split"))
+    return Snapshot(title, params, stale, results, statistics, _read_records(data / "split"), hashes)
 
 
 def _parts(revision: Revision, path: str) -> list[str]:
@@ -101,11 +120,3 @@ def _read_records(folder: Path) -> dict[str, Record]:
 
 def _statistics(score: dict[str, Any]) -> dict[str, float]:
     return {key: value for key, value in score.items() if isinstance(value, float) and key != "score"}
-
-
-def _stale(lock: dict[str, Any], params: dict[str, Any]) -> list[ParamChange]:
-    """Compare the params in dvc.lock, which the results were made with, with params.yaml."""
-    used: dict[str, Any] = {}
-    for stage in lock.values():
-        used |= flattened(stage.get("params", {}).get("params.yaml", {}))
-    return param_changes(used, params) if used else []

@@ -5,29 +5,25 @@ from dataclasses import dataclass, replace
 
 from reprotune.artifacts import SPLITS
 from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
-from reprotune.results.words import STATISTIC_WORDS, points, quantity, signed
+from reprotune.compare.snapshot import Snapshot
+from reprotune.results.words import STATISTIC_WORDS, VERDICTS, error_words, points, quantity, signed
 from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 MAIN_METRIC = "finetuned.score"
 DETECTABLE = "Detectable"
+SHOWN_REASONS = 3
 TEST_WORDS = (
-    "Each metric is a mean over the rows that are in both revisions. The interval is a paired bootstrap, and p is from "
-    "a sign-flip permutation test of the paired differences. With p of 0.05 or more the verdict is within noise; with "
-    "fewer than six rows that moved the test cannot tell. Even if nothing has really changed, one verdict in twenty "
-    "says better or worse, so a long table is likely to hold some."
+    "Each metric is a mean over the rows that are in both revisions. The 95 % interval of the mean difference "
+    "allows for rows unlike any seen and, with eight categories or more, for rows of one category that move together. "
+    "p is from a sign-flip permutation test. With p of 0.05 or more, or 0 in the interval, the verdict is within "
+    "noise; with fewer than six rows that moved it cannot be told. Even if nothing has really changed, one verdict in "
+    "twenty says better or worse, so a long table is likely to hold some."
 )
 
 VERDICT = "Verdict"
 """Heading of the cells that are keys of `VERDICT_KINDS`."""
 
-VERDICT_KINDS = {
-    BETTER: "better",
-    WORSE: "worse",
-    NOISE: "noise",
-    TOO_FEW: "noise",
-    SAME: "noise",
-    UNKNOWN: "noise",
-}
+VERDICT_KINDS = {verdict: kind for verdict, (kind, _) in VERDICTS.items()}
 """Verdict -> the kind by which it is coloured: `better`, `worse` or `noise`."""
 
 TableRow = tuple[str, Sequence[str]]
@@ -116,10 +112,9 @@ def notes(comparison: Comparison) -> list[str]:
     found = []
     for snapshot in (comparison.before, comparison.after):
         if snapshot.stale:
-            keys = ", ".join(str(change) for change in snapshot.stale[:3])
-            more = f" and {len(snapshot.stale) - 3} more" if len(snapshot.stale) > 3 else ""
             found.append(
-                f"The results of {snapshot.title} were not made with its params.yaml ({keys}{more}): run `dvc repro`."
+                f"The results of {snapshot.title} were not made from its params, code and data "
+                f"({stale_words(snapshot)}): run `dvc repro` there."
             )
     if comparison.methods_differ:
         statistics = ", ".join(STATISTIC_WORDS[key.partition(".")[2]] for key in comparison.paired)
@@ -130,6 +125,8 @@ def notes(comparison: Comparison) -> list[str]:
             f"On these {change.n:,} rows a true difference of {change.smallest_detectable:.1f} points would be "
             "detected four times out of five; smaller ones mostly stay within noise."
         )
+    if change and change.stderr_clustered is not None and change.verdict != SAME:
+        found.append(f"Uncertainty of the score's change: {error_words(vars(change))}; the larger one decides.")
     shared = len(comparison.rows)
     if comparison.only_before or comparison.only_after:
         found.append(
@@ -138,12 +135,15 @@ def notes(comparison: Comparison) -> list[str]:
         )
     if change and change.n < shared:
         found.append(f"Shared rows not paired, because a revision has no score for them: {shared - change.n:,}.")
-    if comparison.loss_params:
-        keys = ", ".join(str(change) for change in comparison.loss_params)
-        found.append(f"The losses cannot be compared: they are means over different tokens ({keys}).")
-    if not comparison.data.same_validation:
-        found.append("The validation splits differ, so the validation losses are means over different rows.")
+    if why := comparison.losses_differ():
+        found.append(f"The validation losses cannot be compared: they are {why}.")
     return found
+
+
+def stale_words(snapshot: Snapshot) -> str:
+    """Return the first reasons why a snapshot's results are stale."""
+    more = len(snapshot.stale) - SHOWN_REASONS
+    return "; ".join(snapshot.stale[:SHOWN_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _metric_row(change: PairedChange) -> TableRow:

@@ -12,40 +12,38 @@ how many shingles differ, then exactly, on the text. Long texts get long signatu
 signature says nothing.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import os
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from reprotune.console import progress_bar
+from reprotune.dataset import shingles
+from reprotune.dataset.shingles import (
+    Codes,
+    Ints,
+    alphabet_of,
+    bucket_of,
+    chunked,
+    distinct_shingles,
+    normalise,
+    shingle_codes,
+    signatures_of,
+    similarity,
+)
 
-Ints = npt.NDArray[np.int64]
-Codes = npt.NDArray[np.uint64]
 Places = npt.NDArray[np.int32]  # there are some ten postings a text, so their numbers are what takes memory
 
-SHINGLE = 5
-PAD = "\n"  # cannot occur in a normalised text
-TEXTS_PER_CHUNK = 1 << 14
-CHARACTERS_PER_CHUNK = 1 << 21
 PAIRS_PER_CHUNK = 1 << 20
 COUNTER_BITS = 22
 SIGNATURE_BITS = 256
 FINE_SIGNATURE_BYTES = 1 << 28  # of all texts
 LOW_HALF = (1 << 32) - 1  # of a pair's key, the other text; the upper half is the one
-GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # 2**64 / golden ratio, odd: spreads codes over counters
 ROUNDING = 1e-9  # so that 0.7 * 10 = 7.000000000000001 does not count as more than 7
-
-
-def normalise(text: str) -> str:
-    """Return the text as it is compared: case folded, white space collapsed, padded to one whole shingle."""
-    return " ".join(text.casefold().split()).ljust(SHINGLE, PAD)
-
-
-def shingles(text: str) -> set[str]:
-    """Return the character 5-grams of a normalised text; never empty."""
-    return {text[start : start + SHINGLE] for start in range(len(text) - SHINGLE + 1)}
 
 
 def near_duplicate_groups(texts: Iterable[str], threshold: float) -> Ints:
@@ -169,7 +167,7 @@ class _Comparisons:
         """Tell which pairs of texts reach the threshold, some pairs at a time to bound memory."""
         if not len(ones):
             return np.empty(0, dtype=np.bool_)
-        part = np.cumsum(self.lengths[ones] + self.lengths[others]) // CHARACTERS_PER_CHUNK
+        part = np.cumsum(self.lengths[ones] + self.lengths[others]) // shingles.CHARACTERS_PER_CHUNK
         starts = np.flatnonzero(np.diff(part, prepend=-1))
         parts = zip(np.split(ones, starts[1:]), np.split(others, starts[1:]), strict=True)
         return np.concatenate([self._similarities(*pairs) for pairs in parts]) >= self.threshold
@@ -178,7 +176,7 @@ class _Comparisons:
         """Return the similarity of each pair, from one sorted array of (pair, shingle): a common one is there twice."""
         involved, place = np.unique(np.concatenate([ones, others]), return_inverse=True)
         involved_texts = [self.texts[text] for text in involved.tolist()]
-        codes, rows = _distinct(*_whole(_shingle_codes(involved_texts, _alphabet(involved_texts))))
+        codes, rows = distinct_shingles(*shingle_codes(involved_texts, alphabet_of(involved_texts)))
         pair_bits = len(ones).bit_length()
         code_bits = int(codes.max()).bit_length()
         if pair_bits + code_bits > 64:  # thousands of different characters: code by code would not be exact
@@ -214,13 +212,6 @@ def _contains(sorted_keys: Ints, keys: Ints) -> npt.NDArray[np.bool_]:
     return np.asarray(sorted_keys[places] == keys)
 
 
-def similarity(text: str, other: str) -> float:
-    """Return the Jaccard similarity of the shingles of two normalised texts."""
-    one, two = shingles(text), shingles(other)
-    common = len(one & two)
-    return common / (len(one) + len(two) - common)
-
-
 def _list_in_one_group(index: _Index, groups: _Groups) -> npt.NDArray[np.bool_]:
     """Tell for each posting whether all texts of its list are in one group already."""
     starts, lengths = np.unique(index.list_end, return_counts=True)
@@ -235,27 +226,30 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
     Rarity is the value of the shingle's counter (shared by a few shingles): any order that is the same for all texts
     is correct, and one that is nearly by rarity is fast.
     """
-    alphabet = _alphabet(texts)
+    alphabet = alphabet_of(texts)
     counts = np.zeros(1 << COUNTER_BITS, dtype=np.int64)
-    for codes, _ in _shingle_codes(texts, alphabet):
-        counts += np.bincount(_bucket(codes, COUNTER_BITS), minlength=len(counts))
-    postings: tuple[list[Any], ...] = ([], [], [], [])  # code, text, size, remaining
     fine_bits = _fine_bits(texts)
+
+    def counted(chunk: list[str]) -> Ints:
+        return np.bincount(bucket_of(shingle_codes(chunk, alphabet)[0], COUNTER_BITS), minlength=len(counts))
+
+    def indexed(chunk: list[str]) -> _ChunkIndex:
+        return _index_chunk(*_by_rarity(*shingle_codes(chunk, alphabet), counts), threshold, fine_bits)
+
+    postings: tuple[list[Any], ...] = ([], [], [], [])  # code, text, size, remaining
     signatures, fine_signatures = [], []
     first_text = 0
-    for codes, rows in _shingle_codes(texts, alphabet):
-        distinct_codes, distinct_rows = _by_rarity(codes, rows, counts)
-        size = np.bincount(distinct_rows)
-        remaining = np.repeat(np.cumsum(size), size) - np.arange(len(distinct_rows))
-        rare = remaining >= np.ceil(threshold * size - ROUNDING)[distinct_rows]
-        text = distinct_rows[rare]
-        postings[0].append(distinct_codes[rare])
-        for column, part in zip(postings[1:], (text + first_text, size[text], remaining[rare]), strict=True):
-            column.append(part.astype(np.int32))
-        signatures.append(_signatures(distinct_codes, distinct_rows, SIGNATURE_BITS))
-        if fine_bits:
-            fine_signatures.append(_signatures(distinct_codes, distinct_rows, fine_bits))
-        first_text += len(size)
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # numpy lets go of the interpreter while it sorts
+        for chunk_counts in pool.map(counted, chunked(texts)):
+            counts += chunk_counts
+        for chunk in pool.map(indexed, chunked(texts)):
+            chunk.text[:] += first_text
+            for column, part in zip(postings, chunk[:4], strict=True):
+                column.append(part)
+            signatures.append(chunk.signatures)
+            if chunk.fine_signatures is not None:
+                fine_signatures.append(chunk.fine_signatures)
+            first_text += len(chunk.signatures)
     codes, text, size, remaining = (_joined(column) for column in postings)
     order = _posting_order(codes, size, text)
     codes = codes[order]
@@ -267,6 +261,33 @@ def _build_index(texts: Sequence[str], threshold: float) -> _Index:
     remaining = remaining[order]
     fine = np.concatenate(fine_signatures) if fine_bits else None
     return _Index(text, size, remaining, list_end, np.concatenate(signatures), fine)
+
+
+class _ChunkIndex(NamedTuple):
+    """The index of some texts, which count from 0."""
+
+    codes: Codes
+    text: Places
+    size: Places
+    remaining: Places
+    signatures: Codes
+    fine_signatures: Codes | None
+
+
+def _index_chunk(codes: Codes, rows: Ints, threshold: float, fine_bits: int) -> _ChunkIndex:
+    """Keep the rare ones of the distinct shingles of each text, given rare ones first."""
+    size = np.bincount(rows)
+    remaining = np.repeat(np.cumsum(size), size) - np.arange(len(rows))
+    rare = remaining >= np.ceil(threshold * size - ROUNDING)[rows]
+    text = rows[rare]
+    return _ChunkIndex(
+        codes[rare],
+        text.astype(np.int32),
+        size[text].astype(np.int32),
+        remaining[rare].astype(np.int32),
+        signatures_of(codes, rows, SIGNATURE_BITS),
+        signatures_of(codes, rows, fine_bits) if fine_bits else None,
+    )
 
 
 def _posting_order(codes: Codes, size: Places, text: Places) -> Ints:
@@ -289,8 +310,8 @@ def _joined(parts: list[Any]) -> Any:
 
 def _by_rarity(codes: Codes, rows: Ints, counts: Ints) -> tuple[Codes, Ints]:
     """Return the distinct shingles of each text, rare ones first."""
-    codes, rows = _distinct(codes, rows)
-    rarity = np.minimum(counts[_bucket(codes, COUNTER_BITS)], (1 << COUNTER_BITS) - 1)
+    codes, rows = distinct_shingles(codes, rows)
+    rarity = np.minimum(counts[bucket_of(codes, COUNTER_BITS)], (1 << COUNTER_BITS) - 1)
     place_bits = len(codes).bit_length()
     # Row, rarity and place in one number: sorting numbers is many times as fast as sorting indices by several keys.
     keys = rows << (COUNTER_BITS + place_bits) | rarity << place_bits | np.arange(len(codes))
@@ -299,96 +320,8 @@ def _by_rarity(codes: Codes, rows: Ints, counts: Ints) -> tuple[Codes, Ints]:
     return codes[order], rows[order]
 
 
-def _distinct(codes: Codes, rows: Ints) -> tuple[Codes, Ints]:
-    """Return the distinct shingles of each text, in the order of their codes; texts come in order."""
-    code_bits = np.uint64(int(codes.max()).bit_length())
-    if int(rows[-1]).bit_length() + int(code_bits) <= 64:
-        keys = rows.astype(np.uint64) << code_bits | codes
-        keys.sort()
-        keys = keys[np.append(True, keys[1:] != keys[:-1])]
-        rows = (keys >> code_bits).astype(np.int64)
-        return keys ^ rows.astype(np.uint64) << code_bits, rows
-    order = np.lexsort((codes, rows))
-    codes, rows = codes[order], rows[order]
-    distinct = np.append(True, (codes[1:] != codes[:-1]) | (rows[1:] != rows[:-1]))
-    return codes[distinct], rows[distinct]
-
-
 def _fine_bits(texts: Sequence[str]) -> int:
     """Return the size of the fine signatures: about two buckets a shingle, since full ones tell nothing; 0 for none."""
     mean = sum(map(len, texts)) / len(texts)
     wanted = min(1 << int(2 * mean).bit_length(), FINE_SIGNATURE_BYTES * 8 // len(texts))
     return 1 << wanted.bit_length() - 1 if wanted >= 2 * SIGNATURE_BITS else 0
-
-
-def _signatures(codes: Codes, rows: Ints, bits: int) -> Codes:
-    """Return [texts, bits / 64]: which buckets hold an odd number of a text's shingles."""
-    parts = []
-    step = max(1, CHARACTERS_PER_CHUNK * 2 // bits)  # texts at a time
-    for first in range(0, int(rows[-1]) + 1, step):
-        start, stop = np.searchsorted(rows, (first, first + step))
-        texts = min(step, int(rows[-1]) + 1 - first)
-        buckets = (rows[start:stop] - first) * bits + _bucket(codes[start:stop], bits.bit_length() - 1)
-        held = np.bincount(buckets, minlength=texts * bits).reshape(texts, bits)
-        parts.append(np.packbits(held % 2 == 1, axis=1).view(np.uint64))
-    return np.concatenate(parts)
-
-
-def _bucket(codes: Codes, bits: int) -> Ints:
-    """Spread codes over 2**bits buckets (Fibonacci hashing)."""
-    return ((codes * GOLDEN) >> np.uint64(64 - bits)).astype(np.int64)
-
-
-def _alphabet(texts: Sequence[str]) -> Codes:
-    """Return a table from code point to the place of the character among those that occur."""
-    occurs = np.zeros(0x110000, dtype=np.bool_)
-    for chunk in _chunks(texts):
-        occurs[_code_points(chunk)] = True
-    return np.cumsum(occurs, dtype=np.uint64)
-
-
-def _shingle_codes(texts: Sequence[str], alphabet: Codes) -> Iterator[tuple[Codes, Ints]]:
-    """Yield, for a chunk of texts at a time, the code of every shingle and the place of its text in the chunk.
-
-    A code is the shingle read as a five-digit number whose digits are characters. It is unique up to 7131 different
-    characters; beyond, numbers wrap at 2**64 and act as a hash.
-    """
-    base = alphabet[-1] | np.uint64(1)  # odd, so that a wrapped number still depends on every digit
-    for chunk in _chunks(texts):
-        lengths = np.array([len(text) for text in chunk])
-        digits = alphabet[_code_points(chunk)]
-        windows = len(digits) - SHINGLE + 1
-        codes = np.zeros(windows, dtype=np.uint64)
-        for place in range(SHINGLE):
-            codes = codes * base + digits[place : place + windows]
-        rows = np.repeat(np.arange(len(chunk)), lengths)[:windows]
-        inside = np.arange(windows) + SHINGLE <= np.cumsum(lengths)[rows]
-        yield codes[inside], rows[inside]
-
-
-def _whole(chunks: Iterable[tuple[Codes, Ints]]) -> tuple[Codes, Ints]:
-    """Join chunks of shingles; rows then count through all of them."""
-    codes, rows, first = [], [], 0
-    for chunk_codes, chunk_rows in chunks:
-        codes.append(chunk_codes)
-        rows.append(chunk_rows + first)
-        first += int(chunk_rows[-1]) + 1
-    return np.concatenate(codes), np.concatenate(rows)
-
-
-def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the texts in pieces bounded in number and length, so that memory is, too."""
-    chunk: list[str] = []
-    characters = 0
-    for text in texts:
-        chunk.append(text)
-        characters += len(text)
-        if len(chunk) == TEXTS_PER_CHUNK or characters >= CHARACTERS_PER_CHUNK:
-            yield chunk
-            chunk, characters = [], 0
-    if chunk:
-        yield chunk
-
-
-def _code_points(texts: Sequence[str]) -> npt.NDArray[np.uint32]:
-    return np.frombuffer("".join(texts).encode("utf-32-le"), dtype=np.uint32)

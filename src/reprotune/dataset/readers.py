@@ -22,6 +22,7 @@ from urllib.parse import unquote, urlsplit
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from reprotune.console import note
 from reprotune.errors import UserError
 
 BATCH_ROWS = 4096
@@ -57,7 +58,7 @@ def read_rows(path: Path, name: str, kind: str) -> Iterator[list[SourceRow]]:
         with _opened(path) as file:
             head = file.read(HEAD_BYTES).removeprefix(UTF8_BOM).lstrip()
             file.seek(0)
-            rows = _rows(file, name, _checked_kind(kind, name, head))
+            rows = _rows(file, name, _checked_kind(kind, name, head), head)
             while batch := list(islice(rows, BATCH_ROWS)):
                 yield batch
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
@@ -88,10 +89,8 @@ def _checked_kind(kind: str, name: str, head: bytes) -> str:
     is_list = head.startswith(b"[") and head[1:].lstrip()[:1] in (b"", b"{")
     if kind == "jsonl" and is_list:
         raise UserError(f"{name} is one JSON list, not JSON Lines: set fetch.dataset.format to json")
-    if kind == "json" and not head.startswith(b"["):
-        raise UserError(
-            f"{name} is not a JSON list of objects: if it has one object per line, set fetch.dataset.format to jsonl"
-        )
+    if kind == "json" and not head.startswith((b"[", b"{")):
+        raise UserError(f"{name} is not JSON: set fetch.dataset.format to what it is")
     return kind
 
 
@@ -106,17 +105,28 @@ def _kind_by_content(head: bytes) -> str:
     first_line = head.splitlines()[0]
     if b"\t" in first_line:
         return "tsv"
-    return "csv" if b"," in first_line else ""
+    return "csv" if b"," in first_line or b";" in first_line else ""
 
 
-def _rows(file: OpenFile, name: str, kind: str) -> Iterator[SourceRow]:
+def _rows(file: OpenFile, name: str, kind: str, head: bytes) -> Iterator[SourceRow]:
     if kind == "json":
         return _json_rows(file, name)
     if kind == "jsonl":
         return _jsonl_rows(file, name)
     if kind == "parquet":
         return _parquet_rows(file, name)
-    return _delimited_rows(file, name, "," if kind == "csv" else "\t")
+    return _delimited_rows(file, name, _delimiter(kind, name, head))
+
+
+def _delimiter(kind: str, name: str, head: bytes) -> str:
+    """Return what separates fields; spreadsheets of some countries write CSV with semicolons."""
+    header = head.splitlines()[0]
+    if kind == "tsv":
+        return "\t"
+    if b";" in header and b"," not in header:
+        note(f"{name}: fields are separated by semicolons")
+        return ";"
+    return ","
 
 
 def _lines(file: OpenFile, name: str) -> Iterator[str]:
@@ -135,12 +145,31 @@ def _json_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
+        if error.msg == "Extra data" and text.lstrip().startswith("{"):
+            raise UserError(f"{name} has one JSON object per line: set fetch.dataset.format to jsonl") from error
         raise UserError(
             f"{name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}: fix it there"
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name} cannot be read as JSON ({error}): fix or shorten the value") from error
-    yield from (_as_row(value) for value in values)
+    yield from (_as_row(value) for value in _row_list(values, name))
+
+
+def _row_list(values: Any, name: str) -> list[Any]:
+    """Return the list of rows in a JSON document: the document itself, or the only list of objects in it."""
+    if isinstance(values, list):
+        return values
+    lists = {key: value for key, value in values.items() if isinstance(value, list) and any(map(_is_object, value))}
+    if len(lists) != 1:
+        found = f"lists of objects under {', '.join(map(repr, lists))}" if lists else "no list of objects"
+        raise UserError(f"{name} is a JSON object with {found}: save the rows as one JSON list")
+    [(key, rows)] = lists.items()
+    note(f"{name}: the rows are those under {key!r}")
+    return list(rows)
+
+
+def _is_object(value: Any) -> bool:
+    return isinstance(value, dict)
 
 
 def _jsonl_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Mapping
+from difflib import get_close_matches
 from typing import Any
 
 from reprotune.dataset.readers import SourceRow, Unreadable
@@ -52,7 +53,7 @@ class Normalizer:
         return records, rejected
 
     def finish(self) -> dict[str, Any]:
-        """Return the counts `rows`, `records`, `rejected`, `reasons` after the last batch.
+        """Return the counts `rows`, `records`, `rejected`, `reasons` and any `unused_columns` after the last batch.
 
         Raises `UserError` if a mapped column exists in no row, if no row is usable or if more than
         `max_rejected_fraction` of the rows are not.
@@ -68,12 +69,15 @@ class Normalizer:
                 f"(counting from 0): {reasons}: fix the rows, or check fetch.dataset.columns, max_chars and "
                 f"max_rejected_fraction"
             )
-        return {
+        summary = {
             "rows": self.rows,
             "records": self.rows - rejected,
             "rejected": rejected,
             "reasons": dict(self.reasons),
         }
+        used = set(self.params.columns.model_dump().values())
+        unused = [column for column in self._columns if column not in used]
+        return summary | {"unused_columns": unused} if unused else summary
 
     def _record(self, row: SourceRow) -> dict[str, Any]:
         if isinstance(row, Unreadable):
@@ -109,12 +113,16 @@ class Normalizer:
             return
         for role, column in self.params.columns.model_dump().items():
             optional = role in ("input", "category") and column == ColumnNames.model_fields[role].default
-            if column not in self._columns and not optional:
-                there = ", ".join(repr(name) for name in list(self._columns)[:SHOWN_NAMES])
-                raise UserError(
-                    f"{self.source} has no column {column!r}, but these: {there}: set fetch.dataset.columns.{role} to "
-                    f"the right one"
-                )
+            alike = [name for name in self._columns if name.strip().casefold() == column.casefold()]
+            if column in self._columns or (optional and not alike):
+                continue
+            alike += get_close_matches(column, list(self._columns), n=1)
+            meant = f" (did you mean {alike[0]!r}?)" if alike else ""
+            there = ", ".join(repr(name) for name in list(self._columns)[:SHOWN_NAMES])
+            raise UserError(
+                f"{self.source} has no column {column!r}{meant}, only {there}: set fetch.dataset.columns.{role} to the "
+                "right one"
+            )
 
 
 def _text(row: Mapping[str, Any], role: str, column: str, max_chars: int) -> str:

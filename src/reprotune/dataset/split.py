@@ -1,5 +1,6 @@
 """Dividing records into train, test and validation, without near-duplicates across splits."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,7 +25,23 @@ class Split:
 
     assigned: Ints
     """[rows] places in `DEALING_ORDER`."""
+    groups: Ints
+    """[rows] the first row of each row's group of near-duplicates."""
     summary: dict[str, Any]
+
+    def grouped(self, batches: Iterable[pa.RecordBatch]) -> list[dict[str, Any]]:
+        """Return the groups of more than one row for a person to read, the largest first."""
+        members = np.bincount(self.groups, minlength=len(self.groups))
+        found: dict[int, list[dict[str, Any]]] = {}
+        start = 0
+        for batch in batches:
+            for row in np.flatnonzero(members[self.groups[start : start + batch.num_rows]] > 1).tolist():
+                record = batch.slice(row, 1).to_pylist()[0]
+                texts = {name: record[name] for name in ("id", "source_row", "instruction", "input")}
+                place = int(self.assigned[start + row])
+                found.setdefault(int(self.groups[start + row]), []).append({"split": DEALING_ORDER[place], **texts})
+            start += batch.num_rows
+        return [{"rows": rows} for _, rows in sorted(found.items(), key=lambda item: (-len(item[1]), item[0]))]
 
     def parts(self, batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, pa.Table]]:
         """Yield the rows of each split for one batch of records after another."""
@@ -69,7 +86,7 @@ def split_records(batches: Iterable[pa.RecordBatch], params: SplitParams) -> Spl
         "rows_in_groups": int(members[members > 1].sum()) if params.group_near_duplicates else None,
         "rows_moved": moved,
     }
-    return Split(assigned, summary)
+    return Split(assigned, groups, summary)
 
 
 def _tasks(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
@@ -80,9 +97,30 @@ def _tasks(batches: Iterable[pa.RecordBatch]) -> Iterator[str]:
 
 
 def split_sizes(rows: int, params: SplitParams) -> tuple[int, int, int]:
-    """Return the rows of train, test and validation: the first two rounded down, as in the book chapter."""
+    """Return the rows of train, test and validation: the first two rounded down, as in the book chapter.
+
+    Test rows beyond `max_test_rows` go to training.
+    """
     train, test = int(rows * params.train), int(rows * params.test)
-    return train, test, rows - train - test
+    validation = rows - train - test
+    kept = min(test, params.max_test_rows or test)
+    return train + test - kept, kept, validation
+
+
+def sorted_by_category(batches: Iterable[pa.RecordBatch], assigned: Ints) -> tuple[int, int]:
+    """Return how many test rows have a category, and how many of these have one that no training row has."""
+    trained: set[str] = set()
+    tested: Counter[str] = Counter()
+    start = 0
+    for batch in batches:
+        places = assigned[start : start + batch.num_rows].tolist()
+        start += batch.num_rows
+        for category, place in zip(batch["category"].to_pylist(), places, strict=True):
+            if category is not None and place == TRAIN:
+                trained.add(category)
+            elif category is not None and place == TEST:
+                tested[category] += 1
+    return tested.total(), sum(count for category, count in tested.items() if category not in trained)
 
 
 def deal_shuffled(groups: Ints, sizes: tuple[int, int, int], seed: int) -> Ints:

@@ -24,15 +24,16 @@ class Answer(NamedTuple):
     category: str | None
     item: Item
     canary: bool = False
-    """Whether the answer is there to test the judge, which then has to see it even if it is an exact match."""
+    """Whether the answer is there to test the judge, which then has to see it even if it is an exact match or empty."""
 
     @property
     def status(self) -> str:
         """What the answer is before anyone scores it: `empty`, `exact` (equal to the reference) or `ok`."""
+        if self.canary:
+            return "ok"
         if not self.item.response.strip():
             return "empty"
-        exact = normalised(self.item.reference) == normalised(self.item.response)
-        return "exact" if exact and not self.canary else "ok"
+        return "exact" if normalised(self.item.reference) == normalised(self.item.response) else "ok"
 
     @property
     def needs_judge(self) -> bool:

@@ -7,8 +7,11 @@ from typing import Any
 from reprotune.artifacts import MODELS, NO_CATEGORY, STATISTICS
 from reprotune.errors import UserError
 from reprotune.judging.answers import ScoredAnswer
-from reprotune.statistics.intervals import mean, mean_interval, smallest_detectable_difference
-from reprotune.statistics.paired import sign_flip_p
+from reprotune.statistics.intervals import mean, mean_interval
+from reprotune.statistics.paired import paired_test
+
+SCORE_RANGE = (0.0, 100.0)
+"""Smallest and largest score of an answer."""
 
 
 def summarise(scored: Sequence[ScoredAnswer], method: str, seed: int) -> dict[str, Any]:
@@ -53,7 +56,7 @@ def _model_metrics(rows: Sequence[ScoredAnswer]) -> dict[str, Any]:
     scores = _scores(rows)
     unscored = len(rows) - len(scores)
     return {
-        **mean_interval(scores)._asdict(),
+        **mean_interval(scores, SCORE_RANGE, [row.answer.category for row in rows if row.score is not None])._asdict(),
         "coverage": len(scores) / len(rows),
         "unscored": unscored,
         "score_low": sum(scores) / len(rows),
@@ -64,15 +67,26 @@ def _model_metrics(rows: Sequence[ScoredAnswer]) -> dict[str, Any]:
 
 
 def _difference(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer], seed: int) -> dict[str, Any]:
-    """Return fine-tuned minus base over the rows that are scored for both."""
+    """Return fine-tuned minus base over the rows that are scored for both, and the verdict that every reader shows."""
     before = {row.answer.id: row.score for row in base}
-    differences = [
-        row.score - other for row in finetuned if row.score is not None and (other := before[row.answer.id]) is not None
+    both = [
+        (row.answer.category, other, row.score)
+        for row in finetuned
+        if row.score is not None and (other := before[row.answer.id]) is not None
     ]
+    test = paired_test(
+        [(old, new) for _, old, new in both], seed, SCORE_RANGE[1], [category for category, _, _ in both]
+    )
     return {
-        **mean_interval(differences)._asdict(),
-        "p_value": sign_flip_p(differences, seed),
-        "smallest_detectable": smallest_detectable_difference(differences),
+        "score": test.difference,
+        "stderr": test.stderr,
+        "stderr_clustered": test.stderr_clustered,
+        "ci95_low": test.ci95_low,
+        "ci95_high": test.ci95_high,
+        "n": test.n,
+        "p_value": test.p_value,
+        "smallest_detectable": test.smallest_detectable,
+        "verdict": test.verdict,
     }
 
 

@@ -12,7 +12,18 @@ from reprotune.artifacts import MODELS
 from reprotune.judging.answers import Answer, ScoredAnswer
 from reprotune.judging.questions.prompts import Pair, Question, pair_question
 from reprotune.judging.service.collect import Judgement
-from reprotune.statistics.win_rate import outcome_of_scores, outcome_of_verdicts, position_bias, win_rate
+from reprotune.statistics.paired import paired_test
+from reprotune.statistics.win_rate import (
+    NO_LENGTH_ADJUSTMENT,
+    length_adjusted,
+    outcome_of_scores,
+    outcome_of_verdicts,
+    position_bias,
+    win_rate,
+)
+
+SEED = 123
+"""Of the permutation test, so that a second run gives the same numbers."""
 
 
 class AnswerPair(NamedTuple):
@@ -85,13 +96,21 @@ def with_scores(pairs: Sequence[AnswerPair], scored: Sequence[ScoredAnswer]) -> 
 
 
 def summarise_pairs(pairs: Sequence[AnswerPair]) -> dict[str, Any]:
-    """Return win rates and the judge's position bias, ready for JSON; pairs without a verdict are only counted."""
+    """Return win rates and the judge's position bias, ready for JSON; pairs without a verdict are only counted.
+
+    Only a judge's verdicts are adjusted for length, because the prior of the adjustment describes judges.
+    """
     settled = [row for row in pairs if row.outcome is not None]
     outcomes = [row.outcome for row in settled if row.outcome is not None]
+    categories = [row.baseline.category for row in settled]
     judged = [[judgement.verdict.score or 0.0 for judgement in row.judgements] for row in settled if row.judgements]
+    lengths = [row.length_difference for row in settled]
+    adjusted = length_adjusted(outcomes, lengths) if judged else NO_LENGTH_ADJUSTMENT
     return {
-        **win_rate(outcomes, [row.length_difference for row in settled])._asdict(),
+        **win_rate(outcomes, lengths)._asdict(),
+        **adjusted._asdict(),
         **position_bias(judged)._asdict(),
+        "verdict": paired_test([(0.5, outcome) for outcome in outcomes], SEED, 0.5, categories).verdict,
         "unscored": len(pairs) - len(settled),
         "coverage": len(settled) / len(pairs) if pairs else 0.0,
         "identical": sum(row.status == "identical" for row in pairs),

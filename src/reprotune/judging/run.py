@@ -1,22 +1,29 @@
 """One judged run: every question in a single batch, then scores, checks, pairs, metrics and the transcript."""
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from reprotune.artifacts import STATISTICS
+from reprotune.errors import UserError
 from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, score_offline, with_judgements
-from reprotune.judging.checks import check_canaries, judge_health, make_canaries
+from reprotune.judging.checks import canary_pairs, check_canaries, judge_health, make_canaries
 from reprotune.judging.metrics import check_coverage, summarise
 from reprotune.judging.pairs import AnswerPair, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
-from reprotune.judging.questions.prompts import Question
+from reprotune.judging.questions.prompts import Question, rubric_sha256
 from reprotune.judging.service.collect import Client, Judgement, collect_verdicts
 from reprotune.judging.service.ollama import OllamaClient
 from reprotune.judging.service.openai import OpenAIClient
 from reprotune.judging.service.store import ReplyStore
 from reprotune.params.sections.judge import JudgeParams
-from reprotune.scratch import scratch_root
+from reprotune.scratch import file_sha256, scratch_root
+from reprotune.statistics.calibration import mapped, read_mapping
 
 CLIENTS: dict[str, Callable[[JudgeParams], Client]] = {"ollama": OllamaClient, "openai": OpenAIClient}
 
@@ -25,7 +32,7 @@ class Judge(NamedTuple):
     """A judge that is ready to be asked."""
 
     identity: dict[str, Any]
-    """Backend, model, digest and options."""
+    """Backend, model, digest, address and options."""
     ask: Callable[[Sequence[Question]], list[Judgement]]
     """Returns one judgement per question, in order."""
 
@@ -36,13 +43,69 @@ class JudgedRun(NamedTuple):
     answers: list[ScoredAnswer]
     canaries: list[ScoredAnswer]
     pairs: list[AnswerPair]
+    canary_pairs: Sequence[AnswerPair] = ()
+    parts: dict[str, Any] | None = None
+    """What `judge_parts` returns."""
+    mapping: dict[str, Any] | None = None
+    """The mapping applied to the answers' scores: file, hash, kind, and its error on answers it was not fitted on."""
 
 
-def method_name(params: JudgeParams) -> str:
-    """Return what to call the scores: never a judge's where none was asked."""
-    if params.backend == "offline":
-        return "offline_composite"
-    return f"{params.backend}:{params.model}:{params.rubric}"
+def judge_parts(params: JudgeParams, judge: Judge | None, scored: Sequence[ScoredAnswer]) -> dict[str, Any] | None:
+    """Return everything that two judged runs must share for their scores to be comparable; null without a judge.
+
+    `temperature` is null where the service refuses to set it. `fingerprints` are what the service says of itself.
+    """
+    if judge is None:
+        return None
+    judgements = [row.judgement for row in scored if row.judgement is not None]
+    refused = {option for judgement in judgements for option in judgement.refused}
+    return {
+        **{name: judge.identity[name] for name in ("backend", "model", "digest", "address")},
+        "rubric": Path(params.rubric).stem,
+        "rubric_sha256": rubric_sha256(params.rubric),
+        "temperature": None if "temperature" in refused else float(params.temperature),
+        "repeats": params.repeats,
+        "expected_score": params.expected_score,
+        "fingerprints": sorted({mark for judgement in judgements for mark in judgement.fingerprints}),
+    }
+
+
+def method_name(parts: dict[str, Any] | None, mapping: dict[str, Any] | None = None) -> str:
+    """Return what to call the scores: `offline_composite` without a judge, else names for readers and a hash of all.
+
+    A mapping adds `mapped` and its own hash.
+    """
+    name = "offline_composite"
+    if parts is not None:
+        digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+        name = f"{parts['backend']}:{parts['model']}:{parts['rubric']}:{digest[:8]}"
+    return name if mapping is None else f"{name}:mapped:{mapping['sha256'][:8]}"
+
+
+def mapped_run(run: JudgedRun, path: Path) -> JudgedRun:
+    """Return the run with its answers' scores under a stored mapping; canaries and pairs stay as the judge scored them.
+
+    Raises `UserError` if the mapping was fitted to the scores of another method.
+    """
+    mapping = read_mapping(path)
+    provenance = mapping.get("provenance", {})
+    fitted_on, method = provenance.get("scores"), Path(method_name(run.parts)).name
+    if fitted_on != method and fitted_on not in provenance.get("sha256", {}):
+        raise UserError(
+            f"{path} was fitted to scores of {fitted_on}, not of {method}: fit it anew with `reprotune calibrate --fit`"
+        )
+    rows = [row for row in run.answers if row.score is not None]
+    texts = np.array([[getattr(row.statistics, name) for name in STATISTICS] for row in rows], dtype=float)
+    values = iter(mapped(mapping, np.array([row.score for row in rows], dtype=float), texts).tolist() if rows else [])
+    answers = [row if row.score is None else row._replace(score=next(values)) for row in run.answers]
+    facts = {
+        "file": path.name,
+        "sha256": file_sha256(path),
+        "kind": mapping["kind"],
+        "n": provenance.get("n"),
+        "held_out": provenance.get("cross_validated"),
+    }
+    return run._replace(answers=answers, mapping=facts)
 
 
 @contextmanager
@@ -61,8 +124,9 @@ def opened_judge(params: JudgeParams) -> Iterator[Judge | None]:
 
 def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> JudgedRun:
     """Score the answers and the canaries, and compare the pairs, by the judge or (null) by the offline composite."""
-    every = [*answers, *make_canaries(answers, params.canaries, params.seed)]
-    pairs = pair_up(answers) if params.pairwise else []
+    canaries = make_canaries(answers, params.canaries, params.seed)
+    every = [*answers, *canaries]
+    pairs = pair_up(answers) + canary_pairs(canaries) if params.pairwise else []
     if judge is None:
         scored = score_offline(every)
         pairs = with_scores(pairs, scored)
@@ -73,7 +137,10 @@ def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge |
             judgements = iter(judge.ask(questions))
             scored = with_judgements(statistics.result(), judgements)
         pairs = with_verdicts(pairs, judgements)
-    return JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs)
+    parts = judge_parts(params, judge, scored[: len(answers)])
+    own = sum(not pair.baseline.canary for pair in pairs)
+    run = JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs[:own], pairs[own:], parts)
+    return run if params.mapping is None else mapped_run(run, Path(params.mapping).expanduser())
 
 
 def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> list[AnswerPair]:
@@ -85,9 +152,16 @@ def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge
 
 
 def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
-    """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared."""
-    metrics = summarise(run.answers, method_name(params), params.seed)
-    metrics["health"] = judge_health(run.answers, run.canaries)
+    """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared.
+
+    `judge` is there only where a judge was asked, and `mapping` only where one was applied.
+    """
+    metrics = summarise(run.answers, method_name(run.parts, run.mapping), params.seed)
+    if run.parts is not None:
+        metrics["judge"] = run.parts
+    if run.mapping is not None:
+        metrics["mapping"] = run.mapping
+    metrics["health"] = judge_health(run.answers, run.canaries, run.canary_pairs)
     metrics["pairwise"] = summarise_pairs(run.pairs) if params.pairwise else None
     return metrics
 
@@ -102,17 +176,18 @@ def check_run(metrics: dict[str, Any], params: JudgeParams) -> None:
 def transcript(run: JudgedRun, identity: dict[str, Any]) -> str:
     """Return every reply of the judge as JSON lines, so that each score can be traced to what the judge said.
 
-    A line's `purpose` is `score`, `canary` or `pairwise`; a pair has one line for each order, and the `model` there
-    is the one shown first. `identity` is the judge's: backend, model, digest and options.
+    A line's `purpose` is `score`, `canary`, `pairwise` or `pair_canary`; a pair has one line for each order, and the
+    `model` there is the one shown first. `identity` is the judge's: backend, model, digest and options.
     """
     subjects: list[tuple[str, str, str, Judgement]] = []
     for purpose, rows in (("score", run.answers), ("canary", run.canaries)):
         subjects += [
             (purpose, row.answer.id, row.answer.model, row.judgement) for row in rows if row.judgement is not None
         ]
-    for pair in run.pairs:
-        for first, judgement in zip((pair.baseline, pair.candidate), pair.judgements, strict=False):
-            subjects.append(("pairwise", first.id, first.model, judgement))
+    for purpose, pairs in (("pairwise", run.pairs), ("pair_canary", run.canary_pairs)):
+        for pair in pairs:
+            for first, judgement in zip((pair.baseline, pair.candidate), pair.judgements, strict=False):
+                subjects.append((purpose, first.id, first.model, judgement))
     return "".join(_line(*subject, identity) for subject in subjects)
 
 

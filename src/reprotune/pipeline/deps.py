@@ -110,32 +110,35 @@ def _stage_findings(stage: _Stage, root: Path) -> Iterator[Finding]:
     for dep in sorted(code - set(stage.deps)):
         yield Finding(stage.name, "missing", dep)
     # The deps of a `foreach` cannot come and go, so for a source on the network the embedded one stays the dep.
-    unnamed = {"fetch@dataset": dep_path(EMBEDDED_DATASET), "fetch@base": dep_path(EMBEDDED_BASE)}
+    unnamed = {"fetch@dataset": [dep_path(EMBEDDED_DATASET)], "fetch@base": [dep_path(EMBEDDED_BASE)]}
     named = {
-        name: path for name, path in {**unnamed, **files_named_in_params(root)}.items() if name in stage.expanded_deps
+        (name, path)
+        for name, paths in {**unnamed, **files_named_in_params(root)}.items()
+        for path in paths
+        if name in stage.expanded_deps
     }
-    for name, path in named.items():
+    for name, path in sorted(named):
         if path not in {dep_path(dep, root) for dep in stage.expanded_deps[name]}:
             yield Finding(name, "missing", path)
     for dep in stage.deps:
-        known = dep_path(dep, root) in code | set(named.values())
-        if not known and (dep.startswith(CODE) or dep.endswith(".jinja")):
+        known = dep_path(dep, root) in code | {path for _, path in named}
+        if not known and not dep.startswith(("data/", "${")):
             yield Finding(stage.name, "needless", dep)
 
 
-def files_named_in_params(root: Path) -> dict[str, str]:
+def files_named_in_params(root: Path) -> dict[str, list[str]]:
     """Return the local files and folders that params.yaml names, by the stage that reads each; see `dep_path`.
 
     Raises `UserError` if params.yaml is not valid.
     """
     params = Document.read(root / PARAMS_FILE)
-    template = params.format.template
-    named = {
-        "fetch@dataset": params.fetch.dataset.file,
-        "fetch@base": params.fetch.base.folder,
-        "format": Path(template) if template.endswith(".jinja") else None,
+    named: dict[str, list[Path | None]] = {
+        "fetch@dataset": [params.fetch.dataset.file],
+        "fetch@base": [params.fetch.base.folder],
+        "format": [params.format.file],
+        "judge": [*params.judge.files.values()],
     }
-    return {stage: dep_path(path, root) for stage, path in named.items() if path is not None}
+    return {stage: [dep_path(path, root) for path in paths if path is not None] for stage, paths in named.items()}
 
 
 def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:

@@ -136,7 +136,8 @@ def _unfollowed(root: Path, stages: dict[str, PipelineStage]) -> dict[str, list[
         return {}  # the stage whose params are wrong will say so
     return {
         name: [Reason("unfollowed", f"params.yaml names {path}, which is not among its deps: it will refuse to run")]
-        for name, path in named.items()
+        for name, paths in named.items()
+        for path in paths
         if name in stages and path not in stages[name].deps
     }
 

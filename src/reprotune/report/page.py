@@ -10,7 +10,7 @@ from reprotune.params.document import Document
 from reprotune.params.values import flattened
 from reprotune.report.publish import histogram
 from reprotune.results.read import Results, pick_examples
-from reprotune.results.words import STATUS_WORDS, data_table, pair_facts, words
+from reprotune.results.words import STATUS_WORDS, VERDICTS, data_table, error_words, pair_facts, words
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
@@ -18,6 +18,7 @@ HEALTH_SHARES = {
     "canaries": "canaries scored as they should be",
     "canaries_reference": "the reference itself scores high",
     "canaries_foreign": "another row's reference scores low",
+    "canaries_pair": "the reference beats another row's",
     "canaries_empty": "no text scores 0",
     "canaries_verbose": "saying it three times gains nothing",
     "canaries_injection": "an order to give 100 gains nothing",
@@ -40,6 +41,7 @@ def render_report(results: Results, speed: dict[str, Any], params: Document) -> 
         flat_params=flattened(params.model_dump()),
         judged=results.judged,
         verdict=verdict(results.judged["difference"]),
+        errors=error_words(results.judged["difference"]),
         training=results.training,
         speed=flattened(speed, ": ", words),
         loss=loss_plot(results.loss, results.training["initial"]["validation_loss"]),
@@ -58,14 +60,8 @@ def render_report(results: Results, speed: dict[str, Any], params: Document) -> 
 
 def verdict(difference: dict[str, Any]) -> tuple[str, str]:
     """Return what the paired difference means, as `better`, `worse` or `noise`, and a phrase for it."""
-    low, high = difference["ci95_low"], difference["ci95_high"]
-    if low is None or high is None:
-        return "noise", "cannot be told apart from the base model: too few rows were scored by both"
-    if low > 0:
-        return "better", "is clearly better than the base model"
-    if high < 0:
-        return "worse", "is clearly worse than the base model"
-    return "noise", "differs from the base model by no more than noise"
+    kind, phrase = VERDICTS[difference["verdict"]]
+    return kind, f"{phrase} the base model"
 
 
 def health_facts(health: dict[str, Any]) -> list[tuple[str, str]]:

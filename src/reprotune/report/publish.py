@@ -12,14 +12,15 @@ from typing import Any
 
 from reprotune.artifacts import STATISTICS
 
-SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "n", "unscored", "coverage", *STATISTICS)
+SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "stderr_clustered", "n", "unscored", "coverage", *STATISTICS)
 HISTOGRAM_BINS = 10
 
 
 def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
-    """Return metrics/scores.json: both models' scores, their difference, the judge's health, the fine-tuned categories.
+    """Return metrics/scores.json: both models' scores, their difference, the judge's health, the pairs.
 
-    The method is published with the numbers, because scores of different methods must not be compared.
+    The method is published with the numbers, because scores of different methods must not be compared. Categories are
+    left to `categories_csv`: as metrics, each would be a line of `dvc metrics diff` and a column of `dvc exp show`.
     """
     return numbers(
         {
@@ -29,7 +30,6 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
             "difference": judged["difference"],
             "health": judged["health"],
             "pairwise": judged["pairwise"] or {},
-            "categories": {name: scores["finetuned"] for name, scores in judged["categories"].items()},
         }
     )
 
@@ -69,6 +69,13 @@ def loss_csv(rows: Iterable[dict[str, str]], initial_loss: float) -> str:
     return _csv(["step", "epoch", "train_loss", "validation_loss"], lines)
 
 
+def categories_csv(judged: dict[str, Any]) -> str:
+    """Return metrics/plots/categories.csv: rows, mean scores and shares of exact answers per category, by name."""
+    columns = ["n", "base", "finetuned", "base_exact", "finetuned_exact"]
+    lines = [[name, *map(_rounded, map(scores.get, columns))] for name, scores in sorted(judged["categories"].items())]
+    return _csv(["category", *columns], lines)
+
+
 def scores_csv(base: Iterable[float], finetuned: Iterable[float]) -> str:
     """Return metrics/plots/scores.csv: how many answers of each model are in each range of ten points."""
     counts = zip(histogram(base), histogram(finetuned), strict=True)
@@ -89,6 +96,10 @@ def histogram(scores: Iterable[float]) -> list[int]:
     for score in scores:
         counts[min(int(score / 100 * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
     return counts
+
+
+def _rounded(value: float | None) -> float | str:
+    return "" if value is None else round(value, 4)
 
 
 def _csv(header: list[str], lines: list[list[Any]]) -> str:

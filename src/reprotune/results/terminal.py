@@ -10,6 +10,7 @@ from rich.table import Table
 
 from reprotune.console import TIMINGS_DIRECTORY
 from reprotune.pipeline.dvc_yaml import stage_names
+from reprotune.results.words import error_words
 
 METRICS = Path("metrics")
 REPORT = Path("data/report/index.html")
@@ -70,7 +71,8 @@ def _with_interval(numbers: dict[str, Any], sign: str) -> str:
     text = f"{numbers['score']:{sign}.1f}"
     if "ci95_low" in numbers and "ci95_high" in numbers:
         text += f"   95 % interval {numbers['ci95_low']:{sign}.1f} to {numbers['ci95_high']:{sign}.1f}"
-    return f"{text}   n = {numbers['n']}"
+    errors = error_words(numbers)
+    return f"{text}   n = {numbers['n']}" + (f"\n{errors}" if errors else "")
 
 
 def _loss_lines(root: Path) -> Iterator[tuple[str, str]]:

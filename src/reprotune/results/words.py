@@ -32,6 +32,16 @@ KEY_WORDS = {
     "p95": "95 %",
     "p99": "99 %",
 }
+VERDICTS = {
+    "better": ("better", "is clearly better than"),
+    "worse": ("worse", "is clearly worse than"),
+    "within noise": ("noise", "differs by no more than noise from"),
+    "too few rows": ("noise", "differs on too few rows to be told apart from"),
+    "unchanged": ("noise", "scores the same on every row as"),
+    "cannot be said": ("noise", "has no scored row in common with"),
+}
+"""Verdict of `statistics.paired` -> the kind by which it is coloured, and a phrase for "this model ... that one"."""
+
 READING_ORDER = (
     "rows",
     "records",
@@ -110,6 +120,15 @@ def signed(value: float | None) -> str:
     return "–" if value is None else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
+def error_words(numbers: dict[str, Any]) -> str:
+    """Return a mean's standard errors in words; empty where there are none."""
+    if numbers.get("stderr") is None:
+        return ""
+    plain = f"standard error {numbers['stderr']:.2f}"
+    clustered = numbers.get("stderr_clustered")
+    return plain if clustered is None else f"{plain}, clustered by category {clustered:.2f}"
+
+
 def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> list[tuple[str, str]]:
     """Return how pairs of answers compare, as (what, value); empty if none were compared or none has a verdict.
 
@@ -118,10 +137,11 @@ def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> l
     """
     if pairs is None or pairs["win_rate"] is None:
         return []
-    facts = [
+    facts = [(f"verdict on {candidate}", pairs["verdict"])] if "verdict" in pairs else []
+    facts += [
         (f"{candidate} wins (ties count half)", f"{pairs['win_rate']:.1%}"),
         ("95 % interval", f"{pairs['ci95_low']:.1%} to {pairs['ci95_high']:.1%}"),
-        ("at equal length", f"{pairs['length_controlled_win_rate']:.1%}"),
+        ("at equal length", _at_equal_length(pairs)),
         ("won, lost, tied", f"{pairs['wins']}, {pairs['losses']}, {pairs['ties']}"),
         ("identical answers among the ties", f"{pairs['identical']}"),
         ("pairs without a verdict", f"{pairs['unscored']}"),
@@ -129,3 +149,10 @@ def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> l
     if pairs["position_bias"] is not None:
         facts.append(("verdicts that follow the place", f"{pairs['position_bias']:.1%}"))
     return facts
+
+
+def _at_equal_length(pairs: dict[str, Any]) -> str:
+    if pairs["length_adjusted_win_rate"] is None:
+        return f"cannot be told: {pairs['length_adjusted_unknown']}"
+    low, high = pairs["length_adjusted_low"], pairs["length_adjusted_high"]
+    return f"{pairs['length_adjusted_win_rate']:.1%} ({low:.1%} to {high:.1%})"

@@ -7,7 +7,9 @@ Throughout, `scores` and `labels` are arrays of n numbers on the scale 0..100, a
 the statistics of each answer, in the order of `reprotune.artifacts.STATISTICS`.
 """
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -56,6 +58,19 @@ FITS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Mapping]] = {
     "isotonic": fit_isotonic,
     "ridge": fit_ridge,
 }
+
+
+def read_mapping(path: Path) -> Mapping:
+    """Read a stored mapping; raises `UserError` if the file is missing or not JSON."""
+    try:
+        mapping = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read as a mapping ({error}): fit a new one with `reprotune calibrate --fit`"
+        ) from error
+    if not isinstance(mapping, dict):
+        raise UserError(f"{path} should be a JSON object: fit a new one with `reprotune calibrate --fit`")
+    return mapping
 
 
 def mapped(mapping: Mapping, scores: np.ndarray, texts: np.ndarray) -> np.ndarray:

@@ -1,11 +1,11 @@
 """Paired comparisons: values of the same rows before and after, or from two models."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from reprotune.statistics.intervals import CONFIDENCE, mean, smallest_detectable_difference
+from reprotune.statistics.intervals import CONFIDENCE, Estimate, mean, mean_interval, smallest_detectable_difference
 
 CHUNK = 1 << 22
 """Numbers drawn at a time when resampling, to limit memory."""
@@ -29,8 +29,12 @@ class PairedTest:
     """Mean; null for no rows, as are `after` and `difference`."""
     after: float | None
     difference: float | None
+    stderr: float | None
+    """Of the difference, with every row independent; null for fewer than two rows."""
+    stderr_clustered: float | None
+    """With rows of one cluster depending on one another; null for too few clusters."""
     ci95_low: float | None
-    """Of the paired bootstrap; null for fewer than two rows."""
+    """Of the difference, from the larger standard error; null for fewer than two rows."""
     ci95_high: float | None
     p_value: float | None
     smallest_detectable: float | None
@@ -38,50 +42,57 @@ class PairedTest:
     """One of `BETTER`, `WORSE`, `NOISE`, `SAME`, `TOO_FEW` and `UNKNOWN`."""
 
 
-def paired_test(pairs: Sequence[tuple[float, float]], seed: int) -> PairedTest:
+def paired_test(
+    pairs: Sequence[tuple[float, float]],
+    seed: int,
+    span: float | None = None,
+    clusters: Sequence[Hashable | None] | None = None,
+) -> PairedTest:
     """Compare (before, after) values of the same rows; higher is better.
 
-    The verdict rests on the sign-flip permutation test at 5 %; the interval is the paired bootstrap's.
+    `span` is the largest difference that a row can have (100 for scores of 0 to 100), null where there is none;
+    `clusters` names each row's cluster. Better or worse is said only if both the sign-flip permutation test at 5 % and
+    the interval, which knows of clusters and of rows unseen, exclude 0.
     """
     differences = [after - before for before, after in pairs]
-    # The bootstrap of a single pair would be an interval of no width.
-    low, high = (paired_bootstrap(differences, seed) if len(pairs) > 1 else None) or (None, None)
+    bounds = None if span is None else (-span, span)
+    estimate = mean_interval(differences, bounds, clusters)
     p_value = sign_flip_p(differences, seed)
     return PairedTest(
         n=len(pairs),
         before=mean([before for before, _ in pairs]),
         after=mean([after for _, after in pairs]),
-        difference=mean(differences),
-        ci95_low=low,
-        ci95_high=high,
+        difference=estimate.score,
+        stderr=estimate.stderr,
+        stderr_clustered=estimate.stderr_clustered,
+        ci95_low=estimate.ci95_low,
+        ci95_high=estimate.ci95_high,
         p_value=p_value,
-        smallest_detectable=smallest_detectable_difference(differences),
-        verdict=_verdict(differences, p_value),
+        smallest_detectable=smallest_detectable_difference(differences, bounds, clusters),
+        verdict=_verdict(differences, p_value, estimate),
     )
 
 
-def _verdict(differences: Sequence[float], p_value: float | None) -> str:
-    difference = mean(differences)
-    if difference is None or p_value is None:
+def _verdict(differences: Sequence[float], p_value: float | None, estimate: Estimate) -> str:
+    if estimate.score is None or p_value is None:
         return UNKNOWN
     if not any(differences):
         return SAME
-    if sum(map(bool, differences)) < SMALLEST_TESTED:
+    if sum(map(bool, differences)) < SMALLEST_TESTED or estimate.ci95_low is None or estimate.ci95_high is None:
         return TOO_FEW
-    if p_value >= 1 - CONFIDENCE:
+    if p_value >= 1 - CONFIDENCE or estimate.ci95_low <= 0 <= estimate.ci95_high:
         return NOISE
-    return BETTER if difference > 0 else WORSE
+    return BETTER if estimate.score > 0 else WORSE
 
 
-def paired_bootstrap(differences: Sequence[float], seed: int, resamples: int = 10_000) -> tuple[float, float] | None:
-    """Return the 95 % percentile bootstrap interval of the mean paired difference; null for no pairs."""
-    n = len(differences)
-    if n == 0:
-        return None
-    values, random = np.asarray(differences, dtype=float), np.random.default_rng(seed)
-    means = [values[random.integers(n, size=(rows, n))].mean(axis=1) for rows in _chunks(resamples, n)]
-    low, high = np.quantile(np.concatenate(means), [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
-    return float(low), float(high)
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Return p-values adjusted for being several, in the same order (Holm 1979): each may be compared with 5 %."""
+    adjusted, largest = [0.0] * len(p_values), 0.0
+    order = sorted(range(len(p_values)), key=p_values.__getitem__)
+    for rank, place in enumerate(order):
+        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = largest
+    return adjusted
 
 
 def sign_flip_p(differences: Sequence[float], seed: int, resamples: int = 10_000) -> float | None:

@@ -1,10 +1,13 @@
 """Rubric prompts: the chapter's as published, the others safe from whatever their texts contain."""
 
 import re
+from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reprotune.errors import UserError
 from reprotune.judging.questions.prompts import (
     STRUCTURE,
     VERDICT_SCHEMA,
@@ -14,6 +17,7 @@ from reprotune.judging.questions.prompts import (
     neutralised,
     pair_question,
     question,
+    rubric_sha256,
 )
 
 hostile = st.text(alphabet=st.sampled_from(list("=<|>/ \nsBEGINDx_[]{}%'\"")), max_size=60) | st.text(max_size=60)
@@ -61,7 +65,12 @@ def test_what_is_neutralised_and_what_is_not() -> None:
     )
     assert neutralised("=====BEGIN ANSWER") == "= = = = =BEGIN ANSWER"
     assert neutralised("<|eot_id|>") == "< | e o t _ i d | >"
-    assert "[INST]" not in neutralised("x [INST] y")
+    for token in (
+        *("[INST]", "[/SYSTEM_PROMPT]", "[TOOL_CALLS]", "[AVAILABLE_TOOLS]", "<tool_call>", "</tool_response>", "<s>"),
+        *("<|im_start|>", "<|reserved-token.7|>", "<\uff5cUser\uff5c>", "<\uff5ctool\u2581calls\u2581begin\uff5c>"),
+        *("<start_of_turn>", "<bos>", "</think>", "[THINK]", "[gMASK]", "<sop>"),
+    ):
+        assert neutralised(f"x {token} y") == f"x {' '.join(token)} y"
 
 
 def test_fence_depends_on_the_content_only() -> None:
@@ -91,3 +100,34 @@ def test_a_pair_cannot_leave_its_fences() -> None:
     assert len(markers) == 10 and all(line.endswith(f" {key} ===") for line in markers)
     assert "<|" not in text and "[INST]" not in text and "</s>" not in text
     assert asked.asks_for == "winner" and asked.after("?").asks_for == "winner"
+
+
+def test_a_rubric_of_ones_own(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jinja"
+    path.write_text("Is {{ response }} like {{ reference }}? Key {{ fence }}")
+    item = Item("i", "", "<s>Oslo", "[INST] Bergen <|im_end|>")
+    asked = question(str(path), item)
+    text = f"Is {neutralised(item.response)} like {neutralised(item.reference)}? Key {fence(item)}"
+    assert (asked.messages[0]["content"], asked.schema) == (text, VERDICT_SCHEMA)
+    assert "[INST]" not in text
+    first = rubric_sha256(str(path))
+    path.write_text("Is it {{ response }}?")
+    assert rubric_sha256(str(path)) != first
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{{ reference }}", "never shows the answer"),
+        ("{{ response }} {{ anser }}", "cannot be filled in"),
+        ("{{ response }", "line 1 is not valid Jinja"),
+        ("{{ response.__class__.__mro__ }}", "cannot be filled in"),
+        (None, "cannot be read"),
+    ],
+)
+def test_a_rubric_that_cannot_be_used_is_one_sentence(tmp_path: Path, text: str | None, words: str) -> None:
+    path = tmp_path / "mine.jinja"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(UserError, match=words):
+        question(str(path), Item("i", "", "r", "a"))

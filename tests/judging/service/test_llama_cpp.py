@@ -47,6 +47,7 @@ PARAMS = """judge:
   max_tokens: 60
   repeats: 1
   expected_score: true
+  mapping: null
   pairwise: true
   canaries: 0
   min_coverage: 1

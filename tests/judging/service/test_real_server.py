@@ -35,6 +35,7 @@ PARAMS = """judge:
   max_tokens: 8
   repeats: 1
   expected_score: true
+  mapping: null
   pairwise: true
   canaries: 1
   min_coverage: {min_coverage}

@@ -9,7 +9,13 @@ import pytest
 from reprotune.judging.questions.prompts import Item, question
 from reprotune.judging.service.store import Reply, ReplyStore, question_key
 
-JUDGE: dict[str, Any] = {"backend": "ollama", "model": "llama3", "digest": "d1", "options": {"seed": 1}}
+JUDGE: dict[str, Any] = {
+    "backend": "ollama",
+    "model": "llama3",
+    "digest": "d1",
+    "address": "local",
+    "options": {"seed": 1},
+}
 QUESTION = question("reference", Item("i", "", "r", "a"))
 REPLY = Reply('{"score": 5}', "stop", 10, 3)
 
@@ -84,4 +90,7 @@ def test_key_depends_on_all_that_shapes_a_reply() -> None:
         question_key(JUDGE, QUESTION, repeat=1),
     }
     assert len(keys) == 9
+    assert question_key(JUDGE | {"address": "remote"}, QUESTION) in keys  # the digest says that it is the same model
+    nameless = JUDGE | {"digest": None}
+    assert question_key(nameless | {"address": "remote"}, QUESTION) != question_key(nameless, QUESTION)
     assert question_key(dict(reversed(JUDGE.items())), QUESTION) == question_key(JUDGE, QUESTION)

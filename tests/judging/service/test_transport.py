@@ -78,3 +78,22 @@ def test_concurrency_from_the_environment(judge_params: Callable[..., Any], monk
     monkeypatch.setenv("REPROTUNE_JUDGE_CONCURRENCY", "0")
     with pytest.raises(UserError, match="REPROTUNE_JUDGE_CONCURRENCY"):
         OpenAIClient(judge_params(backend="openai"))
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        ("http://127.0.0.1:11434", "local"),
+        ("http://[::1]:80/v1", "local"),
+        ("http://192.168.0.7/v1", "local"),
+        ("http://localhost/v1", "local"),
+        ("http://gpu-box:8000/v1", "local"),
+        ("http://box.local/v1", "local"),
+        ("https://api.openai.com/v1", "remote"),
+        ("http://8.8.8.8/v1", "remote"),
+    ],
+)
+def test_where_a_service_is(address: str, place: str) -> None:
+    transport = Transport(address, None, Deadlines(), 1, "give up")
+    assert transport.place == place
+    transport.close()

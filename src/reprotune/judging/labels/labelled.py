@@ -1,6 +1,5 @@
 """Scores against labels of the same answers, and a mapping from the former to the latter."""
 
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,11 +11,11 @@ from reprotune.judging.answers import Answer, answer_questions, score_offline, w
 from reprotune.judging.labels.read import Scores, read_items, read_scores, scored_by_all
 from reprotune.judging.offline import measure
 from reprotune.judging.questions.prompts import Item
-from reprotune.judging.run import method_name, opened_judge
+from reprotune.judging.run import judge_parts, method_name, opened_judge
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import file_sha256
 from reprotune.statistics.agreement import Agreement, agreement
-from reprotune.statistics.calibration import FITS, Mapping, cross_fitted, mapped
+from reprotune.statistics.calibration import FITS, Mapping, cross_fitted, mapped, read_mapping
 
 
 class LabelledAnswers:
@@ -57,12 +56,7 @@ class LabelledAnswers:
 
     def apply(self, mapping_path: Path, scores: Scores) -> Scores:
         """Return the scores under a mapping that was stored earlier."""
-        try:
-            mapping = json.loads(mapping_path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise UserError(
-                f"{mapping_path} cannot be read as a mapping ({error}): fit a new one with `reprotune calibrate --fit`"
-            ) from error
+        mapping = read_mapping(mapping_path)
         places = scored_by_all([scores])
         return _placed(mapped(mapping, _taken(scores, places), self._texts(places)), places, len(scores))
 
@@ -95,7 +89,8 @@ def own_scores(items: Sequence[Item], params: JudgeParams | None) -> tuple[str, 
     with opened_judge(params) as judge:
         if judge is not None:
             scored = with_judgements(scored, iter(judge.ask(answer_questions(answers, params.rubric))))
-    return method_name(params), [row.score for row in scored]
+        method = method_name(judge_parts(params, judge, scored))
+    return method, [row.score for row in scored]
 
 
 def agreement_lines(name: str, found: Agreement) -> list[str]:

@@ -1,8 +1,9 @@
 """What the judge is asked: rubrics (Jinja files in `rubrics/`) filled in with one answer, or with two to compare.
 
-The rubrics `reference` and `pairwise` treat the texts as untrusted: each stands between marker lines with a key that
-the text cannot know, and whatever in it looks like such a marker or like a control token of a chat template is
-broken up. The rubric `chapter` is the book chapter's prompt exactly as published, without any such guard.
+The rubrics `reference` and `pairwise`, and one of your own, treat the texts as untrusted: whatever in them looks like a
+marker line or like a control token of a chat template is broken up, and each stands between marker lines with a key
+that it cannot know (in your own rubric, write those with the field `fence`). The rubric `chapter` is the book chapter's
+prompt exactly as published, without any such guard.
 """
 
 import hashlib
@@ -13,6 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jinja2
+import jinja2.meta
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from reprotune.errors import UserError
 
 RUBRICS = Path(__file__).with_name("rubrics")
 
@@ -37,7 +42,12 @@ WINNER_SCHEMA: dict[str, Any] = {
 
 STRUCTURE = re.compile(
     r"={3,}(?=\s*(?:BEGIN|END)\b)"  # our own marker lines
-    r"|<\|[\w ]+\|>|</?s>|\[/?INST\]|<</?SYS>>|</?(?:start|end)_of_turn>|</?think>",  # control tokens of chat models
+    # control tokens of chat models: ChatML, Llama, Phi, gpt-oss, ...; DeepSeek (full-width bars)
+    r"|<\|[^|>\n]{1,40}\|>|<\uff5c[^\uff5c>\n]{1,40}\uff5c>"
+    # Llama 2, Mistral
+    r"|</?s>|<</?SYS>>|\[/?(?:INST|SYSTEM_PROMPT|AVAILABLE_TOOLS|TOOL_(?:CALLS|RESULTS|CONTENT)|MODEL_SETTINGS)\]"
+    # Gemma, Qwen and other models with thoughts and tools, GLM
+    r"|</?(?:start|end)_of_turn>|<(?:bos|eos)>|</?(?:think|tools?|tool_(?:call|response))>|\[/?THINK\]|\[gMASK\]|<[se]op>",
     re.IGNORECASE,
 )
 
@@ -85,7 +95,7 @@ class Question(NamedTuple):
 
 
 def question(rubric: str, item: Item) -> Question:
-    """Render the prompt of `rubric` (`chapter` or `reference`) for one answer, as a single user message.
+    """Render the prompt of `rubric` (`chapter`, `reference` or a file) for one answer, as a single user message.
 
     There is no system message, because some chat templates refuse the system role.
     """
@@ -93,9 +103,21 @@ def question(rubric: str, item: Item) -> Question:
         text = _template(rubric).render(item._asdict())
         return Question(_user(text), None, "Respond with the integer number only.")
     guarded = {name: neutralised(value) for name, value in item._asdict().items()}
-    text = _template(rubric).render(guarded, fence=fence(item))
+    try:
+        text = _template(rubric).render(guarded, fence=fence(item))
+    except jinja2.TemplateError as error:
+        raise UserError(
+            f"{rubric} cannot be filled in ({error}): correct the rubric that judge.rubric names"
+        ) from error
     repair = 'That reply could not be read. Reply again with only the JSON object {"reasoning": "...", "score": ...}.'
     return Question(_user(text), VERDICT_SCHEMA, repair)
+
+
+def rubric_sha256(rubric: str) -> str:
+    """Return the SHA-256 of everything that a rubric contributes to a question: text, schema and repair request."""
+    asked = question(rubric, Item("", "", "", ""))
+    content = [_source(rubric), asked.schema, asked.repair]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def pair_question(pair: Pair) -> Question:
@@ -122,6 +144,20 @@ def _user(text: str) -> tuple[Message, ...]:
 
 @cache
 def _template(rubric: str) -> jinja2.Template:
-    source = (RUBRICS / f"{rubric}.jinja").read_text(encoding="utf-8")
-    environment = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False)  # noqa: S701 - not HTML
-    return environment.from_string(source)
+    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+    try:
+        template = environment.from_string(_source(rubric))
+        fields = jinja2.meta.find_undeclared_variables(environment.parse(_source(rubric)))
+    except jinja2.TemplateSyntaxError as error:
+        raise UserError(f"{rubric} line {error.lineno} is not valid Jinja: {error.message}") from error
+    if rubric.endswith(".jinja") and "response" not in fields:
+        raise UserError(f"{rubric} never shows the answer to the judge: put {{{{ response }}}} into the rubric")
+    return template
+
+
+def _source(rubric: str) -> str:
+    path = Path(rubric).expanduser() if rubric.endswith(".jinja") else RUBRICS / f"{rubric}.jinja"
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise UserError(f"judge.rubric names {rubric}, which cannot be read ({error}): correct the path") from error

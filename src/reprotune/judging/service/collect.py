@@ -22,7 +22,7 @@ class Client(Protocol):
     """One judge model at one service; `ask` is called from several threads."""
 
     judge: dict[str, Any]
-    """What shapes a reply besides the question: backend, model, digest, options. Part of the store's key."""
+    """What shapes a reply besides the question: backend, model, digest, address, options. Part of the store's key."""
     concurrency: int
     """How many questions to ask at a time."""
 
@@ -53,6 +53,10 @@ class Judgement(NamedTuple):
     """The score of each repeat that gave one; the verdict's score is their mean."""
     masses: tuple[float, ...] = ()
     """Probability of the legal scores, for each repeat whose score is weighted by probabilities."""
+    fingerprints: frozenset[str] = frozenset()
+    """What the service said of its build and configuration with these replies."""
+    refused: frozenset[str] = frozenset()
+    """Options that the service refused, and that were left out."""
 
 
 class _Turn(NamedTuple):
@@ -112,6 +116,8 @@ def _combined(repeats: Sequence[Judgement]) -> Judgement:
         next((judgement.error for judgement in failed if judgement.error), None),
         tuple(scores),
         tuple(mass for judgement in repeats for mass in judgement.masses),
+        frozenset().union(*(judgement.fingerprints for judgement in repeats)),
+        frozenset().union(*(judgement.refused for judgement in repeats)),
     )
 
 
@@ -166,20 +172,27 @@ def _gathered(futures: list[Future[Judgement]]) -> dict[str, Judgement]:
 def _judge(client: Client, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> Judgement:
     """Read the reply to a question; one that cannot be read is sent back for repair, once."""
     reply = reply_to(turn)
-    replies: tuple[str, ...] = (reply.text,)
+    replies = [reply]
     verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
     if verdict.status == "unparsable":
         repair = turn.question.after(reply.text)
         reply = reply_to(_Turn(question_key(client.judge, repair, turn.repeat), repair, turn.repeat))
-        replies += (reply.text,)
+        replies.append(reply)
         verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
+    judgement = Judgement(
+        verdict,
+        tuple(reply.text for reply in replies),
+        turn.key,
+        fingerprints=frozenset(reply.fingerprint for reply in replies if reply.fingerprint),
+        refused=frozenset(option for reply in replies for option in reply.refused or ()),
+    )
     if verdict.score is None:
-        return Judgement(verdict, replies, turn.key)
+        return judgement
     weighted = expected_score(verdict.score, reply.tail) if turn.question.asks_for == "score" else None
     if weighted is None:
-        return Judgement(verdict, replies, turn.key, scores=(verdict.score,))
+        return judgement._replace(scores=(verdict.score,))
     verdict = verdict._replace(score=weighted.score)
-    return Judgement(verdict, replies, turn.key, scores=(weighted.score,), masses=(weighted.mass,))
+    return judgement._replace(verdict=verdict, scores=(weighted.score,), masses=(weighted.mass,))
 
 
 class _NotKeptError(Exception):

@@ -45,7 +45,13 @@ class OllamaClient:
         self._probabilities = {"logprobs": True, "top_logprobs": ALTERNATIVES} if params.expected_score else {}
         # num_ctx is left out: it has no effect on a prompt that fits, and others are refused.
         options = {**self._options, **self._probabilities}
-        self.judge = {"backend": "ollama", "model": params.model, "digest": self._digest(), "options": options}
+        self.judge = {
+            "backend": "ollama",
+            "model": params.model,
+            "digest": self._digest(),
+            "address": self._transport.place,
+            "options": options,
+        }
 
     def close(self) -> None:
         """Release the connections."""

@@ -18,6 +18,8 @@ REMEDY = (
 )
 REPLY_FORMATS = ("json_schema", "json_object", "text")
 """The forms of reply to ask for, strictest first; not every server knows the first two."""
+REFUSABLE = ("logprobs", "temperature")
+"""Options that some models refuse: reasoning models sample at a temperature of their own."""
 
 
 class OpenAIClient:
@@ -43,9 +45,15 @@ class OpenAIClient:
             self._options |= {"logprobs": True, "top_logprobs": ALTERNATIVES}
         self._format = 0
         self._limit_name = "max_tokens"
-        self._knows_probabilities = True
+        self._refused: frozenset[str] = frozenset()
         # These services give no digest of the model's weights.
-        self.judge = {"backend": "openai", "model": params.model, "digest": None, "options": self._options}
+        self.judge = {
+            "backend": "openai",
+            "model": params.model,
+            "digest": None,
+            "address": self._transport.place,
+            "options": self._options,
+        }
 
     def close(self) -> None:
         """Release the connections."""
@@ -57,11 +65,11 @@ class OpenAIClient:
     def ask(self, question: Question, repeat: int = 0) -> Reply:
         """Ask once, with the strictest reply format that the server accepts; raises `RequestError`."""
         if question.schema is None:
-            return _reply(self._send(question, "text", repeat))
+            return self._send(question, "text", repeat)
         level = self._format
         while True:
             try:
-                value = self._send(question, REPLY_FORMATS[level], repeat)
+                reply = self._send(question, REPLY_FORMATS[level], repeat)
                 break
             except RequestError as fault:
                 if fault.status != 400 or level == len(REPLY_FORMATS) - 1:
@@ -69,39 +77,42 @@ class OpenAIClient:
                 level += 1
         # Remembered only now: a 400 may also mean that this one prompt is too long.
         self._format = max(self._format, level)
-        return _reply(value)
+        return reply
 
-    def _send(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
+    def _send(self, question: Question, reply_format: str, repeat: int) -> Reply:
+        refused = self._refused
+        payload = self._payload(question, reply_format, repeat, refused)
         try:
-            return self._post(question, reply_format, repeat)
+            reply = _reply(self._transport.request("POST", "/chat/completions", payload))
+            return reply._replace(refused=sorted(refused) or None)
         except RequestError as fault:
             if fault.status == 404:
                 raise UserError(
                     f"{self._transport.address} has no model {self._model} or no chat completions ({fault}): check "
                     "judge.model in params.yaml and OPENAI_BASE_URL"
                 ) from fault
-            if fault.status != 400 or not self._learned_from(str(fault)):
+            if fault.status != 400 or not self._learned_from(str(fault), payload):
                 raise
         return self._send(question, reply_format, repeat)
 
-    def _learned_from(self, refusal: str) -> bool:
-        """Remember which option the server says it does not know; false if it says no such thing."""
-        if self._limit_name == "max_tokens" and "max_completion_tokens" in refusal:
+    def _learned_from(self, refusal: str, payload: dict[str, Any]) -> bool:
+        """Remember which option of a payload the server says it does not take; false if it says no such thing.
+
+        What counts is the payload that was refused: another thread may have learned the same in the meantime.
+        """
+        if "max_tokens" in payload and "max_completion_tokens" in refusal:
             self._limit_name = "max_completion_tokens"  # the only name that OpenAI's newer models know
-        elif self._knows_probabilities and "logprobs" in refusal:
-            self._knows_probabilities = False
-        else:
-            return False
-        return True
+            return True
+        for option in REFUSABLE:
+            if option in payload and option in refusal:
+                self._refused |= {option}
+                return True
+        return False
 
-    def _post(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
-        return self._transport.request("POST", "/chat/completions", self._payload(question, reply_format, repeat))
-
-    def _payload(self, question: Question, reply_format: str, repeat: int) -> dict[str, Any]:
+    def _payload(self, question: Question, reply_format: str, repeat: int, refused: frozenset[str]) -> dict[str, Any]:
         options = {**self._options, "seed": self._options["seed"] + repeat}
         options[self._limit_name] = options.pop("max_tokens")
-        if not self._knows_probabilities:
-            options = {name: value for name, value in options.items() if "logprobs" not in name}
+        options = {name: value for name, value in options.items() if name.removeprefix("top_") not in refused}
         payload: dict[str, Any] = {"model": self._model, "messages": list(question.messages), **options}
         if reply_format == "json_schema":
             schema = {"name": "verdict", "strict": True, "schema": question.schema}
@@ -133,6 +144,7 @@ def _reply(value: dict[str, Any]) -> Reply:
         token_count(counts.get("prompt_tokens")),
         token_count(counts.get("completion_tokens")),
         _tail(choice.get("logprobs")),
+        fingerprint if isinstance(fingerprint := value.get("system_fingerprint"), str) else None,
     )
 
 

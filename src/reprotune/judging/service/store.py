@@ -30,6 +30,10 @@ class Reply(NamedTuple):
     reply_tokens: int | None = None
     tail: TokenTail | None = None
     """The last tokens with their likeliest alternatives, if they were asked for and the service sent them."""
+    fingerprint: str | None = None
+    """What the service says of its build and configuration, if it says anything (`system_fingerprint`)."""
+    refused: list[str] | None = None
+    """Options that were left out because the service refuses them."""
 
 
 def token_count(value: Any) -> int | None:
@@ -40,9 +44,11 @@ def token_count(value: Any) -> int | None:
 def question_key(judge: dict[str, Any], question: Question, repeat: int = 0) -> str:
     """Return the SHA-256 of everything that shapes a reply.
 
-    `judge` holds backend, model, digest and sampling options. The service's address is not part of it: a model gives
-    the same answers on another host.
+    `judge` holds backend, model, digest, options, and whether the address is local or remote. A model with a digest
+    gives the same answers on any host; without one, the same name may stand for one model here and another there.
     """
+    if judge["digest"]:
+        judge = {name: value for name, value in judge.items() if name != "address"}
     content = {
         "version": SCHEMA_VERSION,
         "judge": judge,

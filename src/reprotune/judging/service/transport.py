@@ -1,5 +1,6 @@
 """HTTP for judges: deadlines, retries with jitter, and errors that say what happened without giving away a secret."""
 
+import ipaddress
 import json
 import os
 import random
@@ -73,6 +74,8 @@ class Transport:
         self._base_url = base_url.rstrip("/")
         self.address = _shown(self._base_url, remedy)
         """The base URL without user name, password and query, so that it can be shown."""
+        self.place = _place(self._base_url)
+        """`local` or `remote`."""
         self._key = key
         self._deadlines = deadlines
         self._remedy = remedy
@@ -149,12 +152,12 @@ class Transport:
         except (OSError, HTTPError) as error:
             raise _RetryableError(RequestError("the connection broke in the middle of a reply")) from error
         text = content.decode("utf-8", "replace")
-        return self._checked(response, text.replace(self._key, "***") if self._key else text)
+        return self._checked(response, text)
 
     def _checked(self, response: BaseHTTPResponse, text: str) -> dict[str, Any]:
         """Return the object in a reply's body, or raise the fault that its status and body describe."""
         status = response.status
-        said = f"HTTP {status}: {_message(text)}"
+        said = f"HTTP {status}: {self._message(text)}"
         if status in FATAL_STATUS:
             raise UserError(f"{self.address} refuses to judge ({said}): {self._remedy}")
         if status in RETRIED_STATUS or status >= 500:
@@ -168,8 +171,21 @@ class Transport:
         if not isinstance(value, dict):
             raise RequestError("the reply is not a JSON object", status)
         if value.get("error"):
-            raise _RetryableError(RequestError(f"the service reports: {_message(text)}", status))
+            raise _RetryableError(RequestError(f"the service reports: {self._message(text)}", status))
         return value
+
+    def _message(self, text: str) -> str:
+        """Return the message of an error body (in either protocol) as one short line without the key.
+
+        Replies are left alone: a key for a local service may be any common word.
+        """
+        try:
+            error = json.loads(text)["error"]
+            text = error["message"] if isinstance(error, dict) else error
+        except (ValueError, KeyError, TypeError, RecursionError):
+            pass
+        text = " ".join(str(text).split())
+        return (text.replace(self._key, "***") if self._key else text)[:200]
 
 
 class _RetryableError(Exception):
@@ -193,6 +209,15 @@ def _shown(base_url: str, remedy: str) -> str:
     return address
 
 
+def _place(base_url: str) -> str:
+    """Return `local` for this machine and private networks, else `remote`; names are judged without looking them up."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        return "local" if ipaddress.ip_address(host).is_private else "remote"
+    except ValueError:
+        return "local" if "." not in host or host.endswith((".local", ".localhost", ".internal")) else "remote"
+
+
 def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
     """Read a body piece by piece, so that a server that sends a trickle cannot outlast the total deadline."""
     body = bytearray()
@@ -203,16 +228,6 @@ def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
         if len(body) > LARGEST_BODY:
             raise RequestError("the reply is larger than 8 MiB")
     return bytes(body)
-
-
-def _message(text: str) -> str:
-    """Return the message of an error body (in either protocol) as one short line."""
-    try:
-        error = json.loads(text)["error"]
-        text = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    return " ".join(str(text).split())[:200]
 
 
 def _retry_after(value: str | None) -> float | None:

@@ -1,5 +1,6 @@
 """Section `format`."""
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -15,3 +16,8 @@ class FormatParams(Section):
     response_header: Literal["in_prompt", "in_response"]
     """Whether the template's response header ends the prompt or starts the response, so that the model has to write it
     (the chapter's way)."""
+
+    @property
+    def file(self) -> Path | None:
+        """The file that `template` names; None for a built-in one."""
+        return Path(self.template) if self.template.endswith(".jinja") else None

@@ -1,8 +1,10 @@
 """Section `judge`."""
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 
 from reprotune.params.schema import Section
 
@@ -15,8 +17,9 @@ class JudgeParams(Section):
     The address of the service and its key come from the environment."""
     model: str
     """Name of the judge model, as the service knows it; no effect with `offline`."""
-    rubric: Literal["chapter", "reference"]
-    """`chapter`: the book chapter's one-line prompt; `reference`: an anchored rubric, reasoning before the score."""
+    rubric: str
+    """`chapter`: the book chapter's one-line prompt; `reference`: an anchored rubric, reasoning before the score; or
+    the path of your own (ending in .jinja), with the fields instruction, input, reference, response and fence."""
     temperature: float = Field(ge=0)
     """Sampling temperature of the judge."""
     seed: int = Field(ge=0)
@@ -25,10 +28,12 @@ class JudgeParams(Section):
     """Longest reply of the judge, in tokens."""
     repeats: int = Field(ge=1)
     """How often each question is asked, each time with a different seed; the score is the mean of the replies' scores
-    and their spread is reported. No effect with `offline`."""
+    and their spread is reported, which needs a temperature above 0. No effect with `offline`."""
     expected_score: bool
     """Weight the possible scores by the judge's own token probabilities, if the service returns them and a score is
     one token; otherwise the written score counts. No effect with `offline`."""
+    mapping: str | None
+    """Path of a mapping from `reprotune calibrate --fit`, which is applied to the scores; null: none."""
     pairwise: bool
     """Also compare the base and the fine-tuned answer side by side; a judge sees both orders, which takes two
     more calls per row."""
@@ -37,5 +42,30 @@ class JudgeParams(Section):
     min_coverage: float = Field(ge=0, le=1)
     """Fail (keeping every reply) when a smaller share of the answers, or of the pairs, has a score."""
     min_canary_pass: float = Field(ge=0, le=1)
-    """Fail (keeping every reply) when a smaller share of any kind of canary is scored as expected. No effect
-    with `offline`, whose limits are known and shown."""
+    """Fail (keeping every reply) when clearly less of any kind of canary is scored as expected: the whole 95 % interval
+    of the share lies below this. No effect with `offline`, whose limits are known and shown."""
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that params name, by key."""
+        named = {"mapping": self.mapping, "rubric": self.rubric if self.rubric.endswith(".jinja") else None}
+        return {key: Path(name).expanduser() for key, name in named.items() if name is not None}
+
+    @field_validator("rubric")
+    @classmethod
+    def _rubric_exists(cls, rubric: str) -> str:
+        if rubric not in ("chapter", "reference") and not rubric.endswith(".jinja"):
+            raise PydanticCustomError("rubric", "it should be chapter, reference or a path that ends in .jinja")
+        return rubric
+
+    @field_validator("repeats")
+    @classmethod
+    def _repeats_differ(cls, repeats: int, info: ValidationInfo) -> int:
+        """Refuse repeats that cost calls and show no spread: at temperature 0 the seed has no effect."""
+        if repeats > 1 and info.data.get("temperature") == 0 and info.data.get("backend") != "offline":
+            raise PydanticCustomError(
+                "repeats_alike",
+                "it should be 1 with judge.temperature: 0, where a judge gives the same reply each time (raise the "
+                "temperature to measure the spread)",
+            )
+        return repeats

@@ -14,6 +14,8 @@ class SplitParams(Section):
     """Share of the records for training."""
     test: float = Field(gt=0, lt=1)
     """Share of the records for testing; validation takes the rest."""
+    max_test_rows: int | None = Field(ge=1)
+    """Most rows in the test set, since each is answered and judged; the rest go to training. null: no limit."""
     order: Literal["file", "shuffled"]
     """`file`: train, then test, then validation, in file order; `shuffled`: at random, with `seed`."""
     seed: int = Field(ge=0)

@@ -1,0 +1,86 @@
+"""What can be known before anything costly runs: the whole of params.yaml, and the files and services that it names."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from reprotune.dataset.readers import read_rows
+from reprotune.dataset.records import Normalizer
+from reprotune.dataset.templates import load_template
+from reprotune.errors import UserError
+from reprotune.judging.run import opened_judge
+from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, read_config
+from reprotune.model.source import check_checkpoint, folder_files
+from reprotune.params.document import Document
+from reprotune.params.values import PARAMS_FILE
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked; `fault` is a sentence, or None where all is well."""
+
+    subject: str
+    seen: str
+    """What was found, in a few words."""
+    fault: str | None = None
+
+
+def check(path: Path = PARAMS_FILE) -> list[Finding]:
+    """Check everything that params.yaml asks for; nothing is downloaded, trained or judged.
+
+    Where the params themselves are wrong, nothing else can be checked.
+    """
+    try:
+        params = Document.read(path)
+    except UserError as error:
+        return [Finding(path.name, "wrong", str(error))]
+    return [
+        Finding(path.name, "every key and value is known"),
+        _attempted("dataset", lambda: _dataset(params)),
+        _attempted("base model", lambda: _base(params)),
+        _attempted("template", lambda: load_template(params.format.template).name),
+        _attempted("judge", lambda: _judge(params)),
+    ]
+
+
+def _attempted(subject: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(subject, look())
+    except UserError as error:
+        return Finding(subject, "wrong", str(error))
+
+
+def _dataset(params: Document) -> str:
+    """Read the first rows of a local file and map their columns."""
+    dataset = params.fetch.dataset
+    if dataset.file is None:
+        return f"{dataset.source} will be downloaded"
+    if not dataset.file.is_file():
+        raise UserError(f"fetch.dataset.source: there is no file {dataset.file}: check the path")
+    normalizer = Normalizer(dataset, dataset.source)
+    for rows in read_rows(dataset.file, dataset.source, dataset.format):
+        normalizer.normalize(rows)
+        break
+    counts = normalizer.finish()
+    return f"{counts['records']} of the first {counts['rows']} rows of {dataset.source} are usable"
+
+
+def _base(params: Document) -> str:
+    """Read the config and the headers of a local checkpoint, and compare its context with the rows' limit."""
+    base = params.fetch.base
+    if base.folder is None:
+        config = GPT2_SIZES[base.source]
+    else:
+        files = folder_files(base.folder)
+        check_checkpoint(files)
+        config = read_config(files[CONFIG])
+    seen = f"{base.source}, {config.n_layer} layers of width {config.n_embd}, {config.n_positions} positions"
+    if params.tokenize.max_length > config.n_positions + 1:
+        seen += f"; tokenize.max_length {params.tokenize.max_length} is more, so a row that needs them stops finetune"
+    return seen
+
+
+def _judge(params: Document) -> str:
+    """Connect to the service, where the judge is one; Ollama also tells whether it has the model."""
+    with opened_judge(params.judge) as judge:
+        return "offline statistics" if judge is None else f"{params.judge.backend}, model {params.judge.model}"

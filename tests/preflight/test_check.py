@@ -1,0 +1,71 @@
+"""What is known before anything runs."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from tests.builders.command_line import reprotune
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the default params and links to what they name."""
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/embedded").symlink_to(ROOT / "data/embedded")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def set_params(**changes: Any) -> None:
+    """Set keys given with `__` for dots."""
+    yaml = YAML()
+    document = yaml.load(Path("params.yaml"))
+    for name, value in changes.items():
+        *sections, key = name.split("__")
+        section = document
+        for part in sections:
+            section = section[part]
+        section[key] = value
+    yaml.dump(document, Path("params.yaml"))
+
+
+def test_the_default_params_have_no_fault(project: Path) -> None:
+    done = reprotune("check")
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert "2500 of the first 2500 rows of embedded are usable" in done.stdout
+    assert "512 positions; tokenize.max_length 1024 is more" in done.stdout
+    assert "offline statistics" in done.stdout
+
+
+def test_every_fault_is_found_at_once(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OLLAMA_HOST", "127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    (project / "rows.json").write_text(json.dumps([{"Instruction": "a", "output": "b"}]))
+    set_params(
+        fetch__dataset__source="rows.json",
+        fetch__base__source="no/such/folder",
+        format__template="mine.jinja",
+        judge__backend="ollama",
+    )
+    done = reprotune("check")
+    assert done.exit_code == 1
+    faults = done.stderr.splitlines()
+    assert len(faults) == 4
+    assert "did you mean 'Instruction'" in faults[0]
+    assert "no/such/folder is not a folder" in faults[1]
+    assert "mine.jinja" in faults[2]
+    assert "127.0.0.1:9" in faults[3]
+
+
+def test_wrong_params_are_all_named(project: Path) -> None:
+    set_params(judge__backend="olama", finetune__epochs=0)
+    done = reprotune("check")
+    assert done.exit_code == 1
+    assert "judge.backend" in done.stderr and "finetune.epochs" in done.stderr
+    assert done.stderr.count("\n") == 1
