@@ -138,7 +138,8 @@ def files_named_in_params(root: Path) -> dict[str, list[str]]:
         "format": [params.format.file],
         "judge": [*params.judge.files.values()],
     }
-    return {stage: [dep_path(path, root) for path in paths if path is not None] for stage, paths in named.items()}
+    local = {stage: [dep_path(path, root) for path in paths if path is not None] for stage, paths in named.items()}
+    return {stage: paths for stage, paths in local.items() if paths}
 
 
 def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:
