@@ -143,7 +143,7 @@ def _stage(name: str, definition: dict[str, Any], locked: Any, root: Path) -> Pi
 
 def _locked(entry: Mapping[str, Any], root: Path) -> LockedStage:
     listed = [*entry.get("deps", []), *entry.get("outs", [])]
-    hashes = {dep_path(item["path"], root): item.get("md5", "") for item in listed}
+    hashes = {dep_path(item["path"], root): str(item.get("md5", "")) for item in listed}
     return LockedStage(entry.get("cmd"), hashes, entry.get("params", {}))
 
 
