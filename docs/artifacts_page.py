@@ -59,8 +59,13 @@ DIFFERENCE = {
 }
 HEALTH = {
     "health.canaries": "share of the canaries that were scored as they should be; null without canaries",
-    "health.canaries_<kind>": "the same for each kind: `reference`, `foreign`, `empty`, `verbose`, `injection`",
+    "health.canaries_<kind>": "the same for each kind: `reference`, `foreign`, `empty`, `verbose`, `injection`, `pair`",
     "health.length_correlation_<model>": "Spearman correlation of score and length in characters, per model",
+}
+CANARY_INTERVALS = {
+    "health.canary_intervals.<kind>.n": "canaries of the kind",
+    "health.canary_intervals.<kind>.low": "lower end of the 95 % Wilson interval of their share",
+    "health.canary_intervals.<kind>.high": "upper end; the run stops where it is below `judge.min_canary_pass`",
 }
 JUDGE_HEALTH = {
     "health.repeat_sd": "pooled standard deviation of repeated judgements of one answer; null without repeats",
@@ -72,7 +77,6 @@ PAIRS = {
     "pairwise.verdict": "on the fine-tuned model, in the words of `difference.verdict`",
     "pairwise.ci95_low": "lower end of the 95 % Wilson interval",
     "pairwise.ci95_high": "upper end",
-    "pairwise.length_controlled_win_rate": "win rate that a logistic model expects between answers of equal length",
     "pairwise.n": "pairs with a verdict",
     "pairwise.unscored": "pairs without one",
     "pairwise.coverage": "share of the pairs with a verdict",
@@ -83,8 +87,32 @@ PAIRS = {
     "pairwise.mean_length_difference": "characters that the fine-tuned answer is longer, on average",
 }
 JUDGE_PAIRS = {
+    "pairwise.length_adjusted_win_rate": "win rate that a logistic model expects between answers of equal length",
+    "pairwise.length_adjusted_low": "lower end of its 95 % bootstrap interval",
+    "pairwise.length_adjusted_high": "upper end",
+    "pairwise.length_adjusted_unknown": "why there is no such rate",
+    "pairwise.longer_share": "share of the pairs whose fine-tuned answer is the longer one",
     "pairwise.position_bias": "share of the judged pairs whose two verdicts name the same place",
     "pairwise.first_share": "mean share of the points given to the answer shown first: 0.5 is no bias",
+}
+JUDGE = {
+    "judge.backend": "`judge.backend`; this object is there only where a judge was asked",
+    "judge.model": "`judge.model`",
+    "judge.digest": "digest of the judge's weights, where the service tells one",
+    "judge.address": "where the judge ran: `local` or `remote`",
+    "judge.rubric": "name of the rubric",
+    "judge.rubric_sha256": "SHA-256 of its text",
+    "judge.temperature": "as asked; null where the service refused one",
+    "judge.repeats": "`judge.repeats`",
+    "judge.expected_score": "whether scores are weighted by token probabilities",
+    "judge.fingerprints": "what the service said of its build",
+}
+MAPPING = {
+    "mapping.file": "name of `judge.mapping`; this object is there only where a mapping was applied",
+    "mapping.sha256": "its SHA-256",
+    "mapping.kind": "its kind",
+    "mapping.n": "answers that it was fitted to",
+    "mapping.held_out.<measure>": "agreement with labels that it was not fitted to, as `reprotune calibrate` shows it",
 }
 TRAINING = {
     "precision": "arithmetic of the matrix products: `bf16` or `fp32`",
@@ -228,16 +256,19 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 "categories.<category>.<model>": "mean score per model",
                 "categories.<category>.<model>_exact": "share of exact matches per model",
                 **HEALTH,
+                **CANARY_INTERVALS,
                 **JUDGE_HEALTH,
                 **PAIRS,
                 **JUDGE_PAIRS,
+                **JUDGE,
+                **MAPPING,
             },
         ),
         Artifact(
             "data/judgements/verdicts.jsonl",
             "A line for every question that a judge was asked about; empty with `judge.backend: offline`.",
             keys={
-                "purpose": "`score` (an answer), `canary` (an answer whose score is known) or `pairwise` (two answers)",
+                "purpose": "`score` (an answer), `canary` (one whose score is known), `pairwise` (two answers) or `pair_canary`",
                 "id": "the record",
                 "model": "whose answer it is, the kind of canary, or whose answer was shown first",
                 "status": "as in `scores.parquet`",

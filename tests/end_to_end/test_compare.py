@@ -12,8 +12,8 @@ from ruamel.yaml import YAML
 pytestmark = [pytest.mark.pipeline, pytest.mark.slow]
 
 REVIEW = ".github/scripts/review.sh"
-SECONDS = 2.0
-"""Processor time that a comparison may take; wall time would measure the machine's load."""
+TIMES = 2.2
+"""Processor time that a comparison may take, in times of `dvc metrics diff`: seconds would measure the machine."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,8 @@ def test_two_branches_are_compared_without_touching_the_workspace(branches: Any,
     before = branches.hashes("data", "metrics"), branches.run("git", "status", "--porcelain").stdout
     page, text = tmp_path / "compare.html", tmp_path / "compare.md"
     command = ["reprotune", "compare", "main", "longer", "--html", str(page), "--markdown", str(text)]
-    assert processor_seconds(lambda: branches.run(*command)) < SECONDS
+    usual = processor_seconds(lambda: branches.run("dvc", "metrics", "diff", "main", "longer"))
+    assert processor_seconds(lambda: branches.run(*command)) < TIMES * usual
     markdown = text.read_text(encoding="utf-8")
     assert "| ` generate.max_new_tokens ` | ` 4 ` | ` 6 ` |" in markdown
     assert "in the same splits" in markdown

@@ -20,15 +20,17 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
     """Return metrics/scores.json: both models' scores, their difference, the judge's health, the pairs.
 
     The method is published with the numbers, because scores of different methods must not be compared. Categories are
-    left to `categories_csv`: as metrics, each would be a line of `dvc metrics diff` and a column of `dvc exp show`.
+    left to `categories_csv` and the canaries' intervals to the judge's own file: as metrics, each number would be a
+    line of `dvc metrics diff` and a column of `dvc exp show`.
     """
+    health = {key: value for key, value in judged["health"].items() if key != "canary_intervals"}
     return numbers(
         {
             "method": judged["method"],
             "base": {key: judged["base"].get(key) for key in SCORE_KEYS},
             "finetuned": {key: judged["finetuned"].get(key) for key in SCORE_KEYS},
             "difference": judged["difference"],
-            "health": judged["health"],
+            "health": health,
             "pairwise": judged["pairwise"] or {},
         }
     )
