@@ -87,7 +87,7 @@ def test_a_judged_run_holds_what_the_page_says(clone: Clone, service: ScriptedJu
     for path, artifact in artifacts.items():
         check_file(clone.root / path, artifact, NOT_ALWAYS)
     lines = (clone.root / "data/judgements/verdicts.jsonl").read_text(encoding="utf-8").splitlines()
-    assert {json.loads(line)["purpose"] for line in lines} == {"score", "canary", "pairwise"}
+    assert {json.loads(line)["purpose"] for line in lines} == {"score", "canary", "pairwise", "pair_canary"}
     assert all(json.loads(line).keys() == artifacts["data/judgements/verdicts.jsonl"].keys.keys() for line in lines)
 
 
