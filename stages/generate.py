@@ -14,6 +14,7 @@ from reprotune.generation.decoding import DecodingSettings, answer_text, generat
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
 from reprotune.params.sections.generate import GenerateParams
+from reprotune.scratch import clear_finished
 
 TEST_PROMPTS = Path("data/formatted/test.parquet")
 FOLDERS = {"base": Path("data/base"), "finetuned": Path("data/model")}
@@ -21,6 +22,8 @@ RESPONSES_FOLDER = Path("data/responses")
 
 
 def main(name: str) -> None:
+    if name == "finetuned":
+        clear_finished("finetune")
     keep_freed_memory()
     params = GenerateParams.load("generate")
     rows = read_table(TEST_PROMPTS, FORMATTED).to_pylist()

@@ -62,15 +62,17 @@ def test_killed_finetune_goes_on_and_gives_the_same_bytes(clone, finished, tmp_p
     clone.edit("src/reprotune/training/loop.py", lambda text: text.replace("SAVE_SECONDS = 60.0", "SAVE_SECONDS = 0.0"))
     kill_stage_after_checkpoint(clone)
     total = undisturbed.read_json("data/model/metrics.json")["steps"]
-    (index,) = (clone.root / ".reprotune/finetune").glob("*/progress.json")
-    saved = clone.read_json(str(index))["progress"]["step"]
+    indexes = (clone.root / ".reprotune/finetune").glob("*/progress-*.json")
+    saved = max(clone.read_json(str(index))["progress"]["step"] for index in indexes)
     assert 0 < saved < total
 
     assert not (clone.root / "data/model").exists(), "no half-made model"
     resumed = clone.run("dvc", "repro", "finetune")
     assert f"resuming after step {saved} of {total}" in resumed.stdout + resumed.stderr
     assert clone.hashes("data/model") == undisturbed.hashes("data/model")
-    assert not list((clone.root / ".reprotune/finetune").iterdir()), "a finished run leaves no checkpoints"
+    assert not list((clone.root / ".reprotune/finetune").glob("*/state-*")), "a finished run leaves its result alone"
+    clone.repro()
+    assert not list((clone.root / ".reprotune/finetune").iterdir()), "and not even that once DVC has saved it"
 
 
 def kill_stage_after_checkpoint(clone) -> None:
@@ -83,7 +85,7 @@ def kill_stage_after_checkpoint(clone) -> None:
         stderr=subprocess.DEVNULL,
     )
     deadline = time.monotonic() + 120
-    while not list((clone.root / ".reprotune").glob("finetune/*/progress.json")):
+    while not list((clone.root / ".reprotune").glob("finetune/*/progress-*.json")):
         assert dvc.poll() is None, "the stage ended before it saved progress"
         assert time.monotonic() < deadline
         time.sleep(0.005)
