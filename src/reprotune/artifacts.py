@@ -142,8 +142,8 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a whole artifact and check it against its contract; raises `UserError` if it does not hold."""
     with _opened(path, schema) as file:
         table = _conformed(file.read(columns=schema.names), schema)
-    _validate(table, path)
-    return table
+        _validate(table, path)
+        return table
 
 
 def iter_batches(path: Path, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> Iterator[pa.RecordBatch]:
@@ -168,7 +168,12 @@ def write_table(path: Path, table: pa.Table) -> None:
 @contextmanager
 def table_writer(path: Path, schema: pa.Schema) -> Iterator["TableWriter"]:
     """Yield a writer for an artifact; the file appears only when the block ends without an exception."""
-    options: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "store_schema": False}
+    options: dict[str, Any] = {
+        "compression": "zstd",
+        "compression_level": 3,
+        "store_schema": False,
+        "write_page_checksum": True,
+    }
     with replaced_file(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as file:
         writer = TableWriter(path, schema, file)
         yield writer
@@ -264,18 +269,20 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
     try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowException as error:
-        raise UserError(f"{path} is not a readable Parquet file ({error}): delete it and run `dvc repro`") from error
-    with file:
-        for field in schema:
-            found = file.schema_arrow.field(field.name) if field.name in file.schema_arrow.names else None
-            if found is None or not found.type.equals(field.type):
-                has = "no such column" if found is None else f"type {found.type}"
-                raise UserError(
-                    f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild it"
-                )
-        yield file
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for field in schema:
+                found = file.schema_arrow.field(field.name) if field.name in file.schema_arrow.names else None
+                if found is None or not found.type.equals(field.type):
+                    has = "no such column" if found is None else f"type {found.type}"
+                    raise UserError(
+                        f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild "
+                        "it"
+                    )
+            yield file
+    except (pa.ArrowException, OSError) as error:  # OSError for a page whose checksum is wrong, too
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's own fault
+        raise UserError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from error
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
