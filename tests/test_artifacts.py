@@ -1,6 +1,8 @@
 """Contracts, byte-stable Parquet and atomic writes."""
 
 import itertools
+import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -95,6 +97,23 @@ def test_flipped_bits_in_the_data_are_noticed(tmp_path: Path) -> None:
             assert "t.parquet is damaged" in str(error)
             found += 1
     assert found > 0.5 * (len(content) - footer)
+
+
+def test_what_killed_processes_left_is_deleted(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    living = tmp_path / f".model.{os.getppid()}.tmp"
+    leftovers = [tmp_path / f".model.{ended.pid}.tmp", tmp_path / f".table.json.{ended.pid}.tmp"]
+    others = [living, tmp_path / ".model.x.tmp", tmp_path / f".other.{ended.pid}.tmp"]
+    for folder in (leftovers[0], *others):
+        folder.mkdir()
+        (folder / "half").write_text("half")
+    leftovers[1].write_text("half")
+    with artifacts.replaced_directory(tmp_path / "model"):
+        pass
+    artifacts.write_json(tmp_path / "table.json", {})
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in others)
 
 
 def test_json_is_sorted_and_refuses_nan(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ A stage validates what it reads and what it writes, so that DVC never caches a m
 gives the same bytes under the same pyarrow (the version is pinned in `constraints.txt`), whatever its chunking.
 """
 
+import glob
 import json
 import os
 import shutil
@@ -237,6 +238,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
     """Yield a sibling path to write to; it takes the place of `path` when the block ends without an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
+    _clear_leftovers(path)
     try:
         yield temporary
     except BaseException:
@@ -249,7 +251,7 @@ def replaced_file(path: Path) -> Iterator[Path]:
 def replaced_directory(path: Path) -> Iterator[Path]:
     """Yield an empty sibling folder that takes the place of `path` when the block ends without an exception."""
     temporary = _temporary_path(path)
-    shutil.rmtree(temporary, ignore_errors=True)
+    _clear_leftovers(path)
     temporary.mkdir(parents=True)
     try:
         yield temporary
@@ -262,6 +264,27 @@ def replaced_directory(path: Path) -> Iterator[Path]:
 
 def _temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Delete what killed processes were writing to take the place of `path`."""
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = old.name.split(".")[-2]
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_alive(int(process))):
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 @contextmanager
