@@ -51,7 +51,7 @@ def test_help_lists_every_command_under_a_heading_and_fits_a_terminal() -> None:
         start = lines.index(f"{heading}:") + 1
         assert [line.split()[0] for line in lines[start : start + len(commands)]] == list(commands)
     assert max(map(len, lines)) <= 80
-    assert "  apply   Rewrite params.yaml under a preset." in reprotune("preset", "--help").stdout.splitlines()
+    assert "  apply   Set a preset's keys in params.yaml." in reprotune("preset", "--help").stdout.splitlines()
 
 
 @pytest.mark.parametrize("call", [["--help"], ["preset", "--help"], ["nope"]])
@@ -103,7 +103,7 @@ def test_preset_list_show_apply(folder: Path) -> None:
     applied = reprotune("preset", "apply", "lora")
     assert applied.stdout == "finetune.method: full -> lora\nparams.yaml: preset lora applied; next: dvc repro\n"
     assert "  method: lora\n" in (folder / "params.yaml").read_text(encoding="utf-8")
-    assert reprotune("preset", "apply", "lora").stdout == "params.yaml: already preset lora\n"
+    assert reprotune("preset", "apply", "lora").stdout == "params.yaml: already as preset lora sets it\n"
 
 
 def test_errors_are_one_sentence_and_exit_code_1(folder: Path) -> None:

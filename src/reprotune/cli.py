@@ -40,8 +40,8 @@ PRESET = Group(
     {
         "Commands": {
             "list": Command("params.command", "List the presets, one per line."),
-            "show": Command("params.command", "Print what a preset sets, relative to the defaults."),
-            "apply": Command("params.command", "Rewrite params.yaml under a preset."),
+            "show": Command("params.command", "Print the keys that `apply` sets."),
+            "apply": Command("params.command", "Set a preset's keys in params.yaml."),
         }
     },
 )
