@@ -1,5 +1,6 @@
 """The command line: help, exit codes, one-sentence errors."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -113,6 +114,27 @@ def test_errors_are_one_sentence_and_exit_code_1(folder: Path) -> None:
         assert outcome.stderr.startswith("error: ")
         assert sentence in outcome.stderr
         assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (PermissionError(errno.EACCES, "denied", "data/raw"), "data/raw cannot be read or written, permission denied"),
+        (MemoryError(), "the memory of this machine is full"),
+        (KeyError("x"), "unexpected KeyError ('x'); this is a bug in Reprotune: please report it with the file"),
+    ],
+)
+def test_no_command_ends_in_a_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def raising(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("reprotune.pipeline.plan.make_plan", raising)
+    outcome = reprotune("plan")
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert outcome.stderr.startswith(f"error: {sentence}")
+    assert outcome.stderr.count("\n") == 1
 
 
 def test_deps_checks_and_fixes(folder: Path) -> None:
