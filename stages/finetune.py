@@ -6,7 +6,7 @@ import torch
 
 from reprotune.artifacts import replaced_directory, write_json
 from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
-from reprotune.console import note, run_stage
+from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
 from reprotune.model.checkpoint import CONFIG, weight_files
@@ -14,6 +14,7 @@ from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.sections.finetune import FinetuneParams
+from reprotune.pipeline.stage import run_stage
 from reprotune.scratch import clear_finished, code_fingerprint, exclusive, fingerprint, mark_finished, scratch_directory
 from reprotune.training import results
 from reprotune.training.checkpoint import CheckpointStore

@@ -3,8 +3,9 @@
 from pathlib import Path
 
 from reprotune.artifacts import write_json, write_text
-from reprotune.console import note, run_stage
+from reprotune.console import note
 from reprotune.params.document import Document
+from reprotune.pipeline.stage import run_stage
 from reprotune.report import publish
 from reprotune.report.page import render_report
 from reprotune.results.read import load_results, load_speed

@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reprotune.errors import UserError
+from reprotune.faults import WRITING
 
 ROW_GROUP_ROWS = 8192
 
@@ -236,15 +237,17 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
     """Yield a sibling path to write to; it takes the place of `path` when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
     _clear_leftovers(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        temporary.replace(path)
+    except BaseException as error:
+        error.add_note(f"{WRITING}{path}")
+        with suppress(OSError):
+            temporary.unlink()
         raise
-    temporary.replace(path)
 
 
 @contextmanager
@@ -252,14 +255,15 @@ def replaced_directory(path: Path) -> Iterator[Path]:
     """Yield an empty sibling folder that takes the place of `path` when the block ends without an exception."""
     temporary = _temporary_path(path)
     _clear_leftovers(path)
-    temporary.mkdir(parents=True)
     try:
+        temporary.mkdir(parents=True)
         yield temporary
-    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    except BaseException as error:
+        error.add_note(f"{WRITING}{path}")
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    shutil.rmtree(path, ignore_errors=True)
-    temporary.replace(path)
 
 
 def _temporary_path(path: Path) -> Path:

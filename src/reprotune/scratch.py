@@ -22,7 +22,10 @@ FINISHED = "finished"
 
 EXEMPT = {
     "reprotune.console": "shows progress and errors, returns nothing to a stage",
+    "reprotune.faults": "words for errors that end a stage, returns nothing to it",
     "reprotune.pipeline.dvc_yaml": "stops a stage whose input DVC does not follow, returns nothing to a stage",
+    "reprotune.pipeline.stage": "stops a stage where any param is wrong, returns nothing to it",
+    "reprotune.pipeline.supervision": "stops a stage whose inputs change meanwhile, returns nothing to it",
     "reprotune.training.preview": "shows one training row to the person who watches, returns nothing to a stage",
 }
 """Modules that cannot change a result, each with the reason: a stage neither depends on them nor starts afresh."""

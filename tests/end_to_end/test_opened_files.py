@@ -21,6 +21,8 @@ SETTINGS = {"params.yaml", "dvc.yaml"}
 """Followed key by key, and only compared with the params."""
 RECORDED = {"pyproject.toml", "constraints.txt"}
 """What the speed file says the model was made with."""
+CHECKED = ("src/reprotune/params/document.py", "src/reprotune/params/sections/")
+"""With these, every stage checks all params before it starts."""
 UNWATCHED = {".git", ".dvc", ".reprotune", "__pycache__"}
 IN_OPEN, IN_ISDIR, IN_NONBLOCK = 0x20, 0x40000000, 0o4000
 EVENT = struct.Struct("iIII")
@@ -88,7 +90,11 @@ def test_a_stage_opens_what_it_declares_and_nothing_else(watched: Any, tmp_path:
 
 
 def is_declared(path: str, stage: PipelineStage, root: Path) -> bool:
-    if path in SETTINGS | RECORDED or any(is_in(path, place) for place in [*stage.deps, *stage.outs]):
+    if (
+        path in SETTINGS | RECORDED
+        or path.startswith(CHECKED)
+        or any(is_in(path, place) for place in [*stage.deps, *stage.outs])
+    ):
         return True
     if path.endswith("/__init__.py"):
         return not (root / path).read_text(encoding="utf-8")

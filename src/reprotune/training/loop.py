@@ -79,7 +79,7 @@ class Trainer:
         self._clock = time.perf_counter()
         self._next_save = self._clock + self._save_seconds
         if progress.initial_loss is None:
-            progress.initial_loss = _checked_loss(self.validation_loss(), "validation loss", 0)
+            progress.initial_loss = self._checked(self.validation_loss(), "validation loss", 0)
         with progress_bar("finetune", self.total_steps) as bar:
             bar.update(progress.step)
             while not self._ended(progress):
@@ -142,7 +142,7 @@ class Trainer:
         """Fill in the losses of the latest steps; raises `UserError` when one is not finite."""
         first = len(progress.history) - len(self._unread_losses)
         for record, loss in zip(progress.history[first:], self._unread_losses, strict=True):
-            record.train_loss = _checked_loss(float(loss), "loss", record.step)
+            record.train_loss = self._checked(float(loss), "loss", record.step)
         self._unread_losses.clear()
 
     def _ended(self, progress: Progress) -> bool:
@@ -151,7 +151,7 @@ class Trainer:
         return progress.epoch == self.params.epochs or progress.evaluations_without_best == patience
 
     def _validate(self, progress: Progress) -> None:
-        loss = _checked_loss(self.validation_loss(), "validation loss", progress.step)
+        loss = self._checked(self.validation_loss(), "validation loss", progress.step)
         progress.history[-1].validation_loss = loss
         if progress.best_loss is None or loss < progress.best_loss:
             progress.best_loss, progress.best_step = loss, progress.step
@@ -175,6 +175,19 @@ class Trainer:
         self._clock = now
         return now
 
+    def _checked(self, loss: float, name: str, step: int) -> float:
+        """Return the loss of a step; raises `UserError` when it is not finite."""
+        if math.isfinite(loss):
+            return loss
+        if step == 0:
+            raise UserError("the base model's validation loss is not finite: its weights are damaged, fetch them again")
+        remedies = ["lower finetune.learning_rate"]
+        if self.params.grad_clip is None:
+            remedies.append("set finetune.grad_clip to 1.0")
+        if self.compute.dtype != torch.float32:
+            remedies.append("set finetune.precision to fp32")
+        raise UserError(f"training diverged at step {step} (the {name} is not finite): {' or '.join(remedies)}")
+
     @torch.no_grad()
     def validation_loss(self) -> float:
         """Mean negative log-likelihood (nats) per trained token of the whole validation set."""
@@ -184,18 +197,6 @@ class Trainer:
             total += batch_loss(self.model, batch.to(self.compute.device), self.compute)
         tokens = int(self.validation.trained_counts(self.params.mask_instruction).sum())
         return float(total) / max(tokens, 1)
-
-
-def _checked_loss(loss: float, name: str, step: int) -> float:
-    """Return the loss of a step; raises `UserError` when it is not finite."""
-    if math.isfinite(loss):
-        return loss
-    if step == 0:
-        raise UserError("the base model's validation loss is not finite: its weights are damaged, fetch them again")
-    raise UserError(
-        f"training diverged at step {step} (the {name} is not finite): lower finetune.learning_rate or set "
-        "finetune.precision to fp32"
-    )
 
 
 def _check_lengths(train: TokenRows, validation: TokenRows, n_positions: int) -> None:
