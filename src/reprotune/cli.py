@@ -93,6 +93,8 @@ def app(words: Sequence[str] | None = None) -> None:
         load_command(name, command).main(words, prog_name=path)
     except UserError as error:
         _exit(1, f"error: {error}")
+    except KeyboardInterrupt:
+        _exit(130, "interrupted")
     except Exception as error:
         from reprotune.faults import told  # noqa: PLC0415 - few commands end like this
 

@@ -3,6 +3,7 @@
 Nothing here can change a result, so `reprotune deps` leaves this module out of every stage's deps.
 """
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -67,7 +68,10 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
     Exits with 1 after a `UserError` or any other exception (see `faults.told`), and with 130 after Ctrl-C.
     """
     started = time.perf_counter()
+    before = signal.getsignal(signal.SIGINT)
     try:
+        if callable(before):  # not where Ctrl-C is ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         main()
     except UserError as error:
         sys.exit(f"{name}: error: {error}\n{RECOVERY}")
@@ -76,6 +80,8 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         sys.exit(130)
     except Exception as error:
         sys.exit(f"{name}: error: {told(error, name)}\n{RECOVERY}")
+    finally:
+        signal.signal(signal.SIGINT, before)
     try:
         record_seconds(name, time.perf_counter() - started)
     except OSError as error:  # the results are written; the time is only shown

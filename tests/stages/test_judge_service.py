@@ -213,3 +213,32 @@ def test_a_judge_that_likes_the_first_place_gives_ties(project: Path, start: Sta
     pairs = json.loads((project / "data/judgements/metrics.json").read_text())["pairwise"]
     assert (pairs["win_rate"], pairs["ties"]) == (0.5, 12)
     assert (pairs["position_bias"], pairs["first_share"]) == (1, 1)
+
+
+@pytest.mark.parametrize("backend", ["ollama", "openai"])
+def test_ctrl_c_ends_the_run_while_the_judge_is_silent(
+    project: Path, start: Start, service: Any, steps: Any, backend: str
+) -> None:
+    service.default = steps.reply(steps.good, delay=30)
+    process = start(backend)
+    while not service.calls:
+        time.sleep(0.01)
+        assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    errors = finish(process, code=130)
+    assert time.monotonic() - began < 2  # one second, and some for the machine
+    assert "judge: interrupted" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.3 * n for n in range(1, 9)])
+def test_ctrl_c_shows_no_traceback_at_any_time(project: Path, start: Start, service: Any, delay: float) -> None:
+    """While Python starts, before this package is reached, only Python itself can answer."""
+    process = start("ollama")
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (0, 130, -signal.SIGINT)
+    assert "Traceback" not in errors or "site.py" in errors
