@@ -18,6 +18,7 @@ from reprotune.report.publish import (
     numbers,
     scores_csv,
     scores_metrics,
+    speed_metrics,
 )
 
 JSON_VALUES = st.recursive(
@@ -59,6 +60,11 @@ def test_scores_carry_their_method_and_leave_out_what_is_null(workspace: Path) -
     assert metrics["pairwise"]["win_rate"] == 0.875
     judged["pairwise"] = None
     assert "pairwise" not in scores_metrics(judged)
+
+
+def test_the_origin_of_a_training_is_no_metric() -> None:
+    speed = {"seconds": 1.5, "made_with": {"torch": "2"}, "trained": {"commit": "5b94df95", "uncommitted": []}}
+    assert speed_metrics(speed) == {"seconds": 1.5, "made_with": {"torch": "2"}}
 
 
 def test_loss_lines_have_both_losses() -> None:

@@ -5,6 +5,7 @@ import json
 import platform
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,11 @@ def test_artifacts_and_a_byte_identical_rerun(workspace: Path) -> None:
         "device_type": "cpu",
         "precision": "fp32",
     }
+    assert speed["device"].endswith(" thread") or speed["device"].endswith(" threads")
+    moment = datetime.strptime(speed["trained"].pop("at"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert timedelta(0) <= datetime.now(UTC) - moment < timedelta(minutes=10)
+    system = f"{platform.system()} {platform.machine()}"
+    assert speed["trained"] == {"system": system, "commit": None, "uncommitted": None}
     assert not list((workspace / ".reprotune/finetune").iterdir())
 
 

@@ -36,6 +36,14 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
     )
 
 
+def speed_metrics(speed: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics/speed.json: what was measured and what it was made with, without when and from which commit.
+
+    Those name a state that is not the one they would be committed with.
+    """
+    return numbers({key: value for key, value in speed.items() if key != "trained"})
+
+
 def numbers(value: dict[str, Any]) -> dict[str, Any]:
     """Return nested objects with their numbers and labels only; nulls, lists and empty objects are left out.
 
