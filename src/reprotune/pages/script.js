@@ -23,7 +23,8 @@ function update() {
     row.hidden = !(chosen && words.every((word) => texts.get(row).includes(word)));
     shown += row.hidden ? 0 : 1;
   }
-  count.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
+  const all = `${rows.length} ${rows.length === 1 ? "row" : "rows"}`;
+  count.textContent = shown === rows.length ? all : `${shown} of ${all}`;
 }
 
 function sort() {
