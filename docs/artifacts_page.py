@@ -386,7 +386,7 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "metrics/plots/categories.csv",
             "A line per category; a file of its own, because each metric is a column of `dvc exp show`.",
             keys={
-                "category": "by name; no line without categories",
+                "category": "by name, `<` and control characters spelled out; no line without categories",
                 "n": "test rows",
                 "base": "mean score of the base model's answers, empty where none was scored",
                 "finetuned": "of the fine-tuned model's",

@@ -20,6 +20,7 @@ from reprotune.report.publish import (
     scores_metrics,
     speed_metrics,
 )
+from reprotune.untrusted import visible
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -98,7 +99,9 @@ def test_categories_are_lines_by_name(workspace: Path) -> None:
     judged = json.loads((workspace / "data/judgements/metrics.json").read_text())
     judged["categories"]["spelling"]["base"] = None
     lines = list(csv.DictReader(io.StringIO(categories_csv(judged))))
-    assert [line["category"] for line in lines] == sorted(judged["categories"])
+    names = [visible(name).replace("<", "⟨U+003C⟩") for name in sorted(judged["categories"])]
+    assert [line["category"] for line in lines] == names
+    assert any("⟨U+003C⟩script>" in name for name in names), "else it would end the script in DVC's page"
     [spelling] = [line for line in lines if line["category"] == "spelling"]
     values = {"n": "12", "base": "", "finetuned": "70.0", "base_exact": "0.0", "finetuned_exact": "0.1"}
     assert spelling == {"category": "spelling", **values}

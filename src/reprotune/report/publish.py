@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from reprotune.artifacts import STATISTICS
+from reprotune.untrusted import visible
 
 SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "stderr_clustered", "n", "unscored", "coverage", *STATISTICS)
 HISTOGRAM_BINS = 10
@@ -80,9 +81,16 @@ def loss_csv(rows: Iterable[dict[str, str]], initial_loss: float) -> str:
 
 
 def categories_csv(judged: dict[str, Any]) -> str:
-    """Return metrics/plots/categories.csv: rows, mean scores and shares of exact answers per category, by name."""
+    """Return metrics/plots/categories.csv: rows, mean scores and shares of exact answers per category, by name.
+
+    In a name, `<` and control characters are spelled out: DVC writes the data of a plot into a script of its page as
+    they are, so that `</script>` would end it.
+    """
     columns = ["n", "base", "finetuned", "base_exact", "finetuned_exact"]
-    lines = [[name, *map(_rounded, map(scores.get, columns))] for name, scores in sorted(judged["categories"].items())]
+    lines = [
+        [visible(name).replace("<", "⟨U+003C⟩"), *map(_rounded, map(scores.get, columns))]
+        for name, scores in sorted(judged["categories"].items())
+    ]
     return _csv(["category", *columns], lines)
 
 
