@@ -154,4 +154,8 @@ def test_deps_checks_and_fixes(folder: Path) -> None:
 def test_params_and_summary_print(folder: Path) -> None:
     assert reprotune("params", "--markdown").stdout.startswith("| key | default | values | meaning |\n")
     assert "finetune.epochs" in reprotune("params").stdout
+    outside = reprotune("summary")
+    assert (outside.exit_code, outside.stdout) == (1, "")
+    assert outside.stderr.startswith("error: there is no dvc.yaml here")
+    (folder / "dvc.yaml").write_text("stages: {}\n")
     assert "not measured yet" in reprotune("summary").stdout

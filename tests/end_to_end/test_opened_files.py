@@ -80,6 +80,7 @@ def watched(finished: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
 def test_a_stage_opens_what_it_declares_and_nothing_else(watched: Any, tmp_path: Path, name: str) -> None:
     (stage,) = (stage for stage in read_pipeline(watched.root) if stage.name == name)
     environment = watched.environment | {"DVC_STAGE": name, "PYTHONPYCACHEPREFIX": str(tmp_path / "bytecode")}
+    watched.run("git", "status")  # notes what is on disk: a training asks Git for its commit, and that opens no more
     watch = Watch(watched.root)
     subprocess.run(str(stage.cmd).split(), cwd=watched.root, env=environment, check=True, capture_output=True)
     opened = watch.opened()
