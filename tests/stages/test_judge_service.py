@@ -18,6 +18,7 @@ import pytest
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
 from reprotune.judging.questions.prompts import rubric_sha256
+from tests.builders.params import whole_params
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = """judge:
@@ -60,7 +61,7 @@ def project(tmp_path: Path) -> Path:
 def start(project: Path, service: Any) -> Start:
     def run(backend: str, checks: bool = False, **environment: str) -> "subprocess.Popen[str]":
         text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=12 if checks else 0)
-        (project / "params.yaml").write_text(text)
+        (project / "params.yaml").write_text(whole_params(text))
         paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
         return subprocess.Popen(
             [sys.executable, "-m", "stages.judge"],
