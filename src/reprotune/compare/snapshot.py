@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from reprotune.artifacts import RECORDS, SCORES, read_table
+from reprotune.artifacts import MODELS, RECORDS, SCORES, read_table
 from reprotune.compare.revision import Revision
 from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
@@ -17,16 +17,15 @@ from reprotune.results.read import Results, Row, load_results
 from reprotune.results.words import SPLITS
 
 ARTIFACTS = (
-    "data/raw/summary.json",
-    "data/split",
-    "data/formatted/summary.json",
-    "data/tokens/summary.json",
+    *(f"data/{stage}/summary.json" for stage in ("raw", "split", "formatted", "tokens")),
+    *(f"data/split/{split}.parquet" for split in SPLITS),
     "data/model/metrics.json",
     "data/model/loss.csv",
-    "data/responses",
-    "data/judgements",
+    *(f"data/responses/{model}.parquet" for model in MODELS),
+    "data/judgements/metrics.json",
+    "data/judgements/scores.parquet",
 )
-"""Results, and the records of all splits: everything that a rerun of the revision reproduces."""
+"""The files that are read, and no other: everything of them is reproduced by a rerun of the revision."""
 
 VALIDATION_TOKENS, TRAINING_TOKENS = "data/tokens/validation.parquet", "data/tokens/train.parquet"
 """What the losses are means over."""
@@ -79,10 +78,13 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
     """Read the results of a Git revision, or of the workspace; raises `UserError` if a part is not available."""
     revision = Revision(name, root)
     params = revision.yaml("params.yaml")
+    if not isinstance(params, dict):
+        raise UserError(f"params.yaml of {revision.title} should be a mapping: restore it from Git")
     with tempfile.TemporaryDirectory(prefix="reprotune-") as folder:
+        scratch = Path(folder) / "listings"
+        scratch.mkdir()
         for path in ARTIFACTS:
-            for part in _parts(revision, path):
-                revision.place(part, Path(folder) / part)
+            revision.place(path, Path(folder) / path, scratch)
         try:
             hashes = {path: revision.locked_hash(path) for path in HASHED}
             return load_snapshot(Path(folder) / "data", revision.title, params, stale_reasons(revision), hashes)
@@ -102,12 +104,6 @@ def load_snapshot(
     scores = read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
     statistics = {(row["model"], row["id"]): _statistics(row) for row in scores}
     return Snapshot(title, params, stale, results, statistics, _read_records(data / "split"), hashes)
-
-
-def _parts(revision: Revision, path: str) -> list[str]:
-    """Return the outs inside a folder that is not an out itself (`data/responses`), else the path."""
-    outs = [out["path"] for stage in revision.lock.values() for out in stage.get("outs", [])]
-    return [out for out in outs if out.startswith(f"{path}/")] or [path]
 
 
 def _read_records(folder: Path) -> dict[str, Record]:
