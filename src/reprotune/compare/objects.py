@@ -88,7 +88,7 @@ class Objects:
             raise UserError(
                 f"{path} of {self.title} is not in DVC's cache and cannot be read from a remote "
                 f"({type(error).__name__}: {' '.join(str(error).split())[:200]}): run `dvc push` where it was made, or "
-                f"`dvc repro` in a checkout of that revision"
+                "`dvc repro` in a checkout of that revision"
             ) from error
         self._check_hash(digest.hexdigest(), md5, path, "run `dvc push` where it was made")
 

@@ -127,7 +127,7 @@ def _entry(listed: Any, where: str, inside: bool = False) -> dict[str, str]:
 
 def _inside(path: Any, where: str) -> str:
     if fault := path_fault(path):
-        raise UserError(f"{where} names {_shown(path)}, which {fault}: {_REMEDY}")
+        raise UserError(f"{where} names the file {_shown(path)}, which {fault}: {_REMEDY}")
     return str(path)
 
 
