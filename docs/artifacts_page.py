@@ -114,6 +114,7 @@ JUDGE = {
     "judge.repeats": "`judge.repeats`",
     "judge.expected_score": "whether scores are weighted by token probabilities",
     "judge.fingerprints": "what the service said of its build",
+    "judge.served": "models that the service says it asked",
 }
 MAPPING = {
     "mapping.file": "name of `judge.mapping`; this object is there only where a mapping was applied",

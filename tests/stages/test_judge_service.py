@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PARAMS = """judge:
   backend: {backend}
   model: llama3
+  when_other_model: fail
   rubric: reference
   temperature: 0
   seed: 123
@@ -98,6 +99,7 @@ def test_artifacts_of_a_judged_run(project: Path, start: Start, service: Any, st
         "repeats": 1,
         "expected_score": False,
         "fingerprints": [],
+        "served": [],
     }
     assert metrics["base"]["status"] == {"empty": 1, "exact": 4, "ok": 7}
     assert metrics["base"]["score"] == pytest.approx((4 * 100 + 7 * 70) / 12)

@@ -42,6 +42,7 @@ sys.stdin.read()
 PARAMS = """judge:
   backend: openai
   model: taught
+  when_other_model: fail
   rubric: reference
   temperature: 0
   seed: 123

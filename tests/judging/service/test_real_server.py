@@ -30,6 +30,7 @@ TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['cont
 PARAMS = """judge:
   backend: openai
   model: {model}
+  when_other_model: fail
   rubric: reference
   temperature: 0
   seed: 123

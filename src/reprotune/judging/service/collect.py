@@ -13,6 +13,7 @@ from reprotune.errors import UserError
 from reprotune.judging.questions.probabilities import expected_score
 from reprotune.judging.questions.prompts import Question
 from reprotune.judging.questions.replies import Verdict, read_verdict
+from reprotune.judging.service.served import WhenOther, check_served
 from reprotune.judging.service.store import Reply, ReplyStore, question_key
 from reprotune.judging.service.transport import RequestError
 from reprotune.untrusted import clipped
@@ -32,6 +33,8 @@ class Client(Protocol):
     """What shapes a reply besides the question: backend, model, digest, address, options. Part of the store's key."""
     concurrency: int
     """How many questions to ask at a time."""
+    when_other_model: WhenOther
+    """What to do when the service asks another model."""
 
     def prepare(self, questions: Sequence[Question]) -> None:
         """Get ready for these questions (size the context, load the model); not called when there are none."""
@@ -64,6 +67,8 @@ class Judgement(NamedTuple):
     """What the service said of its build and configuration with these replies."""
     refused: frozenset[str] = frozenset()
     """Options that the service refused, and that were left out."""
+    served: frozenset[str] = frozenset()
+    """The models that the service says it asked."""
 
 
 class _Turn(NamedTuple):
@@ -99,6 +104,8 @@ def collect_verdicts(
         note(f"judge: {len(turns) - len(missing)} of {len(turns)} verdicts are in the store, asking for {len(missing)}")
         client.prepare([turn.question for turn in missing])
         judgements |= _ask_all(client, missing, store)
+    served = {name for judgement in judgements.values() for name in judgement.served}
+    check_served(client.judge["model"], served, client.when_other_model)
     return [_combined([judgements[key] for key in own]) for own in keys]
 
 
@@ -125,6 +132,7 @@ def _combined(repeats: Sequence[Judgement]) -> Judgement:
         tuple(mass for judgement in repeats for mass in judgement.masses),
         frozenset().union(*(judgement.fingerprints for judgement in repeats)),
         frozenset().union(*(judgement.refused for judgement in repeats)),
+        frozenset().union(*(judgement.served for judgement in repeats)),
     )
 
 
@@ -223,6 +231,7 @@ def _judge(client: Client, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> J
         turn.key,
         fingerprints=frozenset(reply.fingerprint for reply in replies if reply.fingerprint),
         refused=frozenset(option for reply in replies for option in reply.refused or ()),
+        served=frozenset(reply.served for reply in replies if reply.served),
     )
     if verdict.score is None:
         return judgement
