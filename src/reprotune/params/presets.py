@@ -112,7 +112,7 @@ def apply_preset(name: str, path: Path = PARAMS_FILE, reset: bool = False) -> Ap
     document = yaml.load(path.read_text(encoding="utf-8"))
     blocks = [value for value in document.values() if isinstance(value, CommentedMap) and not value.fa.flow_style()]
     if blocks:
-        yaml.map_indent = blocks[0].lc.col  # as the file has it
+        yaml.indent(mapping=blocks[0].lc.col)  # as the file has it
     _assign(document, whole if reset else _without(preset.params, own_sections(before)))
     written = io.StringIO()
     yaml.dump(document, written)
