@@ -121,6 +121,15 @@ def read_config(path: Path) -> GPT2Config:
     return config
 
 
+def check_rank(rank: int, width: int) -> None:
+    """Raise `UserError` if adapters would have a higher rank than the matrices that they change."""
+    if rank > width:
+        raise UserError(
+            f"finetune.lora.rank is {rank}, but the model's matrices have rank {width} at most: lower it (8 to 64 is "
+            "usual), or set finetune.method to full"
+        )
+
+
 def config_json(config: GPT2Config, dtype: str) -> str:
     """Return the text of the config.json for weights stored as `dtype` (`float32`, ...)."""
     document = SAVED_OPTIONS | asdict(config) | {"n_ctx": config.n_positions, "torch_dtype": dtype}

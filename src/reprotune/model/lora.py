@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from reprotune.errors import UserError
+from reprotune.model.checkpoint import check_rank
 from reprotune.model.gpt2 import GPT2
 
 ADAPTED_LAYERS = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
@@ -40,11 +40,7 @@ def add_adapters(model: GPT2, rank: int, alpha: float, generator: torch.Generato
 
     `generator` is a CPU generator. Raises `UserError` if `rank` is above that of the matrices.
     """
-    if rank > model.config.n_embd:
-        raise UserError(
-            f"finetune.lora.rank is {rank}, but the model's matrices have rank {model.config.n_embd} at most: lower "
-            "it (8 to 64 is usual), or set finetune.method to full"
-        )
+    check_rank(rank, model.config.n_embd)
     model.requires_grad_(False)
     for block in model.blocks:
         for name in ADAPTED_LAYERS:
