@@ -41,7 +41,7 @@ sys.stdin.read()
 """
 PARAMS = """judge:
   backend: openai
-  model: taught
+  model: judge
   when_other_model: fail
   rubric: reference
   temperature: 0
