@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import pyarrow as pa
 
-from reprotune.artifacts import CONTRACTS, FORMATTED, RECORDS, REJECTED, RESPONSES, SCORES, STATISTICS, TOKENS
+from reprotune.artifacts import CONTRACTS, FORMATTED, MODELS, RECORDS, REJECTED, RESPONSES, SCORES, STATISTICS, TOKENS
 
 HEAD = """\
 # Artifacts
@@ -40,6 +40,14 @@ SCORE_INTERVAL = {
     "stderr_clustered": "the same if rows of a category depend on one another; null for fewer than eight categories",
     "ci95_low": "lower end of the 95 % interval, from the larger standard error",
     "ci95_high": "upper end",
+}
+CSV_ANSWER = {
+    "response": "the answer",
+    "score": "0 to 100; empty where there is none",
+    "status": "as in `scores.parquet`",
+    "finish_reason": "as in the Parquet files of answers",
+    "response_tokens": "length of the answer in tokens",
+    **dict.fromkeys((*STATISTICS, "number_agreement"), "as in `scores.parquet`"),
 }
 MODEL_SCORES = {
     "score": "mean score of the scored answers, 0 to 100",
@@ -106,6 +114,7 @@ JUDGE = {
     "judge.repeats": "`judge.repeats`",
     "judge.expected_score": "whether scores are weighted by token probabilities",
     "judge.fingerprints": "what the service said of its build",
+    "judge.served": "models that the service says it asked",
 }
 MAPPING = {
     "mapping.file": "name of `judge.mapping`; this object is there only where a mapping was applied",
@@ -138,6 +147,12 @@ SPEED = {
     "device": "processor and threads, or the GPU's name",
     "made_with.<what>": "what the model's bytes depend on besides params, code and data: `python`, `torch`, "
     "`reprotune`, `constraints_sha256`, `device_type`, `precision`",
+}
+TRAINED = {
+    "trained.at": "when it ended, in UTC",
+    "trained.system": "operating system and kind of processor",
+    "trained.commit": "the commit that was checked out; null without Git",
+    "trained.uncommitted": "followed files that differed from it, `dvc.lock` and `metrics/` aside",
 }
 RAW_SUMMARY = {
     "rows": "rows of the source",
@@ -235,7 +250,11 @@ STAGES: dict[str, Sequence[Artifact]] = {
             },
         ),
         Artifact("data/model/metrics.json", "Numbers of the run that a rerun gives again.", keys=TRAINING),
-        Artifact("data/speed/finetune.json", "Speed: the one artifact that differs between reruns.", keys=SPEED),
+        Artifact(
+            "data/speed/finetune.json",
+            "Speed and origin: the one artifact that differs between reruns.",
+            keys={**SPEED, **TRAINED},
+        ),
     ),
     "generate@base, generate@finetuned": (
         Artifact("data/responses/{base,finetuned}.parquet", "Answers to the test prompts.", RESPONSES),
@@ -254,6 +273,9 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 **DIFFERENCE,
                 "categories.<category>.n": "test rows of the category",
                 "categories.<category>.<model>": "mean score per model",
+                "categories.<category>.<model>_low": "lower end of its 95 % interval; null for fewer than six scores",
+                "categories.<category>.<model>_high": "upper end",
+                "categories.<category>.verdict": "on the fine-tuned model, in the words of `difference.verdict`",
                 "categories.<category>.<model>_exact": "share of exact matches per model",
                 **HEALTH,
                 **CANARY_INTERVALS,
@@ -285,6 +307,20 @@ STAGES: dict[str, Sequence[Artifact]] = {
     ),
     "report": (
         Artifact("data/report/index.html", "The report: one page that needs no network."),
+        Artifact(
+            "data/report/rows.csv",
+            "A line per test row, for spreadsheets ([how texts are written](reviewing.md#all-rows-in-a-spreadsheet)).",
+            keys={
+                "id": "the record",
+                "number": "place in the test set, from 1",
+                "category": "the kind of task; empty where there is none",
+                "instruction": "the task in words",
+                "input": "the task's material",
+                "reference": "the wanted answer",
+                **{f"{model}_{name}": meaning for model in MODELS for name, meaning in CSV_ANSWER.items()},
+                "gain": "fine-tuned score minus base score; empty unless both are scored",
+            },
+        ),
         Artifact(
             "metrics/scores.json",
             "For `dvc metrics diff`: scores of both models; what was not measured is left out.",
@@ -322,7 +358,7 @@ STAGES: dict[str, Sequence[Artifact]] = {
         ),
         Artifact(
             "metrics/speed.json",
-            "The numbers of [`data/speed/finetune.json`](#dataspeedfinetunejson).",
+            "The numbers of [`data/speed/finetune.json`](#dataspeedfinetunejson), its origin left out.",
             keys=SPEED,
             copied=True,
         ),
@@ -350,7 +386,7 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "metrics/plots/categories.csv",
             "A line per category; a file of its own, because each metric is a column of `dvc exp show`.",
             keys={
-                "category": "by name; no line without categories",
+                "category": "by name, `<` and control characters spelled out; no line without categories",
                 "n": "test rows",
                 "base": "mean score of the base model's answers, empty where none was scored",
                 "finetuned": "of the fine-tuned model's",

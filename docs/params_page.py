@@ -16,7 +16,7 @@ HEAD = """\
 # Params
 
 Every key of `params.yaml`, the only file that changes results, with its default and its meaning. A value out of
-range or a key that is not listed here is refused, by name, before anything runs.
+range or a key that is not listed here is refused, by name, before any stage runs.
 `reprotune params` prints this reference in a terminal.
 
 A default is the value under the preset `embedded`. Presets that set another value are listed

@@ -4,8 +4,20 @@ DVC hashes the files of this checkout, so with another package the results would
 """
 
 import os
+import signal
 import sys
 from pathlib import Path
+from typing import Any
+
+
+def end_quietly(*_: Any) -> None:
+    """End at once after Ctrl-C; `run_stage` replaces this while a stage is at work."""
+    os.write(2, b"interrupted\n")
+    os._exit(130)
+
+
+if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # else it is ignored, as in the background of a shell
+    signal.signal(signal.SIGINT, end_quietly)
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(CHECKOUT / "src"))

@@ -6,7 +6,7 @@ import torch
 
 from reprotune.artifacts import replaced_directory, write_json
 from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
-from reprotune.console import note, run_stage
+from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
 from reprotune.model.checkpoint import CONFIG, weight_files
@@ -14,7 +14,8 @@ from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.sections.finetune import FinetuneParams
-from reprotune.scratch import code_fingerprint, exclusive, fingerprint, scratch_directory
+from reprotune.pipeline.stage import run_stage
+from reprotune.scratch import clear_finished, code_fingerprint, exclusive, fingerprint, mark_finished, scratch_directory
 from reprotune.training import results
 from reprotune.training.checkpoint import CheckpointStore
 from reprotune.training.loop import Trainer
@@ -28,7 +29,7 @@ SPEED = Path("data/speed/finetune.json")
 
 
 def main() -> None:
-    """Load, train, save; a killed run resumes from its last checkpoint."""
+    """Load, train, save; a killed run resumes from its last checkpoint, even if it was killed before DVC saved it."""
     keep_freed_memory()
     params = FinetuneParams.load("finetune")
     compute = pick_compute(params.precision)
@@ -36,6 +37,7 @@ def main() -> None:
     model = starting_model(params, compute.device)
     trained_parameters = results.count_trained(model)
     scratch = scratch_directory("finetune", run_key(params, compute))
+    clear_finished("finetune", but=scratch)
     store = CheckpointStore(scratch, compute.device)
     note(f"finetune: {results.params_of_interest(params)}; {compute.dtype} on {compute.device}")
     trainer = Trainer(model, train, validation, params, compute, store)
@@ -51,7 +53,7 @@ def main() -> None:
         metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
         write_json(folder / "metrics.json", metrics)
     results.write_speed(SPEED, progress, compute)
-    store.clear()
+    mark_finished(scratch)
 
 
 def run_key(params: FinetuneParams, compute: Compute) -> str:

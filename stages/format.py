@@ -13,10 +13,11 @@ from reprotune.artifacts import (
     table_writer,
     write_json,
 )
-from reprotune.console import counted, note, progress_bar, run_stage
+from reprotune.console import counted, note, progress_bar
 from reprotune.dataset.templates import count_markers, load_template
 from reprotune.params.sections.format import FormatParams
 from reprotune.pipeline.dvc_yaml import check_followed
+from reprotune.pipeline.stage import run_stage
 
 INPUT = Path("data/split")
 OUTPUT = Path("data/formatted")

@@ -8,12 +8,14 @@ import pyarrow as pa
 
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
 from reprotune.compute.device import keep_freed_memory, pick_compute
-from reprotune.console import progress_bar, run_stage
+from reprotune.console import progress_bar
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
 from reprotune.generation.decoding import DecodingSettings, answer_text, generate
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
 from reprotune.params.sections.generate import GenerateParams
+from reprotune.pipeline.stage import run_stage
+from reprotune.scratch import clear_finished
 
 TEST_PROMPTS = Path("data/formatted/test.parquet")
 FOLDERS = {"base": Path("data/base"), "finetuned": Path("data/model")}
@@ -21,6 +23,8 @@ RESPONSES_FOLDER = Path("data/responses")
 
 
 def main(name: str) -> None:
+    if name == "finetuned":
+        clear_finished("finetune")
     keep_freed_memory()
     params = GenerateParams.load("generate")
     rows = read_table(TEST_PROMPTS, FORMATTED).to_pylist()

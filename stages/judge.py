@@ -5,11 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 
 from reprotune.artifacts import MODELS, SCORES, replaced_directory, write_json, write_table, write_text
-from reprotune.console import note, run_stage
+from reprotune.console import note
 from reprotune.judging.answers import read_answers, score_row
 from reprotune.judging.run import check_run, judge_answers, method_name, opened_judge, run_metrics, transcript
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.pipeline.dvc_yaml import check_followed
+from reprotune.pipeline.stage import run_stage
 
 RECORDS_PATH = Path("data/split/test.parquet")
 RESPONSES_PATHS = {model: Path(f"data/responses/{model}.parquet") for model in MODELS}

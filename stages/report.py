@@ -1,17 +1,20 @@
-"""Publish the numbers to `metrics/`, which Git tracks, and write the report page."""
+"""Publish the numbers to `metrics/`, which Git tracks, and write the report page with its table of all rows."""
 
 from pathlib import Path
 
-from reprotune.artifacts import write_json, write_text
-from reprotune.console import note, run_stage
+from reprotune.artifacts import replaced_directory, write_json, write_text
+from reprotune.console import note
 from reprotune.params.document import Document
+from reprotune.pipeline.stage import run_stage
 from reprotune.report import publish
+from reprotune.report.origin import dvc_hash
 from reprotune.report.page import render_report
+from reprotune.report.rows import rows_csv
 from reprotune.results.read import load_results, load_speed
 
 DATA = Path("data")
 METRICS = Path("metrics")
-PAGE = DATA / "report/index.html"
+OUTPUT = DATA / "report"
 
 
 def main() -> None:
@@ -19,14 +22,17 @@ def main() -> None:
     write_json(METRICS / "scores.json", publish.scores_metrics(results.judged))
     write_json(METRICS / "training.json", publish.numbers(results.training))
     write_json(METRICS / "data.json", publish.numbers(results.summaries))
-    write_json(METRICS / "speed.json", publish.numbers(speed))
+    write_json(METRICS / "speed.json", publish.speed_metrics(speed))
     initial_loss = results.training["initial"]["validation_loss"]
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))
     write_text(METRICS / "plots/length.csv", publish.length_csv(results.lengths("finetuned")))
     write_text(METRICS / "plots/categories.csv", publish.categories_csv(results.judged))
-    write_text(PAGE, render_report(results, speed, Document.read()))
-    note(f"the report is in {PAGE}")
+    page = render_report(results, speed, Document.read(), dvc_hash(DATA / "judgements/metrics.json"))
+    with replaced_directory(OUTPUT) as folder:
+        write_text(folder / "index.html", page)
+        write_text(folder / "rows.csv", rows_csv(results.rows))
+    note(f"the report is in {OUTPUT / 'index.html'}")
 
 
 if __name__ == "__main__":

@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from reprotune.artifacts import RECORDS, iter_batches, replaced_directory, table_writer, write_json, write_text
-from reprotune.console import counted, note, run_stage
+from reprotune.console import counted, note
 from reprotune.dataset.split import DEALING_ORDER, Split, sorted_by_category, split_records
 from reprotune.params.sections.split import SplitParams
+from reprotune.pipeline.stage import run_stage
 
 RECORDS_FILE = Path("data/raw/records.parquet")
 OUTPUT = Path("data/split")

@@ -3,9 +3,10 @@
 from pathlib import Path
 
 from reprotune.artifacts import SPLITS, replaced_directory, write_json
-from reprotune.console import counted, note, run_stage
+from reprotune.console import counted, note
 from reprotune.dataset.tokenization import tokenize_file
 from reprotune.params.sections.tokenize import TokenizeParams
+from reprotune.pipeline.stage import run_stage
 
 INPUT = Path("data/formatted")
 OUTPUT = Path("data/tokens")

@@ -1,6 +1,8 @@
 """Contracts, byte-stable Parquet and atomic writes."""
 
 import itertools
+import os
+import subprocess
 import tempfile
 from pathlib import Path
 
@@ -70,11 +72,48 @@ def test_what_is_read_must_keep_the_contract(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"t\.parquet is missing: run `dvc repro`"):
         artifacts.read_table(path, FORMATTED)
     path.write_bytes(b"PAR1 nonsense")
-    with pytest.raises(UserError, match="not a readable Parquet file"):
+    with pytest.raises(UserError, match=r"t\.parquet is damaged"):
         artifacts.read_table(path, FORMATTED)
     pq.write_table(pa.table({"id": ["a"], "prompt": [1], "response": ["x"], "header": [""]}), path)
     with pytest.raises(UserError, match="column prompt should be string but has type int64"):
         artifacts.read_table(path, FORMATTED)
+
+
+def test_flipped_bits_in_the_data_are_noticed(tmp_path: Path) -> None:
+    """The footer has no checksum; everything before it is pages, which have."""
+    path = tmp_path / "t.parquet"
+    rows = [{"id": str(row), "prompt": f"p{row * 7919}", "response": "r", "header": ""} for row in range(50)]
+    artifacts.write_table(path, pa.Table.from_pylist(rows, schema=FORMATTED))
+    content = path.read_bytes()
+    footer = int.from_bytes(content[-8:-4], "little") + 8
+    found = 0
+    for place in range(4, len(content) - footer):
+        damaged = bytearray(content)
+        damaged[place] ^= 1
+        path.write_bytes(damaged)
+        try:
+            assert artifacts.read_table(path, FORMATTED).to_pylist() == rows
+        except UserError as error:
+            assert "t.parquet is damaged" in str(error)
+            found += 1
+    assert found > 0.5 * (len(content) - footer)
+
+
+def test_what_killed_processes_left_is_deleted(tmp_path: Path) -> None:
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    living = tmp_path / f".model.{os.getppid()}.tmp"
+    leftovers = [tmp_path / f".model.{ended.pid}.tmp", tmp_path / f".table.json.{ended.pid}.tmp"]
+    others = [living, tmp_path / ".model.x.tmp", tmp_path / f".other.{ended.pid}.tmp"]
+    for folder in (leftovers[0], *others):
+        folder.mkdir()
+        (folder / "half").write_text("half")
+    leftovers[1].write_text("half")
+    with artifacts.replaced_directory(tmp_path / "model"):
+        pass
+    artifacts.write_json(tmp_path / "table.json", {})
+    assert not any(path.exists() for path in leftovers)
+    assert all(path.exists() for path in others)
 
 
 def test_json_is_sorted_and_refuses_nan(tmp_path: Path) -> None:

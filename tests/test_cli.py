@@ -1,5 +1,6 @@
 """The command line: help, exit codes, one-sentence errors."""
 
+import errno
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,7 +52,7 @@ def test_help_lists_every_command_under_a_heading_and_fits_a_terminal() -> None:
         start = lines.index(f"{heading}:") + 1
         assert [line.split()[0] for line in lines[start : start + len(commands)]] == list(commands)
     assert max(map(len, lines)) <= 80
-    assert "  apply   Rewrite params.yaml under a preset." in reprotune("preset", "--help").stdout.splitlines()
+    assert "  apply   Set a preset's keys in params.yaml." in reprotune("preset", "--help").stdout.splitlines()
 
 
 @pytest.mark.parametrize("call", [["--help"], ["preset", "--help"], ["nope"]])
@@ -103,7 +104,7 @@ def test_preset_list_show_apply(folder: Path) -> None:
     applied = reprotune("preset", "apply", "lora")
     assert applied.stdout == "finetune.method: full -> lora\nparams.yaml: preset lora applied; next: dvc repro\n"
     assert "  method: lora\n" in (folder / "params.yaml").read_text(encoding="utf-8")
-    assert reprotune("preset", "apply", "lora").stdout == "params.yaml: already preset lora\n"
+    assert reprotune("preset", "apply", "lora").stdout == "params.yaml: already as preset lora sets it\n"
 
 
 def test_errors_are_one_sentence_and_exit_code_1(folder: Path) -> None:
@@ -113,6 +114,27 @@ def test_errors_are_one_sentence_and_exit_code_1(folder: Path) -> None:
         assert outcome.stderr.startswith("error: ")
         assert sentence in outcome.stderr
         assert outcome.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (PermissionError(errno.EACCES, "denied", "data/raw"), "data/raw cannot be read or written, permission denied"),
+        (MemoryError(), "the memory of this machine is full"),
+        (KeyError("x"), "unexpected KeyError ('x'); this is a bug in Reprotune: please report it with the file"),
+    ],
+)
+def test_no_command_ends_in_a_traceback(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: Exception, sentence: str
+) -> None:
+    def raising(_: Path) -> None:
+        raise error
+
+    monkeypatch.setattr("reprotune.pipeline.plan.make_plan", raising)
+    outcome = reprotune("plan")
+    assert (outcome.exit_code, outcome.stdout) == (1, "")
+    assert outcome.stderr.startswith(f"error: {sentence}")
+    assert outcome.stderr.count("\n") == 1
 
 
 def test_deps_checks_and_fixes(folder: Path) -> None:
@@ -132,4 +154,8 @@ def test_deps_checks_and_fixes(folder: Path) -> None:
 def test_params_and_summary_print(folder: Path) -> None:
     assert reprotune("params", "--markdown").stdout.startswith("| key | default | values | meaning |\n")
     assert "finetune.epochs" in reprotune("params").stdout
+    outside = reprotune("summary")
+    assert (outside.exit_code, outside.stdout) == (1, "")
+    assert outside.stderr.startswith("error: there is no dvc.yaml here")
+    (folder / "dvc.yaml").write_text("stages: {}\n")
     assert "not measured yet" in reprotune("summary").stdout

@@ -51,3 +51,16 @@ def test_ctrl_c_exits_as_shells_expect() -> None:
     with pytest.raises(SystemExit) as caught:
         run_stage("finetune", lambda: raising(KeyboardInterrupt()))
     assert caught.value.code == 130
+
+
+def test_a_stage_s_results_do_not_fall_with_the_record_of_its_time(capsys: pytest.CaptureFixture[str]) -> None:
+    Path(".reprotune").write_text("a file where the folder should be")
+    run_stage("split", lambda: None)
+    assert "split: its wall time is not kept: .reprotune" in capsys.readouterr().err
+
+
+def test_the_machine_s_fault_is_no_bug_of_reprotune() -> None:
+    with pytest.raises(SystemExit) as caught:
+        run_stage("generate@base", lambda: raising(MemoryError()))
+    assert str(caught.value).startswith("generate@base: error: the memory of this machine is full: lower generate.")
+    assert "bug" not in str(caught.value)

@@ -14,7 +14,7 @@ PACKAGE = SOURCE / "reprotune"
 MOST_MODULES, MOST_LINES = 15, 400
 
 LAYERS = (
-    ("errors",),
+    ("errors", "faults"),
     ("artifacts",),
     ("console", "scratch", "untrusted"),
     ("params",),

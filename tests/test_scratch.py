@@ -8,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.scratch import code_fingerprint, exclusive, fingerprint, scratch_directory
+from reprotune.scratch import (
+    clear_finished,
+    code_fingerprint,
+    exclusive,
+    fingerprint,
+    mark_finished,
+    scratch_directory,
+)
 
 
 def test_a_fingerprint_follows_settings_and_contents(tmp_path: Path) -> None:
@@ -64,3 +71,14 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path) -> 
         process.kill()
     with exclusive(tmp_path):
         pass
+
+
+def test_only_finished_work_that_nobody_uses_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
+    finished, own, unfinished, used = (scratch_directory("finetune", key) for key in ("a", "b", "c", "d"))
+    for folder in (finished, own, used):
+        mark_finished(folder)
+    with exclusive(used):
+        clear_finished("finetune", but=own)
+    assert not finished.exists()
+    assert all(folder.exists() for folder in (own, unfinished, used))

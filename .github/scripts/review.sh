@@ -5,7 +5,8 @@
 #
 # check  proves that dvc.lock is up to date here, then compares the results that it names on both sides, from the cache
 #        or the remote; runs nothing (default)
-# run    first brings both sides up to date: pulls what the remote has and runs the rest
+# run    first brings both sides up to date: pulls what the remote has and runs the rest; fails if what is committed
+#        here is not what that gives
 #
 # Writes OUT/summary.md (short enough for a comment) and OUT/compare.html. Exits with 1 when a rule of gate.yaml is
 # broken, dvc.lock is out of date or anything else fails; the summary then says why.
@@ -15,6 +16,7 @@ commit=$(git rev-parse --verify --quiet --end-of-options "${1:?BASE is missing}^
   { echo "Git knows no revision $1: fetch it first" >&2; exit 2; }
 mkdir -p "${2:?OUT is missing}"
 out=$(cd "$2" && pwd)
+scripts=$(cd "$(dirname "$0")" && pwd)
 mode=${3:-check}
 base=$commit
 case $mode in check | run) ;; *) echo "The third word is check or run, not $mode" >&2; exit 2 ;; esac
@@ -25,48 +27,90 @@ as_code() {  # $1: most lines; an indented block is code that no text can end
   head -n "$1" | sed 's/^/    /'
 }
 
+results_are_here() {  # $1: a revision; whether everything that is compared is in the cache or the remote
+  reprotune compare "$1" "$1" > /dev/null 2>&1
+}
+
 bring_up_to_date() {
+  local pull=()
+  if has_remote; then pull=(--pull); fi
   base=$out/base
-  trap 'git worktree remove --force "$base"' EXIT
-  # the base runs its own code, whatever package is installed, and shares the cache of this checkout
-  dvc repro --pull --allow-missing &&
+  reproduce workspace &&
+    # metrics/ is what this makes of the results, whatever was committed there
+    dvc repro --force --single-item "${pull[@]}" report &&
+    trap 'git worktree remove --force "$base" 2> /dev/null || true' EXIT &&
     git worktree add --quiet --detach "$base" "$commit" &&
     cache=$(dvc cache dir) &&
-    cd "$base" && dvc cache dir --quiet --local "$cache" &&
-    PYTHONPATH=$base/src:$base dvc repro --pull --allow-missing &&
-    cd "$OLDPWD"
+    # the base runs its own code, whatever package is installed, and shares the cache of this checkout
+    (cd "$base" && dvc cache dir --quiet --local "$cache") &&
+    reproduce "$base"
 }
 
-plan() {  # what is out of date: before a run it is only shown, otherwise nothing may be
-  if [ "$mode" = run ]; then reprotune plan; else reprotune plan --check; fi
+reproduce() {  # $1: workspace, or the folder of a checkout
+  if has_remote; then repro "$1" --pull --allow-missing || return; fi
+  # what no remote has needs to be run, although nothing has changed
+  results_are_here "$1" || repro "$1"
 }
+
+has_remote() {  # `dvc repro --pull` is an error without one
+  dvc config core.remote > /dev/null 2>&1
+}
+
+repro() (  # $1: as above, then options
+  if [ "$1" != workspace ]; then
+    cd "$1" || exit
+    export PYTHONPATH=$1/src:$1
+  fi
+  shift
+  dvc repro "$@"
+)
 
 failed() {  # $1: what failed, $2: the file with its output
-  status=1
+  status=1 stale=
   { printf '## The review failed: %s\n\n' "$1"; tail -n 20 "$2" | as_code 20; } > "$out/compare.md"
   echo 'Not checked: see above.' > "$out/gate.txt"
 }
 
 status=0
-if ! plan > "$out/plan.txt" 2>&1; then
-  # shellcheck disable=SC2016  # backticks of Markdown
-  failed 'dvc.lock is out of date, or `reprotune plan` does not run' "$out/plan.txt"
+stale=  # how the committed results differ from what a run gives
+# shellcheck disable=SC2016  # backticks of Markdown
+if ! reprotune plan --check > "$out/plan.txt" 2>&1; then
+  if [ "$mode" = run ] && grep -q '^dvc\.lock is out of date' "$out/plan.txt"; then
+    stale='dvc.lock is not that of the code, params and data here (see the plan)'
+  else
+    failed 'dvc.lock is out of date, or `reprotune plan` does not run' "$out/plan.txt"
+  fi
+fi
+if [ "$status" = 1 ]; then
+  :
 elif [ "$mode" = run ] && ! bring_up_to_date > "$out/repro.txt" 2>&1; then
   failed 'the pipeline does not run' "$out/repro.txt"
+elif [ "$mode" = run ] && [ -z "$stale" ] && ! stale=$("$scripts/committed.py" 2>&1); then
+  printf '%s\n' "$stale" > "$out/repro.txt"
+  failed 'the committed numbers cannot be read' "$out/repro.txt"
 elif ! reprotune compare "$base" --markdown "$out/compare.md" --html "$out/compare.html" > "$out/compare.txt" 2>&1; then
   failed 'the results cannot be compared' "$out/compare.txt"
 elif ! reprotune gate --against "$base" > "$out/gate.txt" 2>&1; then
   status=1
-  if ! grep -q 'rules are broken$' "$out/gate.txt"; then
+  if ! grep -Eq '^gate\.yaml: [0-9]+ of [0-9]+ (rules|checks) ' "$out/gate.txt"; then
     fault=$(tail -n 12 "$out/gate.txt")
     printf 'The gate does not run:\n%s\n' "$fault" > "$out/gate.txt"
   fi
 fi
+gate=$([ "$status" = 0 ] && echo passed || echo failed)
+if [ -n "$stale" ]; then status=1; fi
 
 {
   echo '<!-- reprotune review -->'
+  if [ -n "$stale" ]; then
+    # shellcheck disable=SC2016  # backticks of Markdown
+    printf '## The committed results are not those of a run\n\n%s\n\n' \
+      'Run `dvc repro` and commit dvc.lock and metrics/. What follows compares what a run gives here.'
+    printf '%s\n' "$stale" | as_code 12
+    printf '\n'
+  fi
   cat "$out/compare.md"
-  printf '\n### Gate: %s\n\n' "$([ "$status" = 0 ] && echo passed || echo failed)"
+  printf '\n### Gate: %s\n\n' "$gate"
   as_code 14 < "$out/gate.txt"
   # shellcheck disable=SC2016  # backticks of Markdown
   printf '\n### Plan of `dvc repro`\n\n'

@@ -4,11 +4,12 @@ A stage validates what it reads and what it writes, so that DVC never caches a m
 gives the same bytes under the same pyarrow (the version is pinned in `constraints.txt`), whatever its chunking.
 """
 
+import glob
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from reprotune.errors import UserError
+from reprotune.faults import WRITING
 
 ROW_GROUP_ROWS = 8192
 
@@ -142,8 +144,8 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a whole artifact and check it against its contract; raises `UserError` if it does not hold."""
     with _opened(path, schema) as file:
         table = _conformed(file.read(columns=schema.names), schema)
-    _validate(table, path)
-    return table
+        _validate(table, path)
+        return table
 
 
 def iter_batches(path: Path, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> Iterator[pa.RecordBatch]:
@@ -168,7 +170,12 @@ def write_table(path: Path, table: pa.Table) -> None:
 @contextmanager
 def table_writer(path: Path, schema: pa.Schema) -> Iterator["TableWriter"]:
     """Yield a writer for an artifact; the file appears only when the block ends without an exception."""
-    options: dict[str, Any] = {"compression": "zstd", "compression_level": 3, "store_schema": False}
+    options: dict[str, Any] = {
+        "compression": "zstd",
+        "compression_level": 3,
+        "store_schema": False,
+        "write_page_checksum": True,
+    }
     with replaced_file(path) as temporary, pq.ParquetWriter(temporary, schema, **options) as file:
         writer = TableWriter(path, schema, file)
         yield writer
@@ -230,33 +237,58 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
     """Yield a sibling path to write to; it takes the place of `path` when the block ends without an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
+    _clear_leftovers(path)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        temporary.replace(path)
+    except BaseException as error:
+        error.add_note(f"{WRITING}{path}")
+        with suppress(OSError):
+            temporary.unlink()
         raise
-    temporary.replace(path)
 
 
 @contextmanager
 def replaced_directory(path: Path) -> Iterator[Path]:
     """Yield an empty sibling folder that takes the place of `path` when the block ends without an exception."""
     temporary = _temporary_path(path)
-    shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir(parents=True)
+    _clear_leftovers(path)
     try:
+        temporary.mkdir(parents=True)
         yield temporary
-    except BaseException:
+        shutil.rmtree(path, ignore_errors=True)
+        temporary.replace(path)
+    except BaseException as error:
+        error.add_note(f"{WRITING}{path}")
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    shutil.rmtree(path, ignore_errors=True)
-    temporary.replace(path)
 
 
 def _temporary_path(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+
+
+def _clear_leftovers(path: Path) -> None:
+    """Delete what killed processes were writing to take the place of `path`."""
+    for old in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
+        process = old.name.split(".")[-2]
+        if process.isdecimal() and (int(process) == os.getpid() or not _is_alive(int(process))):
+            if old.is_dir() and not old.is_symlink():
+                shutil.rmtree(old, ignore_errors=True)
+            else:
+                old.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # somebody else's
+        return True
+    return True
 
 
 @contextmanager
@@ -264,18 +296,20 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
     try:
-        file = pq.ParquetFile(path)
-    except pa.ArrowException as error:
-        raise UserError(f"{path} is not a readable Parquet file ({error}): delete it and run `dvc repro`") from error
-    with file:
-        for field in schema:
-            found = file.schema_arrow.field(field.name) if field.name in file.schema_arrow.names else None
-            if found is None or not found.type.equals(field.type):
-                has = "no such column" if found is None else f"type {found.type}"
-                raise UserError(
-                    f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild it"
-                )
-        yield file
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for field in schema:
+                found = file.schema_arrow.field(field.name) if field.name in file.schema_arrow.names else None
+                if found is None or not found.type.equals(field.type):
+                    has = "no such column" if found is None else f"type {found.type}"
+                    raise UserError(
+                        f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild "
+                        "it"
+                    )
+            yield file
+    except (pa.ArrowException, OSError) as error:  # OSError for a page whose checksum is wrong, too
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the disk's own fault
+        raise UserError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from error
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -40,8 +40,8 @@ PRESET = Group(
     {
         "Commands": {
             "list": Command("params.command", "List the presets, one per line."),
-            "show": Command("params.command", "Print what a preset sets, relative to the defaults."),
-            "apply": Command("params.command", "Rewrite params.yaml under a preset."),
+            "show": Command("params.command", "Print the keys that `apply` sets."),
+            "apply": Command("params.command", "Set a preset's keys in params.yaml."),
         }
     },
 )
@@ -73,7 +73,8 @@ REPROTUNE = Group(
 def app(words: Sequence[str] | None = None) -> None:
     """Run the command that `words` (by default the arguments of this process) call, and exit.
 
-    The exit code is 1 after a `UserError`, whose sentence goes to standard error, and 2 if the call is not understood.
+    The exit code is 1 after a `UserError` or any other exception, whose sentence goes to standard error (see
+    `faults.told`), and 2 if the call is not understood.
     """
     words = sys.argv[1:] if words is None else words
     path, name = "reprotune", ""
@@ -92,6 +93,12 @@ def app(words: Sequence[str] | None = None) -> None:
         load_command(name, command).main(words, prog_name=path)
     except UserError as error:
         _exit(1, f"error: {error}")
+    except KeyboardInterrupt:
+        _exit(130, "interrupted")
+    except Exception as error:
+        from reprotune.faults import told  # noqa: PLC0415 - few commands end like this
+
+        _exit(1, f"error: {told(error, path)}")
 
 
 def load_command(name: str, command: Command) -> Any:

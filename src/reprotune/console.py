@@ -3,9 +3,9 @@
 Nothing here can change a result, so `reprotune deps` leaves this module out of every stage's deps.
 """
 
+import signal
 import sys
 import time
-import traceback
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Never, TypeVar
@@ -14,11 +14,11 @@ from tqdm import tqdm
 
 from reprotune.artifacts import write_json
 from reprotune.errors import UserError
+from reprotune.faults import told
 
 Item = TypeVar("Item")
 
 TIMINGS_DIRECTORY = Path(".reprotune/timings")
-CRASH_DIRECTORY = Path(".reprotune/crashes")
 RECOVERY = (
     "`dvc repro` continues from here once that is fixed; `git stash && dvc checkout` goes back to the last commit "
     "(`git stash pop` returns your edits)."
@@ -65,11 +65,13 @@ def progress_bar(description: str, total: int | None = None, unit: str = "it") -
 def run_stage(name: str, main: Callable[[], None]) -> None:
     """Run a stage's `main`, record its wall time for `reprotune summary`, and turn faults into one sentence.
 
-    Exits with 1 after a `UserError` or an unexpected exception, whose traceback goes to `.reprotune/crashes/`, and
-    with 130 after Ctrl-C.
+    Exits with 1 after a `UserError` or any other exception (see `faults.told`), and with 130 after Ctrl-C.
     """
     started = time.perf_counter()
+    before = signal.getsignal(signal.SIGINT)
     try:
+        if callable(before):  # not where Ctrl-C is ignored
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         main()
     except UserError as error:
         sys.exit(f"{name}: error: {error}\n{RECOVERY}")
@@ -77,14 +79,13 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
         print(f"{name}: interrupted; `dvc repro` continues from the last saved progress", file=sys.stderr)
         sys.exit(130)
     except Exception as error:
-        CRASH_DIRECTORY.mkdir(parents=True, exist_ok=True)
-        crash_file = CRASH_DIRECTORY / f"{name.replace('@', '-')}.txt"
-        crash_file.write_text(traceback.format_exc(), encoding="utf-8")
-        sys.exit(
-            f"{name}: error: unexpected {type(error).__name__} ({error}); this is a bug in Reprotune: "
-            f"please report it with the file {crash_file}\n{RECOVERY}"
-        )
-    record_seconds(name, time.perf_counter() - started)
+        sys.exit(f"{name}: error: {told(error, name)}\n{RECOVERY}")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    try:
+        record_seconds(name, time.perf_counter() - started)
+    except OSError as error:  # the results are written; the time is only shown
+        note(f"{name}: its wall time is not kept: {told(error, name)}")
 
 
 def record_seconds(name: str, seconds: float) -> None:

@@ -8,19 +8,24 @@ import fcntl
 import hashlib
 import json
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
 
 PACKAGES = ("reprotune", "stages")
+FINISHED = "finished"
 
 EXEMPT = {
     "reprotune.console": "shows progress and errors, returns nothing to a stage",
+    "reprotune.faults": "words for errors that end a stage, returns nothing to it",
     "reprotune.pipeline.dvc_yaml": "stops a stage whose input DVC does not follow, returns nothing to a stage",
+    "reprotune.pipeline.stage": "stops a stage where any param is wrong, returns nothing to it",
+    "reprotune.pipeline.supervision": "stops a stage whose inputs change meanwhile, returns nothing to it",
     "reprotune.training.preview": "shows one training row to the person who watches, returns nothing to a stage",
 }
 """Modules that cannot change a result, each with the reason: a stage neither depends on them nor starts afresh."""
@@ -63,6 +68,23 @@ def scratch_directory(purpose: str, key: str) -> Path:
     path = scratch_root() / purpose / key
     path.mkdir(parents=True, exist_ok=True)
     return path
+
+
+def mark_finished(folder: Path) -> None:
+    """Say that the stage has written the result of a scratch folder, though DVC has yet to save it."""
+    (folder / FINISHED).touch()
+
+
+def clear_finished(purpose: str, but: Path | None = None) -> None:
+    """Delete the scratch folders of `purpose` whose results are safe by now, except `but`.
+
+    For a stage to call when it starts, on its own earlier runs or on those of a stage before it: it would not run
+    unless DVC had saved what they made.
+    """
+    for mark in (scratch_root() / purpose).glob(f"*/{FINISHED}"):
+        if mark.parent != but:
+            with suppress(UserError), exclusive(mark.parent):  # another process may be at work in it
+                shutil.rmtree(mark.parent)
 
 
 @contextmanager

@@ -83,7 +83,8 @@ def check_inert() -> Callable[[str], None]:
         names = {name for _, attributes in parser.found for name in attributes}
         assert not any(name.startswith("on") for name in names)
         assert not {"src", "srcset", "action"} & names
-        assert all((attributes.get("href") or "#").startswith("#") for _, attributes in parser.found)
+        links = {attributes.get("href") or "#" for _, attributes in parser.found}
+        assert {link for link in links if not link.startswith("#")} <= {"rows.csv"}
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", page)
 
     return check

@@ -196,6 +196,7 @@ def judge_params() -> Callable[..., JudgeParams]:
         values: dict[str, Any] = {
             "backend": "ollama",
             "model": "llama3",
+            "when_other_model": "fail",
             "rubric": "reference",
             "temperature": 0.0,
             "seed": 123,

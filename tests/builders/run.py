@@ -198,6 +198,11 @@ def judged(rows: int) -> dict[str, Any]:
                 "n": 12,
                 "base": 10.0 + index,
                 "finetuned": 70.0 - 9 * index,
+                "base_low": 5.0 if index else None,
+                "base_high": 15.0 + index if index else None,
+                "finetuned_low": 61.0 - 9 * index if index else None,
+                "finetuned_high": 79.0 - 9 * index if index else None,
+                "verdict": "better" if index else "too few rows",
                 "base_exact": 0.0,
                 "finetuned_exact": 0.1,
             }
@@ -239,6 +244,13 @@ def write_training(data: Path, steps: int = 180) -> None:
             "trained_tokens_per_second": 1321.6,
             "peak_memory_mb": 912.5,
             "device": "cpu",
+            "made_with": {"python": "3.11.7", "torch": "2.13.0+cpu", "constraints_sha256": "82" * 32},
+            "trained": {
+                "at": "2026-11-21T17:53:02Z",
+                "system": "Linux x86_64",
+                "commit": "5b94df95" * 5,
+                "uncommitted": ["params.yaml", HOSTILE[0]],
+            },
         },
     )
 

@@ -142,15 +142,15 @@ def test_a_pipeline_that_cannot_be_read_is_not_trusted(repository: Path) -> None
 
 
 def test_hashes_of_artifacts_come_from_the_lock_or_the_listing(repository: Path) -> None:
+    listing = json.dumps([{"md5": "cd" * 16, "relpath": "validation.parquet"}])
+    md5_dir = f"{md5(listing)}.dir"
     document = YAML(typ="safe").load((repository / "dvc.lock").read_text())
-    md5_dir = "ab" * 16 + ".dir"
     document["stages"]["train"]["outs"].append({"path": "data/tokens", "md5": md5_dir})
     with (repository / "dvc.lock").open("w") as file:
         YAML().dump(document, file)
     revision = Revision("workspace", repository)
     assert revision.locked_hash("data/model") == MODEL
     assert revision.locked_hash("data/tokens/validation.parquet") is None  # no listing in the cache
-    listing = [{"md5": "cd" * 16, "relpath": "validation.parquet"}]
-    write(repository, {f".dvc/cache/files/md5/ab/{md5_dir[2:]}": json.dumps(listing)})
+    write(repository, {f".dvc/cache/files/md5/{md5_dir[:2]}/{md5_dir[2:]}": listing})
     assert revision.locked_hash("data/tokens/validation.parquet") == "cd" * 16
     assert revision.locked_hash("data/nothing") is None

@@ -208,3 +208,15 @@ def test_semicolons_separate_fields_where_the_header_has_no_comma(read: Callable
     assert read(b'instruction;output\r\nName it, please;"a;b"\r\n', "x.csv") == rows
     assert read(b'instruction;output\nName it, please;"a;b"\n', "no-ending") == rows
     assert read(b"a;b,c\n1;2,3\n", "x.csv") == [{"a;b": "1;2", "c": "3"}]
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["jsonl", "json"])
+def test_a_row_with_a_key_twice_is_set_aside(tmp_path: Path, whole: bool) -> None:
+    lines = ['{"instruction": "a", "output": "b"}', '{"instruction": "a", "output": "b", "output": "c"}']
+    path = tmp_path / "rows"
+    path.write_text(f"[{','.join(lines)}]" if whole else "\n".join(lines), encoding="utf-8")
+    [[good, bad]] = list(read_rows(path, "rows", "json" if whole else "jsonl"))
+    assert good == {"instruction": "a", "output": "b"}
+    assert isinstance(bad, Unreadable)
+    assert bad.reason == "the key 'output' occurs twice"
+    assert '["output", "b"], ["output", "c"]' in bad.raw

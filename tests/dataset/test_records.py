@@ -159,7 +159,7 @@ def test_on_bad_row_fail_names_the_row() -> None:
 @pytest.mark.parametrize(("fraction", "fails"), [(0.0, True), (0.24, True), (0.25, False), (1.0, False)])
 def test_max_rejected_fraction(fraction: float, fails: bool) -> None:
     rows: list[SourceRow] = [GOOD, GOOD | {"output": ""}, GOOD, GOOD]
-    sentence = r"1 of 4 rows are unusable, the first is row 1 .*: output is empty \(1 rows\)"
+    sentence = r"1 of 4 rows are unusable, the first is row 1 .*: output is empty \(1 row\)"
     with pytest.raises(UserError, match=sentence) if fails else nullcontext():
         assert normalize(rows, max_rejected_fraction=fraction)[2]["rejected"] == 1
 

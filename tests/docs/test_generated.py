@@ -95,7 +95,7 @@ def check_file(path: Path, artifact: Artifact, may_lack: Collection[str]) -> Non
     if path.suffix == ".parquet":
         assert pq.read_schema(path).names == artifact.schema.names
     elif path.suffix == ".csv":
-        with path.open(encoding="utf-8") as file:
+        with path.open(encoding="utf-8-sig") as file:
             assert next(csv.reader(file)) == list(artifact.keys)
     elif path.suffix == ".json":
         found = set(keys(json.loads(path.read_text(encoding="utf-8"))))

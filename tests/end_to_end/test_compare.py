@@ -1,5 +1,6 @@
 """Plan, compare, gate and the review script on two branches of a real clone, with and without its data."""
 
+import hashlib
 import json
 import resource
 from collections.abc import Callable
@@ -190,6 +191,63 @@ def test_params_that_never_ran_fail_the_review(bare: Any, tmp_path: Path) -> Non
     assert "## The review failed: dvc.lock is out of date" in summary
     assert "finetune.learning_rate: 0.0005 -> 0.5" in summary
     assert not (tmp_path / "out/compare.html").exists()
+
+
+@pytest.fixture
+def alone(branches: Any, tmp_path: Path) -> Any:
+    """A clone of Git alone whose results nobody else has: no remote, an empty cache; its gate passes."""
+    branches.run("git", "clone", "--quiet", ".", str(tmp_path / "alone"))
+    clone = type(branches)(tmp_path / "alone", branches.home)
+    clone.run("git", "branch", "main", "origin/main")
+    clone.run("dvc", "remote", "remove", "storage")
+    (clone.root / "gate.yaml").write_text("changes: []\nlimits: [{metric: finetuned.coverage, at_least: 0.5}]\n")
+    clone.commit("without a remote")
+    return clone
+
+
+def reviewed(clone: Any, out: Path) -> tuple[int, str]:
+    """Return the exit code and the summary of a review that runs what it has to."""
+    done = clone.run(REVIEW, "main", str(out), "run", check=False)
+    return done.returncode, (out / "summary.md").read_text(encoding="utf-8")
+
+
+def test_what_nobody_has_is_run(alone: Any, tmp_path: Path) -> None:
+    code, summary = reviewed(alone, tmp_path / "out")
+    assert code == 0, summary
+    assert "| ` generate.max_new_tokens ` | ` 4 ` | ` 6 ` |" in summary
+    assert "not those of a run" not in summary
+
+
+def test_a_commit_that_never_ran_fails_although_a_run_mends_it(branches: Any, tmp_path: Path) -> None:
+    clone = branches.copy(tmp_path / "clone")
+    (clone.root / "gate.yaml").write_text("changes: []\nlimits: [{metric: finetuned.coverage, at_least: 0.5}]\n")
+    clone.set_params({"generate.max_new_tokens": 5})
+    clone.commit("five tokens, never run")
+    code, summary = reviewed(clone, tmp_path / "out")
+    assert code == 1
+    assert "## The committed results are not those of a run" in summary
+    assert "generate.max_new_tokens: 6 -> 5" in summary, "the plan says why"
+    assert "| ` generate.max_new_tokens ` | ` 4 ` | ` 5 ` |" in summary, "and the comparison is that of the run"
+    assert "### Gate: passed" in summary
+
+
+def test_numbers_that_no_run_gives_fail_the_review(branches: Any, tmp_path: Path) -> None:
+    """The hash in dvc.lock is that of the invented numbers, so DVC has nothing to run."""
+    clone = branches.copy(tmp_path / "clone")
+    (clone.root / "gate.yaml").write_text("changes: []\nlimits: [{metric: finetuned.coverage, at_least: 0.5}]\n")
+    path = clone.root / "metrics/scores.json"
+    old = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    scores = json.loads(path.read_text())
+    scores["finetuned"]["score"] = 99.5
+    path.write_text(json.dumps(scores))
+    new = hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    clone.edit("dvc.lock", lambda text: text.replace(old, new))
+    clone.commit("a miracle")
+    assert clone.run("reprotune", "plan", "--check").returncode == 0
+    code, summary = reviewed(clone, tmp_path / "out")
+    assert code == 1
+    assert "## The committed results are not those of a run" in summary
+    assert "metrics/scores.json: finetuned.score is 99.5 as committed" in summary
 
 
 def test_a_review_that_fails_says_why(branches: Any, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from reprotune.judging.metrics import check_coverage, summarise
 from reprotune.judging.questions.prompts import Item
 from reprotune.judging.questions.replies import Verdict
 from reprotune.judging.service.collect import Judgement
+from reprotune.statistics.intervals import mean_interval
 from reprotune.statistics.paired import paired_test
 
 
@@ -73,11 +74,26 @@ def test_rows_of_one_kind_are_not_independent() -> None:
 
 def test_categories() -> None:
     categories = summarise(judged(), "m", seed=1)["categories"]
-    assert categories["a"] == {"n": 2, "base": 5, "finetuned": 60, "base_exact": 0, "finetuned_exact": 0.5}
+    none = dict.fromkeys(("base_low", "base_high", "finetuned_low", "finetuned_high"))
+    scores = {"n": 2, "base": 5, "finetuned": 60, "base_exact": 0, "finetuned_exact": 0.5}
+    assert categories["a"] == {**scores, **none, "verdict": "too few rows"}
     assert categories["b"]["finetuned"] is None
     assert categories["(none)"]["n"] == 1
     without = score_offline(answers(["x"], ["y"], [None]))
     assert summarise(without, "m", seed=1)["categories"] == {}
+
+
+def test_a_category_has_an_interval_and_a_verdict_where_its_rows_suffice() -> None:
+    kinds: list[str | None] = [*["five"] * 5, *["twelve"] * 12]
+    rows = [str(row) for row in range(17)]
+    verdicts = [Verdict("ok", 10.0) for _ in rows] + [Verdict("ok", 80.0 + row) for row in range(17)]
+    found = summarise(judge(answers(rows, [f"answer {row}" for row in rows], kinds), *verdicts), "m", seed=1)
+    five, twelve = found["categories"]["five"], found["categories"]["twelve"]
+    assert (five["finetuned_low"], five["finetuned_high"], five["verdict"]) == (None, None, "too few rows")
+    expected = mean_interval([80.0 + row for row in range(5, 17)], (0, 100))
+    assert (twelve["finetuned_low"], twelve["finetuned_high"]) == (expected.ci95_low, expected.ci95_high)
+    assert twelve["base_low"] < 10 < twelve["base_high"]
+    assert twelve["verdict"] == "better"
 
 
 def test_coverage_below_the_limit_fails_in_one_sentence() -> None:

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from reprotune.errors import UserError
 from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
@@ -92,3 +93,8 @@ def test_start_depends_on_the_seed_only(model: GPT2) -> None:
     adapt(other)
     assert torch.equal(model.blocks[1].c_attn.down, other.blocks[1].c_attn.down)
     assert not torch.equal(model.blocks[0].c_attn.down, other.blocks[1].c_attn.down)
+
+
+def test_a_rank_above_that_of_the_matrices_is_refused(model: GPT2) -> None:
+    with pytest.raises(UserError, match=rf"finetune\.lora\.rank is 100000, .* rank {model.config.n_embd} at most"):
+        add_adapters(model, 100_000, 8.0, torch.Generator())

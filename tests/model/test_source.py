@@ -25,6 +25,7 @@ from reprotune.model import source as source_module
 from reprotune.model.source import PINNED_REVISIONS, fetch_base
 from reprotune.params.sections import fetch as fetch_params
 from reprotune.params.sections.fetch import BaseParams
+from tests.builders.params import whole_params
 
 COMMIT = PINNED_REVISIONS["gpt2"]
 OTHER_COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -297,7 +298,7 @@ def test_hub(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
 def test_stage_takes_the_endpoint_from_the_environment(hub: Hub, tmp_path: Path) -> None:
     root = Path(__file__).resolve().parents[2]
     params = "fetch:\n  base:\n    source: gpt2\n    revision: null\n"
-    (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(whole_params(params), encoding="utf-8")
     environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path), "PYTHONPATH": str(root)}
     done = subprocess.run(
         [sys.executable, "-m", "stages.fetch", "base"],

@@ -1,6 +1,7 @@
 """Hugging Face folders in and out, with transformers as writer and reader on the other side."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -150,7 +151,7 @@ def test_wrong_tensors_are_named(folder: Path, edit: Callable[[dict[str, Tensor]
         ({"model_type": "llama"}, "model_type is 'llama'"),
         ({"activation_function": "relu"}, "activation_function is 'relu'"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
-        ({"n_layer": "two"}, "n_layer is 'two', but it should be a positive whole number"),
+        ({"n_layer": "two"}, "n_layer is 'two', but it should be a whole number from 1 to 1000"),
         ({"n_head": 3}, "not a multiple"),
         ({"n_inner": 7}, "n_inner is 7"),
     ],
@@ -176,3 +177,51 @@ def test_unreadable_folders_are_explained(folder: Path, tmp_path: Path) -> None:
     (folder / "config.json").write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
         load_model(folder)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(folder: Path, value: float) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    tensors["transformer.h.0.attn.c_proj.bias"][3] = value
+    save_file(tensors, folder / "model.safetensors")
+    with pytest.raises(UserError, match=r"tensor h\.0\.attn\.c_proj\.bias holds NaN or infinity"):
+        load_model(folder)
+
+
+def test_a_tensor_in_two_shards_is_named(small_hub_model: GPT2LMHeadModel, tmp_path: Path) -> None:
+    small_hub_model.save_pretrained(tmp_path, max_shard_size="4KB")
+    shards = sorted(tmp_path.glob("*.safetensors"))
+    tensors = load_file(shards[0])
+    name = next(iter(load_file(shards[1])))
+    save_file({**tensors, name: torch.zeros(3)}, shards[0])
+    with pytest.raises(UserError, match=rf"{name.removeprefix('transformer.')}' is stored twice"):
+        load_model(tmp_path)
+
+
+def test_a_tensor_named_twice_in_one_header_is_named(folder: Path) -> None:
+    """By the library: the bytes of the entry that counts for nothing are a gap."""
+    path = folder / "model.safetensors"
+    content = path.read_bytes()
+    size = int.from_bytes(content[:8], "little")
+    header, data = content[8 : 8 + size], content[8 + size :]
+    twice = header.rstrip().replace(b"ln_f.weight", b"ln_f.bias", 1)
+    assert twice.count(b"ln_f.bias") == 2
+    path.write_bytes(len(twice).to_bytes(8, "little") + twice + data)
+    with pytest.raises(UserError, match=r"invalid offset for tensor `transformer\.ln_f\.bias`"):
+        load_model(folder)
+
+
+def test_a_key_that_occurs_twice_in_a_config_is_named(folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace("{", '{"n_head": 1, ', 1))
+    with pytest.raises(UserError, match="the key 'n_head' occurs twice"):
+        load_model(folder)
+
+
+def test_saved_weights_can_be_read_by_whoever_may_read_the_folder(folder: Path, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        save_model(load_model(folder), tmp_path / "saved")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "saved").iterdir()} == {0o644}

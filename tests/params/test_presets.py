@@ -1,14 +1,17 @@
-"""Presets: each is valid, changes only its own keys, and leaves comments and layout alone."""
+"""Presets: each is valid, sets its own keys, and leaves other settings, comments and layout alone."""
 
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from reprotune.errors import UserError
 from reprotune.params.document import Document
-from reprotune.params.presets import DEFAULT, apply_preset, list_presets, load_preset, preset_values
-from reprotune.params.values import read_document
+from reprotune.params.presets import DEFAULT, Application, list_presets, load_preset, own_sections, preset_values
+from reprotune.params.presets import apply_preset as work_out
+from reprotune.params.values import flattened, read_document
+from tests.builders.command_line import reprotune
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
@@ -20,6 +23,12 @@ def params_file(tmp_path: Path) -> Path:
     path = tmp_path / "params.yaml"
     path.write_text(SHIPPED, encoding="utf-8")
     return path
+
+
+def apply_preset(name: str, path: Path, reset: bool = False) -> Application:
+    application = work_out(name, path, reset)
+    application.write()
+    return application
 
 
 def comments(text: str) -> list[str]:
@@ -65,26 +74,101 @@ def test_the_way_back_to_the_defaults_restores_every_byte(params_file: Path) -> 
     for name in [*NAMES, *reversed(NAMES)]:
         apply_preset(name, params_file)
     assert params_file.read_text(encoding="utf-8") == SHIPPED
-    assert apply_preset(DEFAULT, params_file) == []
+    assert apply_preset(DEFAULT, params_file).changes == []
 
 
-def test_a_preset_does_not_depend_on_what_stood_before(params_file: Path) -> None:
+def test_a_reset_does_not_depend_on_what_stood_before(params_file: Path) -> None:
     apply_preset("lora", params_file)
     direct = params_file.read_text(encoding="utf-8")
     apply_preset("chapter-parity", params_file)
     params_file.write_text(params_file.read_text(encoding="utf-8").replace("max_chars: 20000", "max_chars: 5"))
-    apply_preset("lora", params_file)
+    assert apply_preset("lora", params_file, reset=True).kept == []
     assert params_file.read_text(encoding="utf-8") == direct
 
 
-def test_comments_of_the_user_s_own_stay(params_file: Path) -> None:
-    own = SHIPPED.replace("  epochs: 2\n", "  epochs: 7  # tried 5 as well\n")
-    params_file.write_text(own, encoding="utf-8")
-    assert list(map(str, apply_preset("unmasked", params_file))) == [
-        "finetune.epochs: 7 -> 2",
-        "finetune.mask_instruction: true -> false",
-    ]
-    assert "  epochs: 2  # tried 5 as well\n" in params_file.read_text(encoding="utf-8")
+def test_presets_are_applied_on_top_of_one_another_and_of_settings(params_file: Path) -> None:
+    params_file.write_text(SHIPPED.replace("  epochs: 2\n", "  epochs: 7  # tried 5 as well\n"), encoding="utf-8")
+    assert list(map(str, apply_preset("unmasked", params_file).changes)) == ["finetune.mask_instruction: true -> false"]
+    application = apply_preset("lora", params_file)
+    assert list(map(str, application.changes)) == ["finetune.method: full -> lora"]
+    assert list(map(str, application.kept)) == ["finetune.epochs: 7 -> 2", "finetune.mask_instruction: false -> true"]
+    assert "  epochs: 7  # tried 5 as well\n" in params_file.read_text(encoding="utf-8")
+    assert list(map(str, apply_preset("chapter-small", params_file).changes))[-1] == "judge.pairwise: true -> false"
+    assert "  epochs: 2  # tried 5 as well\n" in params_file.read_text(encoding="utf-8"), "one of its own keys"
+
+
+def test_layout_stays_with_any_indent_and_line_ends(params_file: Path) -> None:
+    wide = "".join(
+        line.replace("  ", "    ", (len(line) - len(line.lstrip())) // 2) for line in SHIPPED.splitlines(keepends=True)
+    )
+    params_file.write_bytes(wide.replace("\n", "\r\n").encode())
+    apply_preset("lora", params_file)
+    changed = wide.replace("method: full", "method: lora").replace("\n", "\r\n")
+    assert params_file.read_bytes() == changed.encode()
+
+
+OWN_DATA = (("source: embedded", "source: data/mine.csv"), ("instruction: instruction", "instruction: question"))
+OWN_JUDGE = (
+    ("backend: offline", "backend: openai"),
+    ("model: llama3", "model: mine"),
+    ("canaries: 12", "canaries: 30"),
+)
+ON_OLLAMA = (("backend: offline", "backend: ollama"), ("model: llama3", "model: mistral"))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "edits", [(), OWN_DATA, OWN_JUDGE, OWN_DATA + ON_OLLAMA], ids=["as shipped", "data", "judge", "both"]
+)
+def test_show_prints_exactly_what_apply_sets(
+    params_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, edits: tuple[tuple[str, str], ...]
+) -> None:
+    text = SHIPPED
+    for old, new in edits:
+        text = text.replace(old, new, 1)
+    params_file.write_text(text, encoding="utf-8")
+    before = flattened(read_document(params_file))
+    monkeypatch.chdir(params_file.parent)
+    shown = YAML(typ="safe", pure=True).load(reprotune("preset", "show", name).stdout)["params"]
+    dry = reprotune("preset", "apply", name, "--dry-run").stdout
+    assert params_file.read_text(encoding="utf-8") == text, "a dry run writes nothing"
+    applied = reprotune("preset", "apply", name).stdout
+    assert flattened(read_document(params_file)) == before | flattened(shown)
+    assert dry.splitlines()[:-1] == applied.splitlines()[:-1], "the same changes are shown first"
+
+
+def test_elsewhere_show_prints_the_whole_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in NAMES:
+        shown = YAML(typ="safe", pure=True).load(reprotune("preset", "show", name).stdout)
+        assert flattened(shown["params"]) == flattened(load_preset(name).params)
+
+
+@pytest.mark.parametrize(
+    ("edit", "kept"),
+    [
+        (("source: embedded", "source: https://example.org/rows.json"), ["fetch.dataset"]),
+        (("backend: offline", "backend: openai"), ["judge"]),
+        (("model: llama3", "model: mistral"), ["judge"]),
+        (("rubric: reference", "rubric: mine.jinja"), ["judge"]),
+        (("rubric: reference", "rubric: chapter"), []),
+        (("canaries: 12", "canaries: 30"), []),
+        (("max_chars: 20000", "max_chars: 5"), []),
+    ],
+)
+def test_what_names_something_of_the_user_s_own_stays(
+    params_file: Path, edit: tuple[str, str], kept: list[str]
+) -> None:
+    params_file.write_text(SHIPPED.replace(*edit, 1), encoding="utf-8")
+    before = read_document(params_file)
+    apply_preset("chapter-parity", params_file)
+    after = read_document(params_file)
+    assert own_sections(before) == own_sections(after) == kept
+    assert (after["fetch"]["dataset"] == before["fetch"]["dataset"]) == ("fetch.dataset" in kept)
+    assert (after["judge"] == before["judge"]) == ("judge" in kept)
+    assert after["finetune"]["batch_size"] == 8 and after["fetch"]["base"]["source"] == "gpt2-medium"
+    apply_preset("chapter-parity", params_file, reset=True)
+    assert read_document(params_file) == preset_values("chapter-parity")
 
 
 def test_numbers_keep_their_spelling_and_null_is_written_out(params_file: Path) -> None:
@@ -95,7 +179,7 @@ def test_numbers_keep_their_spelling_and_null_is_written_out(params_file: Path) 
 
 
 def test_chapter_parity_is_the_chapter_s_run() -> None:
-    params = Document.parse("params", preset_values("chapter-parity"))
+    params = Document.parse("", preset_values("chapter-parity"))
     assert (params.split.train, params.split.test, params.split.order) == (0.85, 0.1, "file")
     assert not params.split.group_near_duplicates
     assert params.format.response_header == "in_response"
@@ -109,12 +193,13 @@ def test_chapter_parity_is_the_chapter_s_run() -> None:
 @pytest.mark.parametrize("broken", ["finetune: {epochs: 3}\nunknown: 1\n", "- a list\n", "a: [\n"])
 def test_a_file_that_would_not_be_valid_is_left_alone(params_file: Path, broken: str) -> None:
     params_file.write_text(broken, encoding="utf-8")
-    with pytest.raises(UserError):
+    with pytest.raises(UserError) as caught:
         apply_preset("lora", params_file)
+    assert "git checkout" not in str(caught.value), "that would throw edits away"
     assert params_file.read_text(encoding="utf-8") == broken
     assert list(params_file.parent.iterdir()) == [params_file]
 
 
 def test_an_unknown_name_is_answered_with_the_list() -> None:
     with pytest.raises(UserError, match=r"choose one of chapter-medium, .*phi3"):
-        apply_preset("../embedded")
+        work_out("../embedded")

@@ -1,11 +1,15 @@
 """How params.yaml is read: YAML 1.2, strict types, all faults at once."""
 
+import datetime
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reprotune.errors import UserError
 from reprotune.params.document import Document
+from reprotune.params.reference import param_entries
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.split import SplitParams
 from reprotune.params.values import read_document
@@ -60,6 +64,118 @@ def test_a_fault_names_key_and_value(write: Path, change: tuple[str, str], sente
         FinetuneParams.load("finetune", write)
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+LISTED = "(`reprotune params` lists them)"
+JUDGES = "'offline', 'ollama' or 'openai'"
+SECTIONS = "fetch, split, format, tokenize, finetune, generate, judge"
+TABLE = [
+    # what is in the file, what is there instead, what is said
+    ("  backend: offline", "  backend: olama", f"judge.backend should be {JUDGES}, but it is 'olama'"),
+    ("  backend: offline", "  backend: [offline]", f"judge.backend should be {JUDGES}, but it is ['offline']"),
+    ("  backend: offline", "  backend:", f"judge.backend should be {JUDGES}, but it is null"),
+    ("  epochs: 2", "  epochs: true", "finetune.epochs should be a whole number, but it is true"),
+    ("  epochs: 2", "  epochs: 2.5", "finetune.epochs should be a whole number, but it is 2.5"),
+    ("  epochs: 2", "  epochs: [2]", "finetune.epochs should be a whole number, but it is [2]"),
+    ("  epochs: 2", "  epochs: {a: 2}", "finetune.epochs should be a whole number, but it is a section"),
+    ("  epochs: 2", "  epochs: 2026-01-31", "finetune.epochs should be a whole number, but it is 2026-01-31"),
+    ("  epochs: 2", "  epochs: -1", "finetune.epochs should be at least 1, but it is -1"),
+    ("  learning_rate: 5e-4", "  learning_rate: true", "finetune.learning_rate should be a number, but it is true"),
+    ("  learning_rate: 5e-4", "  learning_rate: '5e-4'", "finetune.learning_rate should be a number, but it is '5e-4'"),
+    ("  learning_rate: 5e-4", "  learning_rate: 0", "finetune.learning_rate should be above 0, but it is 0"),
+    ("  beta2: 0.95", "  beta2: 1", "finetune.beta2 should be below 1, but it is 1"),
+    ("  top_p: null", "  top_p: 1.5", "generate.top_p should be at most 1, but it is 1.5"),
+    ("  drop_last: false", "  drop_last: 0", "finetune.drop_last should be true or false, but it is 0"),
+    (
+        "    sha256: null",
+        "    sha256: abc",
+        "fetch.dataset.sha256 should be 64 hexadecimal digits (0-9, a-f), but it is 'abc'",
+    ),
+    ("  template: alpaca", "  template: ''", "format.template should be text that is not empty, but it is ''"),
+    (
+        "  rubric: reference",
+        "  rubric: x",
+        "judge.rubric is 'x': it should be chapter, reference or a path that ends in .jinja",
+    ),
+    ("  mapping: null", "  mapping: 3", "judge.mapping should be text, but it is 3"),
+    ("  epochs: 2\n", "", "finetune.epochs is missing: add it (`reprotune params` shows its default)"),
+    (
+        "  epochs: 2\n",
+        "  epochs: 2\n  batchsize: 8\n",
+        f"finetune.batchsize is not a known key: did you mean finetune.batch_size? {LISTED}",
+    ),
+    (
+        "  epochs: 2\n",
+        "  epochs: 2\n  top_k: 8\n",
+        f"finetune.top_k is not a known key: did you mean generate.top_k? {LISTED}",
+    ),
+    ("  epochs: 2\n", "  epochs: 2\n  zzz: 8\n", f"finetune.zzz is not a known key {LISTED}"),
+    ("  epochs: 2\n", "  epochs: 2\n  7: 8\n", f"finetune.7 is not a known key {LISTED}"),
+    (
+        "    rank: 16\n",
+        "    rank: 16\n    alfa: 8\n",
+        f"finetune.lora.alfa is not a known key: did you mean finetune.lora.alpha? {LISTED}",
+    ),
+    ("judge:\n", "x: 1\njudge:\n", f"x is not a known key {LISTED}"),
+    ("  epochs: 2", "  epochs: " + "x" * 200, "finetune.epochs should be a whole number, but it is '" + "x" * 78 + "…"),
+]
+
+
+@pytest.mark.parametrize(("there", "instead", "said"), TABLE)
+def test_every_kind_of_fault_is_named_at_its_place_in_the_document(
+    write: Path, there: str, instead: str, said: str
+) -> None:
+    write.write_text(edited((there, instead)))
+    with pytest.raises(UserError) as caught:
+        Document.read(write)
+    assert str(caught.value) == f"{write}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", f": the file should hold the sections {SECTIONS}, but it is null"),
+        ("- a\n", f": the file should hold the sections {SECTIONS}, but it is ['a']"),
+        ("a: 1\nb: ]\n", " line 2 is not valid YAML: expected the node content, but found ']'"),
+        ("a: 1\na: 2\n", ' line 2 is not valid YAML: found duplicate key "a" with value "2" (original value: "1")'),
+    ],
+)
+def test_a_file_that_is_no_document_is_one_sentence(write: Path, text: str, said: str) -> None:
+    write.write_text(text)
+    with pytest.raises(UserError) as caught:
+        Document.read(write)
+    assert str(caught.value) == f"{write}{said}"
+
+
+def test_another_encoding_is_named_with_its_line(write: Path) -> None:
+    write.write_bytes("a: 1\nb: na\u00efve\n".encode("latin-1"))
+    with pytest.raises(UserError, match=r"params\.yaml line 2 is not UTF-8 text \(byte 0xef\): save the file as UTF-8"):
+        Document.read(write)
+
+
+WRONG: list[Any] = [None, True, 0, -1, 1.5, 2.0, 10**30, float("nan"), float("-inf"), "", "x", "\x1b[31m", [], [1], {}]
+WRONG += [{1: 2}, {None: 1}, b"x", datetime.date(2026, 1, 31), {"a": {"b": []}}, {(1, 2): 3}]
+
+
+@pytest.mark.parametrize("key", ["", "judge", "fetch", "finetune.lora", *(entry.key for entry in param_entries())])
+def test_no_value_is_answered_in_the_words_of_pydantic(key: str) -> None:
+    for wrong in WRONG:
+        document = read_document(ROOT / "params.yaml")
+        *parents, last = key.split(".")
+        place = document
+        for parent in parents:
+            place = place[parent]
+        place[last] = wrong
+        try:
+            Document.parse("", document if key else wrong)
+        except UserError as error:
+            said = str(error)
+            for fault in said.removeprefix("params.yaml: ").split("; "):
+                assert re.search(r"should be |should hold |is not a known key|is missing: add it|cannot be ", fault), (
+                    fault
+                )
+            assert not re.search(r"Input|pydantic|instance|validation error|https?:", said), said
+            assert said.isprintable()
 
 
 def test_all_faults_are_listed_at_once(write: Path) -> None:

@@ -135,6 +135,72 @@ def test_what_cannot_be_understood_is_refused(repository: Path, old: str, new: s
         fix_deps(repository)
 
 
+ODD_NAMES = [
+    "t #1",
+    "a: b",
+    "[x]",
+    "{x}",
+    "- x",
+    "'x'",
+    '"x"',
+    "x\\y",
+    "*x",
+    "&x",
+    "!x",
+    "%x",
+    "@x",
+    "`x",
+    "a\tb",
+    "2024",
+    "1e3",
+]
+ODD_NAMES += [
+    "null",
+    "true",
+    " x ",
+    "\u00fc",
+    "\U0001f600",
+    "\u2028",
+    "\x07",
+    "x: |",
+    "? x",
+    "a,b",
+    "=",
+    "<<",
+]
+
+
+@pytest.mark.parametrize("name", ODD_NAMES)
+@pytest.mark.parametrize("kind", ["source", "template"])
+def test_odd_file_names_are_named_right_or_refused(repository: Path, name: str, kind: str) -> None:
+    yaml = YAML()
+    path = repository / "params.yaml"
+    params = yaml.load(path.read_text(encoding="utf-8"))
+    wanted = name if kind == "source" else f"{name}.jinja"
+    if kind == "source":
+        params["fetch"]["dataset"]["source"] = wanted
+    else:
+        params["format"]["template"] = wanted
+    yaml.dump(params, path)
+    before = (repository / "dvc.yaml").read_text(encoding="utf-8")
+    try:
+        fix_deps(repository)
+    except UserError as error:
+        assert "rename it" in str(error)
+        assert (repository / "dvc.yaml").read_text(encoding="utf-8") == before
+    else:
+        assert check_deps(repository) == []
+        stages = YAML(typ="safe").load((repository / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+        found = stages["fetch"]["foreach"]["dataset"]["source"] if kind == "source" else stages["format"]["deps"]
+        assert wanted == found if kind == "source" else wanted in found
+
+
+def test_a_name_that_dvc_would_fill_in_is_refused(repository: Path) -> None:
+    set_param(repository, "source: embedded", "source: '${x}.json'")
+    with pytest.raises(UserError, match=r"because DVC fills in what stands in \$\{\.\.\.\}: rename the file"):
+        fix_deps(repository)
+
+
 def test_this_repository_is_clean() -> None:
     if not (ROOT / "dvc.yaml").is_file():
         pytest.skip("dvc.yaml is not here yet")

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
+from reprotune.judging.service.store import ReplyStore
 from tests.builders.command_line import reprotune
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -69,3 +70,27 @@ def test_wrong_params_are_all_named(project: Path) -> None:
     assert done.exit_code == 1
     assert "judge.backend" in done.stderr and "finetune.epochs" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_a_lock_that_a_killed_dvc_left_damaged_is_named(project: Path) -> None:
+    lock = project / ".dvc/tmp/rwlock"
+    lock.parent.mkdir(parents=True)
+    lock.write_text("{}")
+    assert reprotune("check").exit_code == 0
+    lock.write_text("")
+    done = reprotune("check")
+    assert done.exit_code == 1
+    assert "delete it (`rm .dvc/tmp/rwlock`)" in done.stderr
+
+
+def test_adapters_that_are_too_large_are_found_before_training(project: Path) -> None:
+    set_params(finetune__method="lora", finetune__lora__rank=100_000)
+    done = reprotune("check")
+    assert done.exit_code == 1
+    assert "finetune.lora.rank is 100000" in done.stderr
+
+
+def test_a_judge_at_work_does_not_hold_the_check_up(project: Path, service: Any) -> None:
+    set_params(judge__backend="ollama")
+    with ReplyStore(project / ".reprotune/judge/replies.jsonl"):
+        assert reprotune("check").exit_code == 0

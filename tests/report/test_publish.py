@@ -18,7 +18,9 @@ from reprotune.report.publish import (
     numbers,
     scores_csv,
     scores_metrics,
+    speed_metrics,
 )
+from reprotune.untrusted import visible
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
@@ -61,6 +63,11 @@ def test_scores_carry_their_method_and_leave_out_what_is_null(workspace: Path) -
     assert "pairwise" not in scores_metrics(judged)
 
 
+def test_the_origin_of_a_training_is_no_metric() -> None:
+    speed = {"seconds": 1.5, "made_with": {"torch": "2"}, "trained": {"commit": "5b94df95", "uncommitted": []}}
+    assert speed_metrics(speed) == {"seconds": 1.5, "made_with": {"torch": "2"}}
+
+
 def test_loss_lines_have_both_losses() -> None:
     rows = [
         {"step": "1", "epoch": "0.5", "train_loss": "3.0", "validation_loss": ""},
@@ -92,7 +99,9 @@ def test_categories_are_lines_by_name(workspace: Path) -> None:
     judged = json.loads((workspace / "data/judgements/metrics.json").read_text())
     judged["categories"]["spelling"]["base"] = None
     lines = list(csv.DictReader(io.StringIO(categories_csv(judged))))
-    assert [line["category"] for line in lines] == sorted(judged["categories"])
+    names = [visible(name).replace("<", "⟨U+003C⟩") for name in sorted(judged["categories"])]
+    assert [line["category"] for line in lines] == names
+    assert any("⟨U+003C⟩script>" in name for name in names), "else it would end the script in DVC's page"
     [spelling] = [line for line in lines if line["category"] == "spelling"]
     values = {"n": "12", "base": "", "finetuned": "70.0", "base_exact": "0.0", "finetuned_exact": "0.1"}
     assert spelling == {"category": "spelling", **values}

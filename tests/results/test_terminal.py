@@ -1,53 +1,107 @@
 """The table at the end of `make repro`."""
 
 import json
+import os
+import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
-from reprotune.results.terminal import duration, read_timings, summary_table
+from reprotune.errors import UserError
+from reprotune.results.terminal import duration, read_timings, summary
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def shown(root: Path) -> str:
-    console = Console(width=100, record=True, force_terminal=False)
-    console.print(summary_table(root))
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with dvc.yaml, outside of any Git repository."""
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    (tmp_path / "metrics").mkdir()
+    return tmp_path
+
+
+def shown(root: Path, width: int = 80) -> str:
+    console = Console(width=width, record=True, force_terminal=False)
+    console.print(summary(root))
     return console.export_text()
 
 
-def test_says_in_words_what_is_missing(tmp_path: Path) -> None:
-    text = shown(tmp_path)
-    assert text.count("not measured yet: run `dvc repro`") == 4
-    assert "no stage has run here yet" in text
-    assert "data/report/index.html is missing" in text
-
-
-def test_shows_scores_with_intervals_loss_and_times(tmp_path: Path) -> None:
-    numbers = {"score": 57.91, "ci95_low": 53.0, "ci95_high": 62.0, "n": 130}
-    scores = {
-        "method": "offline_composite",
-        "base": {"score": 12.0, "n": 130},
-        "finetuned": numbers,
-        "difference": {**numbers, "score": -3.04, "ci95_low": -6.0, "ci95_high": 0.5},
-    }
+def write_metrics(root: Path, method: str = "offline_composite") -> None:
+    numbers = {"score": 57.91, "ci95_low": 53.0, "ci95_high": 62.0, "n": 1130, "stderr": 2.1, "stderr_clustered": 3.14}
+    difference = {**numbers, "score": -3.04, "ci95_low": -6.0, "ci95_high": 0.5, "verdict": "within noise"}
+    scores = {"method": method, "base": {"score": 12.0, "n": 1130}, "finetuned": numbers, "difference": difference}
     training = {"initial": {"validation_loss": 4.2}, "best": {"validation_loss": 1.31, "step": 120}}
     for name, content in (("scores", scores), ("training", training)):
-        path = tmp_path / f"metrics/{name}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(content))
-    (tmp_path / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
-    timings = tmp_path / ".reprotune/timings"
+        (root / f"metrics/{name}.json").write_text(json.dumps(content))
+
+
+def lines(text: str) -> list[list[str]]:
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in text.splitlines() if "│" in line]
+
+
+def test_outside_a_project_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no dvc\.yaml here: run this from the folder that holds params\.yaml"):
+        summary(tmp_path)
+
+
+def test_says_in_words_what_is_missing(project: Path) -> None:
+    text = shown(project)
+    assert text.count("not measured yet: run `dvc repro`") == 2
+    assert "No stage has run on this machine yet." in text
+    assert "data/report/index.html is missing" in text
+    assert "Commit" not in text
+
+
+def test_shows_scores_with_intervals_and_what_was_found(project: Path) -> None:
+    write_metrics(project)
+    table = lines(shown(project))
+    assert ["Base", "12.0", "–", "–", "–", "1,130"] in table
+    assert ["Fine-tuned", "57.9", "53.0 to 62.0", "2.10", "3.14", "1,130"] in table
+    assert ["Difference", "-3.0", "-6.0 to +0.5", "2.10", "3.14", "1,130"] in table
+    assert ["Fine-tuned against base", "within noise"] in table
+    assert ["Validation loss", "4.200 -> 1.310, best at step 120"] in table
+
+
+def test_times_of_every_stage_are_one_table(project: Path) -> None:
+    timings = project / ".reprotune/timings"
     timings.mkdir(parents=True)
     for stage, seconds in (("judge", 2.0), ("fetch@dataset", 0.5), ("finetune", 93.4), ("retired", 1.0)):
-        (timings / f"{stage}.json").write_text(json.dumps({"stage": stage, "seconds": seconds}))
-    text = shown(tmp_path)
-    assert "57.9   95 % interval 53.0 to 62.0   n = 130" in text
-    assert "-3.0   95 % interval -6.0 to +0.5" in text
-    assert "4.200 -> 1.310   best at step 120" in text
-    assert "1 min 33 s" in text
-    assert [stage for stage, _ in read_timings(tmp_path)] == ["fetch@dataset", "finetune", "judge"]
+        path = timings / f"{stage}.json"
+        path.write_text(json.dumps({"stage": stage, "seconds": seconds}))
+        noon = datetime(2026, 3, 4 if stage == "judge" else 3, 12).timestamp()
+        os.utime(path, (noon, noon))
+    table = lines(shown(project))
+    assert ["fetch@dataset", "0.5 s", "2026-03-03 12:00"] in table
+    assert ["finetune", "1 min 33 s", "2026-03-03 12:00"] in table
+    assert ["judge", "2.0 s", "2026-03-04 12:00"] in table
+    assert table[-1] == ["together", "1 min 36 s", ""]
+    assert [timing.stage for timing in read_timings(project)] == ["fetch@dataset", "finetune", "judge"]
+
+
+def test_names_the_commit_and_what_is_not_in_it(project: Path) -> None:
+    git = ["git", "-C", str(project), "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    write_metrics(project)
+    for command in (["init", "--quiet"], ["add", "--all"], ["commit", "--quiet", "--message", "One"]):
+        subprocess.run([*git, *command], check=True)
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True).stdout
+    assert ["Commit", commit[:8]] in lines(shown(project))
+    write_metrics(project, "of a judge")
+    assert ["Commit", f"{commit[:8]}, not committed: metrics/scores.json"] in lines(shown(project))
+
+
+def test_a_method_s_name_is_text_and_nothing_else(project: Path) -> None:
+    write_metrics(project, "ollama:[red]m\x1b[31m:x")
+    assert ["Scored by", "ollama:[red]m⟨U+001B⟩[31m:x"] in lines(shown(project))
+
+
+def test_metrics_that_cannot_be_read_are_one_sentence(project: Path) -> None:
+    (project / "metrics/scores.json").write_text("<<<<<<< HEAD")
+    with pytest.raises(UserError, match=r"scores\.json is not valid JSON .*: run `git checkout metrics/scores\.json`"):
+        summary(project)
 
 
 @pytest.mark.parametrize(

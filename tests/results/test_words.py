@@ -3,7 +3,16 @@
 from typing import Any
 
 from reprotune.artifacts import STATISTICS
-from reprotune.results.words import STATISTIC_WORDS, VERDICTS, data_table, error_words, pair_facts, quantity
+from reprotune.results.words import (
+    STATISTIC_WORDS,
+    VERDICTS,
+    counted,
+    data_table,
+    error_words,
+    pair_facts,
+    quantity,
+    scorer_words,
+)
 from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
 
 PAIRS: dict[str, Any] = {
@@ -51,6 +60,41 @@ def test_quantities_read_well() -> None:
         "–", "yes", "1,234,567", "0.1235", "3,700", "x",
     ]  # fmt: skip
     assert quantity(0.1234, "padding share") == "12.3%"
+
+
+def test_one_of_a_kind_is_singular() -> None:
+    assert [counted(number, "epoch") for number in (0, 1, 1.0, 1.5, 2.0, 1250)] == [
+        "0 epochs", "1 epoch", "1 epoch", "1.5 epochs", "2 epochs", "1,250 epochs",
+    ]  # fmt: skip
+
+
+def test_the_offline_score_is_explained_and_no_judge_s() -> None:
+    text = scorer_words({"method": "offline_composite"})
+    assert text.startswith("No judge was asked")
+    for part in ("100 for an answer equal to its reference", "0 for an empty one", "mean of chrF", "token F1"):
+        assert part in text
+
+
+def test_a_judge_is_named_with_all_that_shapes_its_scores() -> None:
+    judge = {
+        "backend": "ollama",
+        "model": "llama3",
+        "digest": "sha256:365c0bd3c000a25d28ddbf732fe1c6add414de7275464c4e4d1c3b5fcb5d8ad1",
+        "address": "local",
+        "rubric": "reference",
+        "temperature": 0.0,
+        "repeats": 1,
+        "expected_score": False,
+    }
+    text = scorer_words({"judge": judge})
+    assert "Judged by llama3 (digest 365c0bd3c000), asked through ollama at a local address, with the rubric" in text
+    assert "rubric reference, at temperature 0." in text
+    assert "times" not in text and "probabilities" not in text
+    more = {"digest": None, "temperature": None, "repeats": 3, "expected_score": True}
+    text = scorer_words({"judge": judge | more, "mapping": {"file": "map.json", "kind": "isotonic"}})
+    assert "Judged by llama3, asked" in text
+    assert "rubric reference, 3 times for each answer, scores weighted by the probabilities" in text
+    assert text.endswith("mapped by map.json (isotonic).")
 
 
 def test_pairs_are_put_in_words_once_for_every_reader() -> None:

@@ -3,8 +3,10 @@
 import csv
 import json
 import platform
+import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +66,7 @@ def test_artifacts_and_a_byte_identical_rerun(workspace: Path) -> None:
     assert run.returncode == 0, run.stderr
     assert "3 of 4 tokens are learned" in run.stderr
     first = artifact_bytes(workspace)
+    shutil.rmtree(workspace / ".reprotune")
     assert finetune(workspace).returncode == 0
     second = artifact_bytes(workspace)
     assert {name for name in first if first[name] != second[name]} <= {VOLATILE}
@@ -84,7 +87,32 @@ def test_artifacts_and_a_byte_identical_rerun(workspace: Path) -> None:
         "device_type": "cpu",
         "precision": "fp32",
     }
-    assert not list((workspace / ".reprotune/finetune").iterdir())
+    assert speed["device"].endswith(" thread") or speed["device"].endswith(" threads")
+    moment = datetime.strptime(speed["trained"].pop("at"), "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    assert timedelta(0) <= datetime.now(UTC) - moment < timedelta(minutes=10)
+    system = f"{platform.system()} {platform.machine()}"
+    assert speed["trained"] == {"system": system, "commit": None, "uncommitted": None}
+
+
+def test_a_result_that_dvc_lost_is_written_again_without_training(workspace: Path) -> None:
+    """The stage may be killed after training, or DVC before it has saved the outs."""
+    assert finetune(workspace).returncode == 0
+    first = artifact_bytes(workspace)
+    shutil.rmtree(workspace / "data/model")
+    (folder,) = (workspace / ".reprotune/finetune").iterdir()
+    (folder / "finished").unlink()  # as after a kill while the outs are written
+    again = finetune(workspace)
+    assert "training had ended" in again.stderr
+    second = artifact_bytes(workspace)
+    assert {name for name in first if first[name] != second[name]} <= {VOLATILE}
+
+
+def test_another_run_deletes_what_a_finished_one_left(workspace: Path) -> None:
+    assert finetune(workspace).returncode == 0
+    (first,) = (workspace / ".reprotune/finetune").iterdir()
+    assert finetune(workspace, epochs=1).returncode == 0
+    (second,) = (workspace / ".reprotune/finetune").iterdir()
+    assert first != second
 
 
 def test_transformers_reads_the_result(workspace: Path) -> None:

@@ -21,6 +21,7 @@ from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import load_model, save_model
 from stages.generate import main
+from tests.builders.params import whole_params
 
 ROOT = Path(__file__).resolve().parents[2]
 FP32 = Compute(torch.device("cpu"), torch.float32)
@@ -56,7 +57,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def set_params(**changes: object) -> None:
-    Path("params.yaml").write_text(json.dumps({"generate": SETTINGS | changes}))
+    Path("params.yaml").write_text(whole_params(json.dumps({"generate": SETTINGS | changes})))
 
 
 def responses(name: str) -> list[dict[str, object]]:

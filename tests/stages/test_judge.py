@@ -15,6 +15,7 @@ SCORES_FILE = stages.judge.OUTPUT / "scores.parquet"
 PARAMS = """judge:
   backend: offline
   model: llama3
+  when_other_model: fail
   rubric: reference
   temperature: 0
   seed: 123

@@ -18,11 +18,13 @@ import pytest
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
 from reprotune.judging.questions.prompts import rubric_sha256
+from tests.builders.params import whole_params
 
 ROOT = Path(__file__).resolve().parents[2]
 PARAMS = """judge:
   backend: {backend}
   model: llama3
+  when_other_model: fail
   rubric: reference
   temperature: 0
   seed: 123
@@ -60,7 +62,7 @@ def project(tmp_path: Path) -> Path:
 def start(project: Path, service: Any) -> Start:
     def run(backend: str, checks: bool = False, **environment: str) -> "subprocess.Popen[str]":
         text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=12 if checks else 0)
-        (project / "params.yaml").write_text(text)
+        (project / "params.yaml").write_text(whole_params(text))
         paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
         return subprocess.Popen(
             [sys.executable, "-m", "stages.judge"],
@@ -97,6 +99,7 @@ def test_artifacts_of_a_judged_run(project: Path, start: Start, service: Any, st
         "repeats": 1,
         "expected_score": False,
         "fingerprints": [],
+        "served": [],
     }
     assert metrics["base"]["status"] == {"empty": 1, "exact": 4, "ok": 7}
     assert metrics["base"]["score"] == pytest.approx((4 * 100 + 7 * 70) / 12)
@@ -213,3 +216,32 @@ def test_a_judge_that_likes_the_first_place_gives_ties(project: Path, start: Sta
     pairs = json.loads((project / "data/judgements/metrics.json").read_text())["pairwise"]
     assert (pairs["win_rate"], pairs["ties"]) == (0.5, 12)
     assert (pairs["position_bias"], pairs["first_share"]) == (1, 1)
+
+
+@pytest.mark.parametrize("backend", ["ollama", "openai"])
+def test_ctrl_c_ends_the_run_while_the_judge_is_silent(
+    project: Path, start: Start, service: Any, steps: Any, backend: str
+) -> None:
+    service.default = steps.reply(steps.good, delay=30)
+    process = start(backend)
+    while not service.calls:
+        time.sleep(0.01)
+        assert process.poll() is None
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    errors = finish(process, code=130)
+    assert time.monotonic() - began < 2  # one second, and some for the machine
+    assert "judge: interrupted" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("delay", [0.3 * n for n in range(1, 9)])
+def test_ctrl_c_shows_no_traceback_at_any_time(project: Path, start: Start, service: Any, delay: float) -> None:
+    """While Python starts, before this package is reached, only Python itself can answer."""
+    process = start("ollama")
+    time.sleep(delay)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode in (0, 130, -signal.SIGINT)
+    assert "Traceback" not in errors or "site.py" in errors

@@ -17,6 +17,7 @@ WRITTEN = (
     "metrics/plots/length.csv",
     "metrics/plots/categories.csv",
     "data/report/index.html",
+    "data/report/rows.csv",
 )
 
 
@@ -33,6 +34,7 @@ def test_writes_everything_and_the_same_again(workspace: Path) -> None:
     assert json.loads(written["metrics/scores.json"])["finetuned"]["score"] == 57.9
     assert json.loads(written["metrics/data.json"])["raw"]["rejected"] == 7
     assert b"fine-tuned model is clearly better" in written["data/report/index.html"]
+    assert "trained" not in json.loads(written["metrics/speed.json"])
     assert run_stage(workspace).returncode == 0
     assert {name: (workspace / name).read_bytes() for name in WRITTEN} == written
 

@@ -222,6 +222,30 @@ def test_divergence_is_one_sentence(make_trainer: Callable[..., Trainer]) -> Non
         trainer.run()
 
 
+@pytest.mark.parametrize(
+    ("dtype", "grad_clip", "remedies"),
+    [
+        (torch.float32, 1.0, "lower finetune.learning_rate"),
+        (torch.float32, None, "lower finetune.learning_rate or set finetune.grad_clip to 1.0"),
+        (torch.bfloat16, 1.0, "lower finetune.learning_rate or set finetune.precision to fp32"),
+    ],
+)
+def test_divergence_is_answered_with_what_is_not_set_already(
+    make_trainer: Callable[..., Trainer],
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: torch.dtype,
+    grad_clip: float | None,
+    remedies: str,
+) -> None:
+    losses = iter([4.0, float("nan")])
+    trainer = make_trainer(grad_clip=grad_clip)
+    trainer.compute = Compute(trainer.compute.device, dtype)
+    monkeypatch.setattr(trainer, "validation_loss", lambda: next(losses))
+    with pytest.raises(UserError) as caught:
+        trainer.run()
+    assert str(caught.value).endswith(f"is not finite): {remedies}")
+
+
 def test_a_validation_loss_that_is_no_number_is_never_the_best(
     make_trainer: Callable[..., Trainer], monkeypatch: pytest.MonkeyPatch
 ) -> None:

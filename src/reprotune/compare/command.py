@@ -11,7 +11,9 @@ app = typer.Typer(rich_markup_mode=None)
 
 @app.command()
 def compare(
-    rev: Annotated[str, typer.Argument(metavar="REV", help="A branch, tag, commit, or folder of another checkout.")],
+    rev: Annotated[
+        str, typer.Argument(metavar="REV", help="A branch, tag, commit, experiment, or folder of another checkout.")
+    ],
     rev2: Annotated[str, typer.Argument(metavar="[REV2]", help="Compared with REV.")] = "workspace",
     markdown: Annotated[Path | None, typer.Option(help="Also write Markdown, for a pull request.")] = None,
     html: Annotated[Path | None, typer.Option(help="Also write an HTML page with every row.")] = None,
@@ -41,7 +43,9 @@ def compare(
 
 @app.command()
 def gate(
-    against: Annotated[str | None, typer.Option(metavar="REV", help="The revision to compare with.")] = None,
+    against: Annotated[
+        str | None, typer.Option(metavar="REV", help="The revision to compare with, named as for `compare`.")
+    ] = None,
     rules: Annotated[Path, typer.Option(help="The file with the rules.")] = Path("gate.yaml"),
 ) -> None:
     """Check the workspace's results against gate.yaml.

@@ -16,10 +16,10 @@ KINDS = (*FLIPS, "other answer", "same answer")
 
 @dataclass(frozen=True)
 class LossOverlay:
-    """The loss curves of both revisions on the same axes."""
+    """The losses of both revisions on the same axes."""
 
     curves: list[tuple[str, str]]
-    """(class of the line, its points)"""
+    """(class of the line, its points); they may rise above the plot."""
     dots: list[Dot]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
@@ -44,16 +44,8 @@ def comparison_page(comparison: Comparison) -> str:
 
 def loss_overlay(before: Snapshot, after: Snapshot) -> LossOverlay:
     """Lay out the training and validation losses of both revisions."""
-    old, new = (
-        loss_series(snapshot.results.loss, snapshot.results.training["initial"]["validation_loss"])
-        for snapshot in (before, after)
-    )
-    axes = Axes(max(old.last_step, new.last_step), old.losses + new.losses)
-    curves = [
-        ("train before", axes.curve(old.train)),
-        ("train after", axes.curve(new.train)),
-        ("validation before", axes.curve(old.validation)),
-        ("validation after", axes.curve(new.validation)),
-    ]
+    old, new = (loss_series(snapshot.results.loss) for snapshot in (before, after))
+    axes = Axes(max(old.last_step, new.last_step), (old.shown() + new.shown()) or [0.0])
+    curves = [("train before", axes.curve(old.train)), ("train after", axes.curve(new.train))]
     dots = loss_dots(axes, old, "before", "before, ") + loss_dots(axes, new, "after", "after, ")
     return LossOverlay(curves, dots, axes.x_ticks, axes.y_ticks)

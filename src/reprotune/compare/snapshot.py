@@ -1,14 +1,16 @@
 """The results of one revision, read as the report reads them."""
 
+import json
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from reprotune.artifacts import RECORDS, SCORES, read_table
+from reprotune.artifacts import MODELS, RECORDS, SCORES, read_table
 from reprotune.compare.revision import Revision
 from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
@@ -17,22 +19,27 @@ from reprotune.results.read import Results, Row, load_results
 from reprotune.results.words import SPLITS
 
 ARTIFACTS = (
-    "data/raw/summary.json",
-    "data/split",
-    "data/formatted/summary.json",
-    "data/tokens/summary.json",
+    *(f"data/{stage}/summary.json" for stage in ("raw", "split", "formatted", "tokens")),
+    *(f"data/split/{split}.parquet" for split in SPLITS),
     "data/model/metrics.json",
     "data/model/loss.csv",
-    "data/responses",
-    "data/judgements",
+    *(f"data/responses/{model}.parquet" for model in MODELS),
+    "data/judgements/metrics.json",
+    "data/judgements/scores.parquet",
 )
-"""Results, and the records of all splits: everything that a rerun of the revision reproduces."""
+"""The files that are read, and no other: everything of them is reproduced by a rerun of the revision."""
 
 VALIDATION_TOKENS, TRAINING_TOKENS = "data/tokens/validation.parquet", "data/tokens/train.parquet"
 """What the losses are means over."""
 
 RESULTS = ("data/model", "data/responses/base.parquet", "data/responses/finetuned.parquet", "data/judgements")
 """If these are the same in two revisions, so is everything that was measured on the test rows."""
+
+SPEED = ("data/speed/finetune.json", "metrics/speed.json")
+"""Where it is recorded what a model was made with: as `finetune` writes it, which may be absent, and as published."""
+
+MADE_WITH = ("torch", "python", "precision", "device_type", "constraints_sha256")
+"""What a model's bytes depend on besides params, code and data."""
 
 HASHED = (VALIDATION_TOKENS, TRAINING_TOKENS, *RESULTS)
 
@@ -62,6 +69,8 @@ class Snapshot:
     records: dict[str, Record]
     hashes: Mapping[str, str | None] = field(default_factory=dict)
     """Path of `HASHED` -> its MD5 in dvc.lock; null where that is unknown."""
+    made_with: Mapping[str, str] = field(default_factory=dict)
+    """What of `MADE_WITH` is recorded of the training."""
 
     @cached_property
     def rows(self) -> dict[str, Row]:
@@ -79,13 +88,17 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
     """Read the results of a Git revision, or of the workspace; raises `UserError` if a part is not available."""
     revision = Revision(name, root)
     params = revision.yaml("params.yaml")
+    if not isinstance(params, dict):
+        raise UserError(f"params.yaml of {revision.title} should be a mapping: restore it from Git")
     with tempfile.TemporaryDirectory(prefix="reprotune-") as folder:
+        scratch = Path(folder) / "listings"
+        scratch.mkdir()
         for path in ARTIFACTS:
-            for part in _parts(revision, path):
-                revision.place(part, Path(folder) / part)
+            revision.place(path, Path(folder) / path, scratch)
         try:
             hashes = {path: revision.locked_hash(path) for path in HASHED}
-            return load_snapshot(Path(folder) / "data", revision.title, params, stale_reasons(revision), hashes)
+            snapshot = load_snapshot(Path(folder) / "data", revision.title, params, stale_reasons(revision), hashes)
+            return replace(snapshot, made_with=_made_with(revision))
         except UserError as error:
             raise UserError(f"{revision.title}: {str(error).replace(f'{folder}/', '')}") from error
 
@@ -98,16 +111,61 @@ def load_snapshot(
     hashes: Mapping[str, str | None] = MappingProxyType({}),
 ) -> Snapshot:
     """Read the artifacts under `data/`; raises `UserError` if one is missing or malformed."""
-    results = load_results(data)
+    results = _read_results(data)
     scores = read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
     statistics = {(row["model"], row["id"]): _statistics(row) for row in scores}
     return Snapshot(title, params, stale, results, statistics, _read_records(data / "split"), hashes)
 
 
-def _parts(revision: Revision, path: str) -> list[str]:
-    """Return the outs inside a folder that is not an out itself (`data/responses`), else the path."""
-    outs = [out["path"] for stage in revision.lock.values() for out in stage.get("outs", [])]
-    return [out for out in outs if out.startswith(f"{path}/")] or [path]
+def _read_results(data: Path) -> Results:
+    """Read the results, and check what a comparison takes for granted of files without a schema."""
+    try:
+        results = load_results(data)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"a result is no valid JSON ({error}): run `dvc repro` there and commit dvc.lock") from error
+    judged, training = data / "judgements/metrics.json", data / "model/metrics.json"
+    for path, document, keys, kind in (
+        (judged, results.judged, ("method",), str),
+        (training, results.training, ("initial", "validation_loss"), float),
+    ):
+        value: Any = document
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else None
+        if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
+            raise _missing(path, ".".join(keys))
+    for row in results.loss:
+        for column in ("step", "train_loss", "validation_loss"):
+            if not _is_number(row.get(column), may_be_empty=column != "step"):
+                raise _missing(data / "model/loss.csv", column)
+    return results
+
+
+def _missing(path: Path, key: str) -> UserError:
+    return UserError(
+        f"{path} has no usable `{key}`, which a comparison needs: run `dvc repro` there with code that writes it, and "
+        "commit dvc.lock"
+    )
+
+
+def _is_number(text: str | None, may_be_empty: bool) -> bool:
+    if not text:
+        return may_be_empty and text == ""
+    try:
+        return math.isfinite(float(text)) and (may_be_empty or text.isdecimal())
+    except ValueError:
+        return False
+
+
+def _made_with(revision: Revision) -> dict[str, str]:
+    """Return what is recorded of how the model was made; empty for runs of versions that did not record it."""
+    published = [SPEED[1]] if revision.commit else [path for path in SPEED if (revision.root / path).is_file()]
+    try:
+        speed = json.loads(revision.text(published[0])) if published else {}
+    except (UserError, ValueError, RecursionError):
+        return {}
+    made = speed.get("made_with") if isinstance(speed, dict) else None
+    found = made if isinstance(made, dict) else {}
+    return {key: found[key] for key in MADE_WITH if isinstance(found.get(key), str)}
 
 
 def _read_records(folder: Path) -> dict[str, Record]:

@@ -40,7 +40,7 @@ def _committed(revision: Revision) -> Iterator[str]:
     stages = {
         name: definition for name, definition in expanded_stages(revision.yaml(DVC_YAML)) if name not in PUBLISHING
     }
-    outs = {out["path"]: out.get("md5") for stage in revision.lock.values() for out in stage.get("outs", [])}
+    outs = {out["path"]: out.get("md5") for stage in revision.lock.values() for out in stage["outs"]}
     deps = {name: _paths(definition.get("deps")) for name, definition in stages.items()}
     own = {dep for listed in deps.values() for dep in listed if not _made(dep, outs)}
     here = _hashes(revision, own)
@@ -50,12 +50,12 @@ def _committed(revision: Revision) -> Iterator[str]:
         if locked is None:
             yield f"{name}: never run: it is not in dvc.lock"
             continue
-        if definition.get("cmd") != locked.get("cmd"):
+        if definition.get("cmd") != locked["cmd"]:
             yield f"{name}: its command changed"
-        for keys in locked.get("params", {}).values():
+        for keys in locked["params"].values():
             now = {key: value for key in keys if (value := _value(params, key)) is not KeyError}
             yield from map(str, param_changes(keys, now))
-        wanted = {dep["path"]: dep.get("md5") for dep in locked.get("deps", [])}
+        wanted = {dep["path"]: dep.get("md5") for dep in locked["deps"]}
         for dep in deps[name]:
             found = here.get(dep) if dep in own else outs.get(dep, wanted.get(dep))
             if found is not None and found != wanted.get(dep):
@@ -90,8 +90,11 @@ def _made(path: str, outs: Mapping[str, Any]) -> bool:
 
 
 def _paths(entries: Any) -> list[str]:
-    """Return the paths of deps, each given as text or as `{path: options}`."""
-    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries or []]
+    """Return the paths of deps, each given as text or as `{path: options}`; what is neither is no path."""
+    listed = entries if isinstance(entries, list) else []
+    return [
+        path for entry in listed for path in ([entry] if isinstance(entry, str) else entry) if isinstance(path, str)
+    ]
 
 
 def _value(document: Any, key: str) -> Any:

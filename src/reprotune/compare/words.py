@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 from reprotune.artifacts import SPLITS
 from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
-from reprotune.compare.snapshot import Snapshot
+from reprotune.compare.snapshot import MADE_WITH, Snapshot
 from reprotune.results.words import STATISTIC_WORDS, VERDICTS, error_words, points, quantity, signed
 from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
+from reprotune.untrusted import clipped
 
 MAIN_METRIC = "finetuned.score"
 DETECTABLE = "Detectable"
@@ -19,6 +20,15 @@ TEST_WORDS = (
     "noise; with fewer than six rows that moved it cannot be told. Even if nothing has really changed, one verdict in "
     "twenty says better or worse, so a long table is likely to hold some."
 )
+
+MADE_WORDS = {
+    "torch": "torch",
+    "python": "Python",
+    "precision": "precision",
+    "device_type": "device",
+    "constraints_sha256": "the hash of constraints.txt",
+}
+"""Name of what a model was made with."""
 
 VERDICT = "Verdict"
 """Heading of the cells that are keys of `VERDICT_KINDS`."""
@@ -110,6 +120,10 @@ def headline(comparison: Comparison) -> tuple[str, str]:
 def notes(comparison: Comparison) -> list[str]:
     """Return what a reader has to know to interpret the numbers, one sentence each."""
     found = []
+    if made := made_otherwise(comparison):
+        found.append(
+            f"The two models were made with different software or devices, which alone can change results: {made}."
+        )
     for snapshot in (comparison.before, comparison.after):
         if snapshot.stale:
             found.append(
@@ -138,6 +152,17 @@ def notes(comparison: Comparison) -> list[str]:
     if why := comparison.losses_differ():
         found.append(f"The validation losses cannot be compared: they are {why}.")
     return found
+
+
+def made_otherwise(comparison: Comparison) -> str:
+    """Return what the models were made with that is not the same; empty where all is, or was not recorded twice."""
+    old, new = comparison.before.made_with, comparison.after.made_with
+    both = [key for key in MADE_WITH if key in old and key in new and old[key] != new[key]]
+    return ", ".join(f"{MADE_WORDS[key]} {_short(key, old[key])} → {_short(key, new[key])}" for key in both)
+
+
+def _short(key: str, value: str) -> str:
+    return clipped(value, 9 if key == "constraints_sha256" else 30)
 
 
 def stale_words(snapshot: Snapshot) -> str:

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from reprotune.console import note
 from reprotune.errors import UserError
+from reprotune.untrusted import clipped
 
 BATCH_ROWS = 4096
 HEAD_BYTES = 4096
@@ -143,7 +144,7 @@ def _lines(file: OpenFile, name: str) -> Iterator[str]:
 def _json_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
     text = "".join(_lines(file, name))
     try:
-        values = json.loads(text)
+        values = DECODER.decode(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip().startswith("{"):
             raise UserError(f"{name} has one JSON object per line: set fetch.dataset.format to jsonl") from error
@@ -159,6 +160,8 @@ def _row_list(values: Any, name: str) -> list[Any]:
     """Return the list of rows in a JSON document: the document itself, or the only list of objects in it."""
     if isinstance(values, list):
         return values
+    if isinstance(values, Unreadable):
+        raise UserError(f"{name}: {values.reason} in the outermost object: remove one of them")
     lists = {key: value for key, value in values.items() if isinstance(value, list) and any(map(_is_object, value))}
     if len(lists) != 1:
         found = f"lists of objects under {', '.join(map(repr, lists))}" if lists else "no list of objects"
@@ -169,7 +172,7 @@ def _row_list(values: Any, name: str) -> list[Any]:
 
 
 def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
+    return isinstance(value, dict | Unreadable)
 
 
 def _jsonl_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
@@ -177,15 +180,27 @@ def _jsonl_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
         if line.isspace():
             continue
         try:
-            yield _as_row(json.loads(line))
+            yield _as_row(DECODER.decode(line))
         except json.JSONDecodeError as error:
             yield Unreadable(f"not valid JSON: {error.msg}", json.dumps(line))
         except (ValueError, RecursionError):
             yield Unreadable("not readable JSON: a number too long or nesting too deep", json.dumps(line))
 
 
+def _object(pairs: list[tuple[str, Any]]) -> SourceRow:
+    """Return a JSON object as a row; unreadable where a key occurs twice, because which one was meant?"""
+    row = dict(pairs)
+    if len(row) == len(pairs):
+        return row
+    twice = [key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place])]
+    return Unreadable(f"the key {clipped(twice[0], 40)!r} occurs twice", json.dumps(pairs, default=str))
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_object)  # made once, which takes as long as reading a row
+
+
 def _as_row(value: Any) -> SourceRow:
-    if isinstance(value, dict):
+    if isinstance(value, dict | Unreadable):
         return value
     return Unreadable("not a JSON object", json.dumps(value))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any
 
+from reprotune.console import counted
 from reprotune.dataset.readers import SourceRow, Unreadable
 from reprotune.errors import UserError
 from reprotune.params.sections.fetch import ColumnNames, DatasetParams
@@ -63,7 +64,8 @@ class Normalizer:
             raise UserError(f"{self.source} holds no rows: check fetch.dataset.source")
         self._check_columns()
         if rejected == self.rows or rejected > self.params.max_rejected_fraction * self.rows:
-            reasons = "; ".join(f"{reason} ({count} rows)" for reason, count in self.reasons.most_common(SHOWN_REASONS))
+            most = self.reasons.most_common(SHOWN_REASONS)
+            reasons = "; ".join(f"{reason} ({counted(count, 'row')})" for reason, count in most)
             raise UserError(
                 f"{self.source}: {rejected} of {self.rows} rows are unusable, the first is row {self._first_rejected} "
                 f"(counting from 0): {reasons}: fix the rows, or check fetch.dataset.columns, max_chars and "

@@ -8,7 +8,7 @@ from reprotune.artifacts import MODELS, NO_CATEGORY, STATISTICS
 from reprotune.errors import UserError
 from reprotune.judging.answers import ScoredAnswer
 from reprotune.statistics.intervals import mean, mean_interval
-from reprotune.statistics.paired import paired_test
+from reprotune.statistics.paired import SMALLEST_TESTED, paired_test
 
 SCORE_RANGE = (0.0, 100.0)
 """Smallest and largest score of an answer."""
@@ -22,7 +22,7 @@ def summarise(scored: Sequence[ScoredAnswer], method: str, seed: int) -> dict[st
         "base": _model_metrics(base),
         "finetuned": _model_metrics(finetuned),
         "difference": _difference(base, finetuned, seed),
-        "categories": _categories(base, finetuned),
+        "categories": _categories(base, finetuned, seed),
     }
 
 
@@ -90,8 +90,8 @@ def _difference(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer],
     }
 
 
-def _categories(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer]) -> dict[str, Any]:
-    """Return mean score and share of exact matches per category; empty where no record has one."""
+def _categories(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer], seed: int) -> dict[str, Any]:
+    """Return scores, shares of exact matches and the verdict per category; empty where no record has one."""
     names = {row.answer.category for row in base}
     if names == {None}:
         return {}
@@ -101,12 +101,26 @@ def _categories(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer])
         after = [row for row in finetuned if row.answer.category == name]
         table[NO_CATEGORY if name is None else name] = {
             "n": len(before),
-            "base": mean(_scores(before)),
-            "finetuned": mean(_scores(after)),
-            "base_exact": mean([row.statistics.exact_match for row in before]),
-            "finetuned_exact": mean([row.statistics.exact_match for row in after]),
+            **_category_scores("base", before),
+            **_category_scores("finetuned", after),
+            "verdict": _difference(before, after, seed)["verdict"],
         }
     return table
+
+
+def _category_scores(model: str, rows: Sequence[ScoredAnswer]) -> dict[str, float | None]:
+    """Return one model's mean, its 95 % interval and share of exact matches; their names begin with the model's.
+
+    The interval is null for fewer scored rows than a test needs, where it would reach over most of the scale.
+    """
+    estimate = mean_interval(_scores(rows), SCORE_RANGE)
+    told = estimate.n >= SMALLEST_TESTED
+    return {
+        model: estimate.score,
+        f"{model}_low": estimate.ci95_low if told else None,
+        f"{model}_high": estimate.ci95_high if told else None,
+        f"{model}_exact": mean([row.statistics.exact_match for row in rows]),
+    }
 
 
 def _scores(rows: Sequence[ScoredAnswer]) -> list[float]:

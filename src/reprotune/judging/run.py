@@ -53,7 +53,8 @@ class JudgedRun(NamedTuple):
 def judge_parts(params: JudgeParams, judge: Judge | None, scored: Sequence[ScoredAnswer]) -> dict[str, Any] | None:
     """Return everything that two judged runs must share for their scores to be comparable; null without a judge.
 
-    `temperature` is null where the service refuses to set it. `fingerprints` are what the service says of itself.
+    `temperature` is null where the service refuses to set it. `fingerprints` are what the service says of itself, and
+    `served` are the models that it says it asked.
     """
     if judge is None:
         return None
@@ -67,6 +68,7 @@ def judge_parts(params: JudgeParams, judge: Judge | None, scored: Sequence[Score
         "repeats": params.repeats,
         "expected_score": params.expected_score,
         "fingerprints": sorted({mark for judgement in judgements for mark in judgement.fingerprints}),
+        "served": sorted({name for judgement in judgements for name in judgement.served}),
     }
 
 

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from reprotune.errors import UserError
+from reprotune.untrusted import clipped
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -59,7 +60,8 @@ SAVED_OPTIONS = {
     "resid_pdrop": 0.0,
     "use_cache": True,
 }
-LARGEST_SIZE = 1_000_000
+LARGEST = {"n_layer": 1_000, "n_head": 1_000, "n_embd": 100_000, "n_positions": 1_000_000, "vocab_size": 1_000_000}
+"""Limits of the sizes in config.json, far above any model: beyond, it is the file that is wrong."""
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,15 @@ def read_config(path: Path) -> GPT2Config:
     return config
 
 
+def check_rank(rank: int, width: int) -> None:
+    """Raise `UserError` if adapters would have a higher rank than the matrices that they change."""
+    if rank > width:
+        raise UserError(
+            f"finetune.lora.rank is {rank}, but the model's matrices have rank {width} at most: lower it (8 to 64 is "
+            "usual), or set finetune.method to full"
+        )
+
+
 def config_json(config: GPT2Config, dtype: str) -> str:
     """Return the text of the config.json for weights stored as `dtype` (`float32`, ...)."""
     document = SAVED_OPTIONS | asdict(config) | {"n_ctx": config.n_positions, "torch_dtype": dtype}
@@ -126,16 +137,27 @@ def config_json(config: GPT2Config, dtype: str) -> str:
 
 
 def read_json_object(path: Path) -> dict[str, Any]:
-    """Read one of the JSON files of a checkpoint; raises `UserError` where it is missing or not an object."""
+    """Read one of the JSON files of a checkpoint.
+
+    Raises `UserError` where it is missing, not an object, or has a key twice: it would be a guess which one was meant.
+    """
     if not path.is_file():
         raise UserError(f"{path} is missing: give a folder in Hugging Face layout")
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_without_repeats)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path} is not valid JSON ({error}): fetch it again") from error
     if not isinstance(value, dict):
         raise UserError(f"{path} is not a JSON object: fetch it again")
     return value
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        twice = next(key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place]))
+        raise ValueError(f"the key {clipped(twice, 60)!r} occurs twice")
+    return found
 
 
 class StoredTensor(NamedTuple):
@@ -183,8 +205,8 @@ def weight_files(folder: Path) -> list[str]:
 def opened_tensors(paths: list[Path], framework: str = "numpy") -> Iterator[dict[str, StoredTensor]]:
     """Yield the tensors of safetensors files by their name on the hub, without prefixes and mask buffers.
 
-    Raises `UserError` on a damaged file and on a tensor that is not floating point. The library checks that a file is
-    as long as its header says.
+    Raises `UserError` on a damaged file, on a tensor that is not floating point and on one that is stored twice. The
+    library checks that a file is as long as its header says, and that its tensors fill it without gaps.
     """
     tensors: dict[str, StoredTensor] = {}
     with ExitStack() as opened:
@@ -204,6 +226,11 @@ def opened_tensors(paths: list[Path], framework: str = "numpy") -> Iterator[dict
                     raise UserError(
                         f"{path}: tensor {key!r} is {tensor.dtype}, but weights should be one of {', '.join(DTYPES)}: "
                         "save the model again in one of them"
+                    )
+                if name in tensors:
+                    raise UserError(
+                        f"{path}: tensor {key!r} is stored twice, here or in another file of the model: save the model "
+                        "again"
                     )
                 tensors[name] = tensor
         yield tensors
@@ -253,7 +280,9 @@ def _size(document: dict[str, Any], key: str, default: Any, path: Path) -> Any:
     if key == "layer_norm_epsilon":
         if not isinstance(value, float) or not 0 < value < 1:
             raise UserError(f"{path}: {key} is {value!r}, but it should lie between 0 and 1: fix the file")
-    elif not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST_SIZE:
-        shown = repr(value) if key in document else "missing"
-        raise UserError(f"{path}: {key} is {shown}, but it should be a positive whole number: fix the file")
+    elif not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST[key]:
+        shown = clipped(repr(value), 40) if key in document else "missing"
+        raise UserError(
+            f"{path}: {key} is {shown}, but it should be a whole number from 1 to {LARGEST[key]}: fix the file"
+        )
     return value

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from reprotune.model.checkpoint import check_rank
 from reprotune.model.gpt2 import GPT2
 
 ADAPTED_LAYERS = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
@@ -37,8 +38,9 @@ class LoRALinear(nn.Module):
 def add_adapters(model: GPT2, rank: int, alpha: float, generator: torch.Generator) -> None:
     """Freeze `model` and give every linear layer of its blocks an adapter; only the adapters get gradients.
 
-    `generator` is a CPU generator.
+    `generator` is a CPU generator. Raises `UserError` if `rank` is above that of the matrices.
     """
+    check_rank(rank, model.config.n_embd)
     model.requires_grad_(False)
     for block in model.blocks:
         for name in ADAPTED_LAYERS:

@@ -50,7 +50,7 @@ def load_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dt
     """Load a GPT-2 from a Hugging Face folder, in whichever floating-point format it is stored.
 
     Memory: one copy of the weights; files are mapped and read tensor by tensor. Raises `UserError` that names the file
-    and tensor where a tensor is missing, unknown or of another shape, or where the head is not tied.
+    and tensor where a tensor is missing, unknown, of another shape or not finite, or where the head is not tied.
     """
     config = read_config(folder / CONFIG)
     with torch.device("meta"):
@@ -62,9 +62,16 @@ def load_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dt
         for name, parameter in model.named_parameters():
             target = parameter.detach().t() if is_conv1d(name) else parameter.detach()
             target.copy_(stored[hub_name(name)].read())
+            if not _is_finite(target):
+                raise UserError(f"{folder}: tensor {hub_name(name)} holds NaN or infinity: fetch the model again")
         if HEAD in stored and not torch.equal(stored[HEAD].read(), stored["wte.weight"].read()):
             raise UserError(f"{folder}: {HEAD} differs from wte.weight, but GPT-2's head is tied: choose another model")
     return model
+
+
+def _is_finite(tensor: torch.Tensor) -> bool:
+    """Tell whether every number is finite; one sum tells it nearly always, without a copy."""
+    return bool(tensor.sum().isfinite()) or bool(tensor.isfinite().all())
 
 
 def save_model(model: GPT2, folder: Path, dtype: torch.dtype = torch.float32) -> None:
@@ -80,3 +87,5 @@ def save_model(model: GPT2, folder: Path, dtype: torch.dtype = torch.float32) ->
         stored = parameter.detach().t() if is_conv1d(name) else parameter.detach()
         tensors[hub_name(name)] = stored.to("cpu", dtype).contiguous()
     save_file(tensors, folder / WEIGHTS, metadata={"format": "pt"})
+    # The library makes it readable for its owner alone, whatever the umask says.
+    (folder / WEIGHTS).chmod((folder / CONFIG).stat().st_mode & 0o777)

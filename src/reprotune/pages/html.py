@@ -13,8 +13,8 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
-from reprotune.artifacts import SPLITS, STATISTICS
-from reprotune.results.words import FINISH_WORDS, STATISTIC_WORDS, STATUS_WORDS, points, quantity, signed
+from reprotune.artifacts import NO_CATEGORY, SPLITS, STATISTICS
+from reprotune.results.words import FINISH_WORDS, STATISTIC_WORDS, STATUS_WORDS, counted, points, quantity, signed
 from reprotune.untrusted import clipped, visible
 
 FOLDER = Path(__file__).parent
@@ -33,8 +33,13 @@ def render_page(template_file: Path, **values: Any) -> str:
 
 
 def category_choices(categories: Iterable[str | None]) -> list[tuple[str, str]]:
-    """Return the choices of a filter by category as (value, words): each category once, sorted."""
-    return [(name, clipped(name, CHOICE_CHARS)) for name in sorted({name for name in categories if name})]
+    """Return the choices of a filter by category as (value, words): each category once, sorted, then rows without one.
+
+    There are no choices if no row has a category.
+    """
+    found = {name or "" for name in categories}
+    named = [(name, clipped(name, CHOICE_CHARS)) for name in sorted(found - {""})]
+    return [*named, ("", NO_CATEGORY)] if named and "" in found else named
 
 
 def _own_file(name: str) -> Markup:
@@ -50,7 +55,7 @@ def _environment(folder: Path) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"quantity": quantity, "points": points, "signed": signed}
+    environment.filters |= {"counted": counted, "quantity": quantity, "points": points, "signed": signed}
     environment.globals |= {
         "splits": SPLITS,
         "statistics": {name: STATISTIC_WORDS[name] for name in STATISTICS},

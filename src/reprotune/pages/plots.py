@@ -9,6 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CURVE_POINTS = 400
+KEPT_SHARE = 0.9
+"""The losses before a model has found the format are many times those after; the axis ends above this share of them."""
+CUT_FROM = 2.0
+"""Unless the largest loss is at least so many times where the axis would end: then nothing is cut off."""
 SVG_SIZE = 1000
 
 
@@ -32,15 +36,19 @@ class Dot:
 
 @dataclass(frozen=True)
 class LossPlot:
-    """Training and validation loss by step; the curves are SVG point lists in a square of `SVG_SIZE`."""
+    """Training loss as a curve (an SVG point list in a square of `SVG_SIZE`), each validation as a dot."""
 
     train_curve: str
-    validation_curve: str
+    """May rise above the square, where it is to be clipped."""
     dots: list[Dot]
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     steps_per_point: int
     """The training curve's points are means over this many steps."""
+    steps_above: int
+    """Training losses that lie above the plot."""
+    highest: float
+    """The largest training loss."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +103,7 @@ class Axes:
 
 @dataclass(frozen=True)
 class LossSeries:
-    """The losses of one run as points (step, loss)."""
+    """The losses of one run as points (step, loss); the validation before the first step is none of them."""
 
     train: list[tuple[float, float]]
     validation: list[tuple[float, float]]
@@ -105,19 +113,23 @@ class LossSeries:
     @property
     def last_step(self) -> float:
         """The last step of either series."""
-        return max(step for step, _ in self.train + self.validation)
+        return max((step for step, _ in self.train + self.validation), default=0.0)
 
-    @property
-    def losses(self) -> list[float]:
-        """All losses."""
-        return [loss for _, loss in self.train + self.validation]
+    def shown(self) -> list[float]:
+        """Return the losses that the axis has to enclose: every validation, and the training but for its start.
+
+        The start is cut off only if the rest would be hard to read beside it.
+        """
+        train, validation = sorted(loss for _, loss in self.train), [loss for _, loss in self.validation]
+        usual = train[: math.ceil(KEPT_SHARE * len(train))]
+        cut = bool(train) and train[-1] >= CUT_FROM * max(usual + validation)
+        return (usual if cut else train) + validation
 
 
-def loss_series(rows: Sequence[dict[str, str]], initial_loss: float) -> LossSeries:
-    """Return the points of the rows of loss.csv; `initial_loss` is the validation loss before the first step."""
+def loss_series(rows: Sequence[dict[str, str]]) -> LossSeries:
+    """Return the points of the rows of loss.csv."""
     train = [(int(row["step"]), float(row["train_loss"])) for row in rows if row["train_loss"]]
-    validation = [(0.0, initial_loss)]
-    validation += [(float(row["step"]), float(row["validation_loss"])) for row in rows if row["validation_loss"]]
+    validation = [(float(row["step"]), float(row["validation_loss"])) for row in rows if row["validation_loss"]]
     group = max(1, math.ceil(len(train) / CURVE_POINTS))
     means = [_mean_point(train[start : start + group]) for start in range(0, len(train), group)]
     return LossSeries(means, validation, group)
@@ -131,17 +143,19 @@ def loss_dots(axes: Axes, series: LossSeries, kind: str = "", run: str = "") -> 
     ]
 
 
-def loss_plot(rows: Sequence[dict[str, str]], initial_loss: float) -> LossPlot:
-    """Lay out the loss curves of one run; for the arguments see `loss_series`."""
-    series = loss_series(rows, initial_loss)
-    axes = Axes(series.last_step, series.losses)
+def loss_plot(rows: Sequence[dict[str, str]]) -> LossPlot:
+    """Lay out the losses of one run, given as the rows of loss.csv."""
+    series = loss_series(rows)
+    axes = Axes(series.last_step, series.shown() or [0.0])
+    losses = [float(row["train_loss"]) for row in rows if row["train_loss"]]
     return LossPlot(
         train_curve=axes.curve(series.train),
-        validation_curve=axes.curve(series.validation),
         dots=loss_dots(axes, series),
         x_ticks=axes.x_ticks,
         y_ticks=axes.y_ticks,
         steps_per_point=series.steps_per_point,
+        steps_above=sum(loss > axes.high for loss in losses),
+        highest=max(losses, default=0.0),
     )
 
 

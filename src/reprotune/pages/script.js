@@ -23,7 +23,8 @@ function update() {
     row.hidden = !(chosen && words.every((word) => texts.get(row).includes(word)));
     shown += row.hidden ? 0 : 1;
   }
-  count.textContent = shown === rows.length ? `${rows.length} rows` : `${shown} of ${rows.length} rows`;
+  const all = `${rows.length} ${rows.length === 1 ? "row" : "rows"}`;
+  count.textContent = shown === rows.length ? all : `${shown} of ${all}`;
 }
 
 function sort() {
@@ -34,8 +35,34 @@ function sort() {
   list.append(...rows);
 }
 
+// A link to a category's rows leads to the first of them; here it filters by that category instead.
+function showCategory(link) {
+  search.value = "";
+  for (const filter of filters) filter.value = filter.dataset.filter === "category" ? `=${link.dataset.category}` : "";
+  update();
+  document.getElementById("controls").scrollIntoView();
+}
+
+// A link to a row opens it, and shows it if it was filtered out.
+function showRow() {
+  const row = /^#row-\d+$/.test(location.hash) && document.getElementById(location.hash.slice(1));
+  if (!row) return;
+  row.hidden = false;
+  row.querySelector("details").open = true;
+  row.scrollIntoView();
+}
+
+for (const link of document.querySelectorAll("a[data-category]")) {
+  link.addEventListener("click", (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return; // another tab is to open
+    event.preventDefault();
+    showCategory(link);
+  });
+}
+window.addEventListener("hashchange", showRow);
 search.addEventListener("input", update);
 for (const filter of filters) filter.addEventListener("change", update);
 order.addEventListener("change", sort);
 document.getElementById("controls").hidden = false;
 update();
+showRow();

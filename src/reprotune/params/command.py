@@ -35,22 +35,43 @@ def list_all() -> None:
 
 @app.command()
 def show(name: PresetName) -> None:
-    """Print what a preset sets, relative to the defaults."""
-    from reprotune.params.presets import preset_text
+    """Print the keys that `apply` sets.
 
-    print(preset_text(name), end="")
+    Run in a folder with a params.yaml, it leaves out what `apply` would keep there: a dataset or a judge of your own.
+    """
+    from reprotune.params.presets import preset_text
+    from reprotune.untrusted import visible
+
+    print(visible(preset_text(name)), end="")
 
 
 @app.command()
-def apply(name: PresetName) -> None:
-    """Rewrite params.yaml under a preset.
+def apply(
+    name: PresetName,
+    reset: Annotated[bool, typer.Option("--reset", help="Set every other key to its default as well.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would change.")] = False,
+) -> None:
+    """Set a preset's keys in params.yaml.
 
-    The file is reset to the defaults, then the preset's keys are set. Comments and layout are kept.
+    Your other settings, comments and layout stay. So does a dataset or a judge of your own, also where the preset
+    brings another: `fetch.dataset` where its source, and `judge` where its backend, model or rubric is none that a
+    preset names. Every change is shown before it is made.
     """
     from reprotune.params.presets import apply_preset
     from reprotune.params.values import PARAMS_FILE
+    from reprotune.untrusted import visible
 
-    changes = apply_preset(name)
-    for change in changes:
-        print(change)
-    print(f"{PARAMS_FILE}: " + (f"preset {name} applied; next: dvc repro" if changes else f"already preset {name}"))
+    application = apply_preset(name, reset=reset)
+    for change in application.changes:
+        print(visible(str(change)))
+    if application.kept:
+        keys = ", ".join(one.key for one in application.kept)
+        print(f"kept, where {name} with --reset has other values: {visible(keys)}")
+    if dry_run:
+        print(f"{PARAMS_FILE}: not changed (--dry-run)")
+        return
+    application.write()
+    print(
+        f"{PARAMS_FILE}: "
+        + (f"preset {name} applied; next: dvc repro" if application.changes else f"already as preset {name} sets it")
+    )

@@ -1,8 +1,12 @@
 """Ready-made settings: what `reprotune preset list|show|apply` does.
 
-A preset is a YAML file in `presets/` with a `description` and the `params` that it sets, relative to the defaults in
-`presets/embedded.yaml`. Applying one resets params.yaml to the defaults, sets the preset's keys, and keeps the file's
-comments and layout.
+A preset is a YAML file in `presets/` with a `description` and its own keys under `params`: those that it is about, also
+where its value is the default. Applying it sets these keys and leaves all others as they are, so presets can be applied
+on top of a person's settings, and of one another. `--reset` sets every other key to its default as well.
+
+The presets of the chapter bring the chapter's dataset and a judge. Someone with a dataset or a judge of their own who
+applies them wants the model and the training; so these two sections are left alone once they name something that no
+preset names (`OWN`).
 """
 
 import io
@@ -19,10 +23,13 @@ from reprotune.artifacts import write_text
 from reprotune.errors import UserError
 from reprotune.params.differences import ParamChange, param_changes
 from reprotune.params.document import Document
-from reprotune.params.values import PARAMS_FILE, read_document, same_value
+from reprotune.params.values import PARAMS_FILE, flattened, read_document, same_value
 
 FOLDER = Path(__file__).parent / "presets"
 DEFAULT = "embedded"
+
+OWN = {"fetch.dataset": ("source",), "judge": ("backend", "model", "rubric")}
+"""Section -> the keys that say whose it is: with a value that no preset sets, the whole section is the user's own."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,24 @@ class Preset:
     name: str
     description: str
     params: dict[str, Any]
-    """The keys that differ from the defaults; for `embedded`, all keys."""
+    """Its own keys; for `embedded`, all keys."""
+
+
+@dataclass(frozen=True)
+class Application:
+    """What applying a preset to a params.yaml comes to; nothing is written before `write`."""
+
+    path: Path
+    text: str
+    """The whole file as it would be."""
+    changes: list[ParamChange]
+    kept: list[ParamChange]
+    """The keys that only `--reset` would change: what they are, and what they would be."""
+
+    def write(self) -> None:
+        """Replace the file, if anything changes."""
+        if self.changes:
+            write_text(self.path, self.text)
 
 
 def list_presets() -> list[Preset]:
@@ -41,18 +65,13 @@ def list_presets() -> list[Preset]:
     return sorted(presets, key=lambda preset: (preset.name != DEFAULT, preset.name))
 
 
-def preset_text(name: str) -> str:
-    """Return the text of a preset's file; raises `UserError` that lists the names if there is no such preset."""
+def load_preset(name: str) -> Preset:
+    """Return the preset called `name`; raises `UserError` that lists the names if there is none."""
     names = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     if name not in names:
         raise UserError(f"there is no preset {name!r}: choose one of {', '.join(names)}")
-    return (FOLDER / f"{name}.yaml").read_text(encoding="utf-8")
-
-
-def load_preset(name: str) -> Preset:
-    """Return the preset called `name`; raises `UserError` if there is none."""
     # loaded for a round trip, so that a number keeps its spelling (1e-3) on the way into params.yaml
-    content = _round_trip().load(preset_text(name))
+    content = _round_trip().load((FOLDER / f"{name}.yaml").read_text(encoding="utf-8"))
     return Preset(name, content["description"], content["params"])
 
 
@@ -63,26 +82,67 @@ def preset_values(name: str) -> dict[str, Any]:
     return values
 
 
-def apply_preset(name: str, path: Path = PARAMS_FILE) -> list[ParamChange]:
-    """Rewrite params.yaml under a preset and return the keys that changed.
+def preset_text(name: str, path: Path = PARAMS_FILE) -> str:
+    """Return as YAML exactly what `apply_preset` sets in the params.yaml at `path`, which may be missing.
 
-    Comments, the order of the keys and the spelling of unchanged values are kept. The file is replaced only if the
-    result is valid; raises `UserError` otherwise.
+    Sections that stay because they are the user's own are named in a comment at the end.
     """
-    values = preset_values(name)
+    preset = load_preset(name)
+    own = own_sections(read_document(path)) if path.is_file() else []
+    shown = {"description": preset.description, "params": _without(preset.params, own)}
+    text = io.StringIO()
+    _round_trip().dump(shown, text)
+    return text.getvalue() + "".join(f"# {section} stays as it is: it names your own\n" for section in own)
+
+
+def apply_preset(name: str, path: Path = PARAMS_FILE, reset: bool = False) -> Application:
+    """Work out the params.yaml at `path` under a preset, with `reset` under nothing else.
+
+    Comments, the order of the keys and the spelling of unchanged values are kept. Raises `UserError` if the file cannot
+    be read or would not be valid.
+    """
+    preset, whole = load_preset(name), preset_values(name)
     before = read_document(path)
     if not isinstance(before, dict):
-        raise UserError(f"{path} holds no sections: restore it with `git checkout {path}`")
+        raise UserError(
+            f"{path} holds no sections: `git stash push {path}` sets it aside and restores the committed one"
+        )
+    line_end = "\r\n" if b"\r\n" in path.read_bytes() else "\n"
     yaml = _round_trip()
     document = yaml.load(path.read_text(encoding="utf-8"))
-    _assign(document, values)
-    text = io.StringIO()
-    yaml.dump(document, text)
-    Document.parse("", YAML(typ="safe", pure=True).load(text.getvalue()), path)
-    changes = param_changes(before, values)
-    if changes:
-        write_text(path, text.getvalue())
-    return changes
+    blocks = [value for value in document.values() if isinstance(value, CommentedMap) and not value.fa.flow_style()]
+    if blocks:
+        yaml.indent(mapping=blocks[0].lc.col)  # as the file has it
+    _assign(document, whole if reset else _without(preset.params, own_sections(before)))
+    written = io.StringIO()
+    yaml.dump(document, written)
+    text = written.getvalue().replace("\n", line_end)
+    after = YAML(typ="safe", pure=True).load(text)
+    Document.parse("", after, path)
+    return Application(path, text, param_changes(before, after), param_changes(after, whole))
+
+
+def own_sections(params: Any) -> list[str]:
+    """Return the sections of a params document, as dotted names, that are the user's own (see `OWN`)."""
+    values = flattened(params) if isinstance(params, dict) else {}
+    known = [flattened(preset.params) for preset in list_presets()]
+    return [
+        section
+        for section, names in OWN.items()
+        for keys in [[f"{section}.{name}" for name in names]]
+        if any(key in values and values[key] not in [one.get(key) for one in known] for key in keys)
+    ]
+
+
+def _without(values: dict[str, Any], sections: list[str]) -> dict[str, Any]:
+    """Take the sections of these dotted names out of `values`, and return it."""
+    for section in sections:
+        *parents, name = section.split(".")
+        place = values
+        for parent in parents:
+            place = place.get(parent, {})
+        place.pop(name, None)
+    return values
 
 
 def _merged(defaults: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -1,9 +1,13 @@
 """How a section of params.yaml is checked: strict types, and all faults of the section listed at once."""
 
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core.core_schema import ErrorType
 
 from reprotune.errors import UserError
 from reprotune.params.values import PARAMS_FILE, read_document, spelled
@@ -24,6 +28,9 @@ SHOULD = {
     "string_type": "text",
 }
 """Kind of fault in pydantic -> what the value should be, with the limits that pydantic gives."""
+
+MOST_SHOWN = 80
+"""Characters of a wrong value that a sentence shows."""
 
 
 class Section(BaseModel):
@@ -49,24 +56,59 @@ class Section(BaseModel):
         try:
             return cls.model_validate(value)
         except ValidationError as error:
-            faults = "; ".join(_sentence(name, dict(fault)) for fault in error.errors())
+            faults = "; ".join(_sentence(cls, name, dict(fault)) for fault in error.errors())
             raise UserError(f"{path}: {faults}") from error
 
 
-def _sentence(section: str, fault: dict[str, Any]) -> str:
-    location = ".".join([*filter(None, [section]), *(str(part) for part in fault["loc"])])
-    if fault["type"] == "extra_forbidden":
-        return f"{location} is not a known key (`reprotune params` lists them)"
+def _sentence(model: type[Section], section: str, fault: dict[str, Any]) -> str:
+    """Say what is wrong in our own words; pydantic's speak of inputs and instances."""
+    keys = [str(part) for part in fault["loc"]]
+    named = [key if re.fullmatch(r"[\w-]+", key) else repr(key) for key in keys]
+    location = ".".join([*filter(None, [section]), *named])
+    if fault["type"] in ("extra_forbidden", "invalid_key"):
+        return f"{location} is not a known key{_meant(model, section, keys)} (`reprotune params` lists them)"
     if fault["type"] == "missing":
-        return f"{location} is missing"
-    limits = dict(fault.get("ctx", {}))
+        return f"{location} is missing: add it (`reprotune params` shows its default)"
+    if fault["type"] == "value_error":  # raised by a section about several keys together
+        return f"{location}: {fault['ctx']['error']}"
+    if not location:
+        sections = ", ".join(model.model_fields)
+        return f"the file should hold the sections {sections}, but it is {_shown(fault['input'])}"
+    return f"{location} {_wrong_value(fault)}"
+
+
+def _wrong_value(fault: dict[str, Any]) -> str:
+    limits, shown = dict(fault.get("ctx", {})), _shown(fault["input"])
     if "pattern" in limits:
         limits["digits"] = limits["pattern"].partition("{")[2].partition("}")[0]
-    if fault["type"] == "value_error":  # raised by a section about several keys together
-        return f"{location}: {limits['error']}"
-    value = fault["input"]
-    shown = repr(value) if isinstance(value, str | list) else "a section" if isinstance(value, dict) else spelled(value)
-    should = SHOULD.get(fault["type"])
-    if should is None:
-        return f"{location} is {shown}: {fault['msg'][0].lower()}{fault['msg'][1:]}"
-    return f"{location} should be {should.format(**limits)}, but it is {shown}"
+    if fault["type"] in SHOULD:
+        return f"should be {SHOULD[fault['type']].format(**limits)}, but it is {shown}"
+    if fault["type"] in get_args(ErrorType):
+        return f"cannot be {shown} (`reprotune params` says what it can be)"
+    return f"is {shown}: {fault['msg']}"  # the words of a validator in `sections/`
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "a section"
+    text = repr(value) if isinstance(value, str | list) else spelled(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[: MOST_SHOWN - 1]}…"
+
+
+def _meant(model: type[Section], section: str, keys: list[str]) -> str:
+    """Return a question for the known key that an unknown one resembles, or whose name it has in another section."""
+    *parents, unknown = keys
+    known = [*_known_keys(model)]
+    inside = "".join(f"{key}." for key in parents)
+    near = {key.removeprefix(inside): key for key in known if key.startswith(inside)}
+    similar = get_close_matches(unknown, [key for key in near if "." not in key], n=1)
+    found = [near[key] for key in similar] or [key for key in known if key.rpartition(".")[2] == unknown]
+    return f": did you mean {'.'.join([*filter(None, [section]), found[0]])}?" if found else ""
+
+
+def _known_keys(model: type[Section], prefix: str = "") -> Iterator[str]:
+    """Yield the dotted names of all keys and sections below a section."""
+    for name, field in model.model_fields.items():
+        yield f"{prefix}{name}"
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section):
+            yield from _known_keys(field.annotation, f"{prefix}{name}.")

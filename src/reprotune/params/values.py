@@ -25,7 +25,19 @@ def read_document(path: Path = PARAMS_FILE) -> Any:
     try:
         return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except YAMLError as error:
-        raise UserError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+        raise UserError(f"{path} {_yaml_fault(error)}") from error
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(
+            f"{path} line {line} is not UTF-8 text (byte 0x{error.object[error.start]:02x}): save the file as UTF-8"
+        ) from error
+
+
+def _yaml_fault(error: YAMLError) -> str:
+    """Return what is wrong, and in which line where the parser says so."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"line {mark.line + 1} " if mark is not None and hasattr(mark, "line") else ""
+    return f"{where}is not valid YAML: {' '.join(str(problem or error).split())}"
 
 
 def flattened(value: dict[str, Any], separator: str = ".", name: Callable[[str], str] = str) -> dict[str, Any]:

@@ -18,22 +18,26 @@ def plan(
     """Show which stages `dvc repro` will run, and why.
 
     `maybe` means that a stage upstream runs, and that this one follows if the outputs there really change. A stage
-    that has run with the same inputs before is restored from DVC's cache instead.
+    that has run with the same inputs before is restored from DVC's cache instead. No stage runs while a key or value in
+    params.yaml is wrong: all such faults are named, and the exit code is 1.
 
     With --check the exit code is 1 if any stage runs or may run, 0 otherwise: it proves that dvc.lock belongs to the
     code, params and data that are checked out. Data that is merely missing in this clone is no reason to run.
     """
     from rich.console import Console
 
-    from reprotune.pipeline.plan import CURRENT, make_plan, plan_conclusion, plan_json, plan_table
+    from reprotune.errors import UserError
+    from reprotune.pipeline.plan import CURRENT, make_plan, params_fault, plan_conclusion, plan_json, plan_table
 
-    stages = make_plan(Path())
+    stages, fault = make_plan(Path()), params_fault(Path())
     if as_json:
         print(json.dumps(plan_json(stages), indent=2, ensure_ascii=False))
     else:
         console = Console(highlight=False, markup=False)
         console.print(plan_table(stages))
-        console.print(plan_conclusion(stages))
+        console.print(plan_conclusion(stages, refused=fault is not None), soft_wrap=True)  # commands can be copied
+    if fault is not None:
+        raise UserError(fault)
     if check and any(stage.state != CURRENT for stage in stages):
         print("dvc.lock is out of date: run `dvc repro`, then commit dvc.lock and metrics/", file=sys.stderr)
         raise typer.Exit(1)

@@ -43,7 +43,10 @@ def check_deps(root: Path) -> list[Finding]:
 
 
 def fix_deps(root: Path) -> list[Finding]:
-    """Edit dvc.yaml so that `check_deps` finds nothing; returns what was wrong."""
+    """Edit dvc.yaml so that `check_deps` finds nothing; returns what was wrong.
+
+    Raises `UserError`, with dvc.yaml as it was, where that cannot be done.
+    """
     edits: list[_Edit] = []
     findings: list[Finding] = []
     for stage in _read_stages(root):
@@ -51,12 +54,25 @@ def fix_deps(root: Path) -> list[Finding]:
         findings += found
         edits += _edits(stage, found)
     if edits:
-        lines = (root / DVC_YAML).read_text(encoding="utf-8").splitlines(keepends=True)
+        before = (root / DVC_YAML).read_text(encoding="utf-8")
+        lines = before.splitlines(keepends=True)
         # from the last line up, so that line numbers stay valid; on the same line, the removal first
         for edit in sorted(edits, key=lambda edit: (edit.line, edit.removed, edit.text), reverse=True):
             lines[edit.line : edit.line + edit.removed] = [edit.text] if edit.text else []
         write_text(root / DVC_YAML, "".join(lines))
+        if not _is_as_meant(root):
+            write_text(root / DVC_YAML, before)
+            names = ", ".join(sorted({repr(finding.dep) for finding in findings if finding.problem == "missing"}))
+            raise UserError(f"{DVC_YAML} cannot name {names}: rename it, with letters, digits, dots and hyphens alone")
     return sorted(findings)
+
+
+def _is_as_meant(root: Path) -> bool:
+    """Tell whether dvc.yaml can be read and has the deps that it should have."""
+    try:
+        return not check_deps(root)
+    except UserError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -173,5 +189,10 @@ def _source_edit(stage: _Stage, finding: Finding) -> _Edit:
 
 
 def _written(path: str) -> str:
-    """Return a path as YAML text."""
-    return path if re.fullmatch(r"[\w./][\w./-]*", path) else json.dumps(path, ensure_ascii=False)
+    """Return a path as YAML text; raises `UserError` if DVC would take a part of it for a variable."""
+    if "${" in path:
+        raise UserError(
+            f"{DVC_YAML} cannot name {path!r}, because DVC fills in what stands in ${{...}}: rename the file"
+        )
+    plain = re.fullmatch(r"[\w./][\w./-]*", path) and YAML(typ="safe").load(path) == path  # `2024` would be a number
+    return path if plain else json.dumps(path, ensure_ascii=False)

@@ -49,11 +49,13 @@ class PipelineStage:
 
 def read_pipeline(root: Path) -> list[PipelineStage]:
     """Return the stages in the order of dvc.yaml; raises `UserError` where a file cannot be read."""
+    from reprotune.pipeline.lock import checked_lock  # noqa: PLC0415 - stages load this module, and never read a lock
+
     document = _mapping(read_document(root / DVC_YAML), DVC_YAML)
     unknown = sorted(document.keys() - {"stages", "plots", "metrics", "params"})
     if unknown:
         raise _unsupported(DVC_YAML, repr(unknown[0]))
-    lock = _mapping(read_document(root / DVC_LOCK), DVC_LOCK).get("stages", {}) if (root / DVC_LOCK).is_file() else {}
+    lock = checked_lock(read_document(root / DVC_LOCK)) if (root / DVC_LOCK).is_file() else {}
     return [_stage(name, definition, lock.get(name), root) for name, definition in expanded_stages(document)]
 
 
@@ -142,9 +144,8 @@ def _stage(name: str, definition: dict[str, Any], locked: Any, root: Path) -> Pi
 
 
 def _locked(entry: Mapping[str, Any], root: Path) -> LockedStage:
-    listed = [*entry.get("deps", []), *entry.get("outs", [])]
-    hashes = {dep_path(item["path"], root): str(item.get("md5", "")) for item in listed}
-    return LockedStage(entry.get("cmd"), hashes, entry.get("params", {}))
+    hashes = {dep_path(item["path"], root): item.get("md5", "") for item in [*entry["deps"], *entry["outs"]]}
+    return LockedStage(entry["cmd"], hashes, entry["params"])
 
 
 def _paths(entries: Any) -> list[str]:

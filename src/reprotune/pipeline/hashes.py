@@ -12,6 +12,8 @@ from typing import Any
 
 from pathspec import GitIgnoreSpec
 
+from reprotune.errors import UserError
+from reprotune.pipeline.lock import FOLDER, checked_listing
 from reprotune.scratch import scratch_root
 
 REMEMBERED_BYTES = 1 << 20
@@ -25,7 +27,7 @@ class Hashes:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._file = scratch_root() / "hashes.json"
-        self._known: dict[str, Any] = _read(self._file, dict)
+        self._known: dict[str, Any] = _read(self._file)
         self._seen: dict[str, str | None] = {}
         self._fresh = False
         ignored = root / ".dvcignore"
@@ -44,11 +46,14 @@ class Hashes:
 
         False too where DVC's cache does not have the listing, so that nothing is known about its files.
         """
-        if wanted is None or not wanted.endswith(".dir") or not (self.root / path).is_dir():
+        if wanted is None or not wanted.endswith(FOLDER) or not (self.root / path).is_dir():
             return False
-        listing = _read(_cache(self.root) / "files/md5" / wanted[:2] / wanted[2:], list)
-        known = {(entry["relpath"], entry["md5"]) for entry in listing}
-        return {(entry["relpath"], entry["md5"]) for entry in self._entries(self.root / path)} < known
+        cached = cache_folder(self.root) / "files/md5" / wanted[:2] / wanted[2:]
+        try:
+            listing = checked_listing(cached.read_bytes(), str(cached))
+        except (OSError, UserError):
+            return False
+        return {(entry["relpath"], entry["md5"]) for entry in self._entries(self.root / path)} < set(listing.items())
 
     def save(self) -> None:
         """Store what was newly computed."""
@@ -88,16 +93,16 @@ class Hashes:
         return sorted(entries, key=lambda entry: str(entry["relpath"]))
 
 
-def _read(path: Path, kind: type[Any]) -> Any:
-    """Return the JSON object or list in a file; an empty one where there is none."""
+def _read(path: Path) -> dict[str, Any]:
+    """Return the JSON object in a file; an empty one where there is none."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return kind()
-    return known if isinstance(known, kind) else kind()
+        return {}
+    return known if isinstance(known, dict) else {}
 
 
-def _cache(root: Path) -> Path:
+def cache_folder(root: Path) -> Path:
     """Return the folder of DVC's cache, as the repository's own settings have it."""
     settings = configparser.ConfigParser(interpolation=None)
     try:

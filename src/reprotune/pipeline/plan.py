@@ -17,7 +17,8 @@ from rich.text import Text
 
 from reprotune.errors import UserError
 from reprotune.params.differences import param_changes
-from reprotune.params.values import read_document
+from reprotune.params.document import Document
+from reprotune.params.values import PARAMS_FILE, read_document
 from reprotune.pipeline.deps import files_named_in_params
 from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, LockedStage, PipelineStage, read_pipeline
 from reprotune.pipeline.hashes import Hashes
@@ -100,14 +101,25 @@ def plan_table(plan: list[StagePlan]) -> Table:
     return table
 
 
-def plan_conclusion(plan: list[StagePlan]) -> str:
-    """Return the plan in one line, and the command that carries it out."""
+def params_fault(root: Path) -> str | None:
+    """Return the sentence that names every fault in params.yaml, because of which no stage runs; None without any."""
+    try:
+        Document.read(root / PARAMS_FILE)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def plan_conclusion(plan: list[StagePlan], refused: bool = False) -> str:
+    """Return the plan in one line, and the command that carries it out; `refused`: a param is wrong, so none can."""
     count = {state: sum(stage.state == state for stage in plan) for state in STYLES}
     if not count[RUN]:
         text = "Nothing has to run."
     else:
         text = f"{count[RUN]} of {len(plan)} stages will run"
         text += f", {count[MAYBE]} more if their inputs change." if count[MAYBE] else "."
+    if refused:
+        return f"{text} None can before {PARAMS_FILE} is right." if count[RUN] else text
     steps = []
     if any(reason.kind == "unfollowed" for stage in plan for reason in stage.reasons):
         steps = ["`reprotune deps --fix`"]
@@ -133,7 +145,7 @@ def _unfollowed(root: Path, stages: dict[str, PipelineStage]) -> dict[str, list[
     try:
         named = files_named_in_params(root)
     except UserError:
-        return {}  # the stage whose params are wrong will say so
+        return {}  # `params_fault` says so
     return {
         name: [Reason("unfollowed", f"params.yaml names {path}, which is not among its deps: it will refuse to run")]
         for name, paths in named.items()

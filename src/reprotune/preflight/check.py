@@ -1,5 +1,6 @@
 """What can be known before anything costly runs: the whole of params.yaml, and the files and services that it names."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,13 @@ from reprotune.dataset.readers import read_rows
 from reprotune.dataset.records import Normalizer
 from reprotune.dataset.templates import load_template
 from reprotune.errors import UserError
-from reprotune.judging.run import opened_judge
-from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, read_config
+from reprotune.judging.run import CLIENTS
+from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, check_rank, read_config
 from reprotune.model.source import check_checkpoint, folder_files
 from reprotune.params.document import Document
 from reprotune.params.values import PARAMS_FILE
+
+RWLOCK = Path(".dvc/tmp/rwlock")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ def check(path: Path = PARAMS_FILE) -> list[Finding]:
         _attempted("base model", lambda: _base(params)),
         _attempted("template", lambda: load_template(params.format.template).name),
         _attempted("judge", lambda: _judge(params)),
+        _attempted("DVC", _dvc),
     ]
 
 
@@ -74,6 +78,8 @@ def _base(params: Document) -> str:
         files = folder_files(base.folder)
         check_checkpoint(files)
         config = read_config(files[CONFIG])
+    if params.finetune.method == "lora":
+        check_rank(params.finetune.lora.rank, config.n_embd)
     seen = f"{base.source}, {config.n_layer} layers of width {config.n_embd}, {config.n_positions} positions"
     if params.tokenize.max_length > config.n_positions + 1:
         seen += f"; tokenize.max_length {params.tokenize.max_length} is more, so a row that needs them stops finetune"
@@ -82,5 +88,20 @@ def _base(params: Document) -> str:
 
 def _judge(params: Document) -> str:
     """Connect to the service, where the judge is one; Ollama also tells whether it has the model."""
-    with opened_judge(params.judge) as judge:
-        return "offline statistics" if judge is None else f"{params.judge.backend}, model {params.judge.model}"
+    if params.judge.backend == "offline":
+        return "offline statistics"
+    CLIENTS[params.judge.backend](params.judge).close()
+    return f"{params.judge.backend}, model {params.judge.model}"
+
+
+def _dvc() -> str:
+    """Look for the one file of DVC that a kill can leave in a state that DVC does not get over."""
+    try:
+        if RWLOCK.exists():
+            json.loads(RWLOCK.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(
+            f'{RWLOCK} is damaged, because DVC was killed while it wrote it, and stops every dvc command ("JSON '
+            f'structure is corrupted"): make sure that no DVC runs here, and delete it (`rm {RWLOCK}`)'
+        ) from error
+    return "no lock is damaged"

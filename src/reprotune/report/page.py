@@ -1,16 +1,26 @@
 """The report: the results of one run of the pipeline as one HTML page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from reprotune.artifacts import MODELS
+from reprotune.artifacts import MODELS, NO_CATEGORY
 from reprotune.pages.html import category_choices, render_page
 from reprotune.pages.plots import length_plot, loss_plot, score_bars
 from reprotune.params.document import Document
 from reprotune.params.values import flattened
+from reprotune.report.origin import origin_facts, origin_line
 from reprotune.report.publish import histogram
-from reprotune.results.read import Results, pick_examples
-from reprotune.results.words import STATUS_WORDS, VERDICTS, data_table, error_words, pair_facts, words
+from reprotune.results.read import Results, Row, pick_examples
+from reprotune.results.words import (
+    STATUS_WORDS,
+    VERDICTS,
+    data_table,
+    error_words,
+    pair_facts,
+    scorer_words,
+    words,
+)
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
@@ -32,9 +42,9 @@ HEALTH_NUMBERS = {
 }
 
 
-def render_report(results: Results, speed: dict[str, Any], params: Document) -> str:
-    """Return the page as HTML text."""
-    categories = results.judged["categories"]
+def render_report(results: Results, speed: dict[str, Any], params: Document, lock_hash: str) -> str:
+    """Return the page as HTML text; `lock_hash` is the hash of data/judgements/metrics.json in dvc.lock."""
+    measured = {key: value for key, value in speed.items() if key not in ("made_with", "trained")}
     return render_page(
         TEMPLATE,
         params=params,
@@ -42,12 +52,17 @@ def render_report(results: Results, speed: dict[str, Any], params: Document) -> 
         judged=results.judged,
         verdict=verdict(results.judged["difference"]),
         errors=error_words(results.judged["difference"]),
+        scorer=scorer_words(results.judged),
+        origin=origin_line(speed),
+        origin_facts=origin_facts(results, speed, lock_hash),
+        lock_hash=lock_hash,
         training=results.training,
-        speed=flattened(speed, ": ", words),
-        loss=loss_plot(results.loss, results.training["initial"]["validation_loss"]),
+        speed=flattened(measured, ": ", words),
+        loss=loss_plot(results.loss),
         bars=score_bars(*(histogram(results.scores(model)) for model in MODELS)),
         lengths=length_plot(*(results.lengths(model) for model in MODELS)),
-        categories=sorted(categories.items(), key=lambda item: (-(item[1]["finetuned"] or 0.0), item[0])),
+        categories=category_lines(results.judged["categories"], results.rows),
+        verdict_kinds={verdict: kind for verdict, (kind, _) in VERDICTS.items()},
         statuses=_statuses(results.judged),
         health=health_facts(results.judged["health"]),
         pairs=pair_facts(results.judged["pairwise"]),
@@ -62,6 +77,21 @@ def verdict(difference: dict[str, Any]) -> tuple[str, str]:
     """Return what the paired difference means, as `better`, `worse` or `noise`, and a phrase for it."""
     kind, phrase = VERDICTS[difference["verdict"]]
     return kind, f"{phrase} the base model"
+
+
+def category_lines(
+    categories: dict[str, Any], rows: Sequence[Row]
+) -> list[tuple[str, dict[str, Any], str, int | None]]:
+    """Return (name, what is measured, the name as rows have it, number of the first row), the best categories first.
+
+    Rows without a category have none, and are listed under `NO_CATEGORY`.
+    """
+    first: dict[str, int] = {}
+    for row in rows:
+        first.setdefault(row.category or "", row.number)
+    ranked = sorted(categories.items(), key=lambda item: (-(item[1]["finetuned"] or 0.0), item[0]))
+    values = [name if name in first or name != NO_CATEGORY else "" for name, _ in ranked]
+    return [(*item, value, first.get(value)) for item, value in zip(ranked, values, strict=True)]
 
 
 def health_facts(health: dict[str, Any]) -> list[tuple[str, str]]:

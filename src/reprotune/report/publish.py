@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from reprotune.artifacts import STATISTICS
+from reprotune.untrusted import visible
 
 SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "stderr_clustered", "n", "unscored", "coverage", *STATISTICS)
 HISTOGRAM_BINS = 10
@@ -34,6 +35,14 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
             "pairwise": judged["pairwise"] or {},
         }
     )
+
+
+def speed_metrics(speed: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics/speed.json: what was measured and what it was made with, without when and from which commit.
+
+    Those name a state that is not the one they would be committed with.
+    """
+    return numbers({key: value for key, value in speed.items() if key != "trained"})
 
 
 def numbers(value: dict[str, Any]) -> dict[str, Any]:
@@ -72,9 +81,16 @@ def loss_csv(rows: Iterable[dict[str, str]], initial_loss: float) -> str:
 
 
 def categories_csv(judged: dict[str, Any]) -> str:
-    """Return metrics/plots/categories.csv: rows, mean scores and shares of exact answers per category, by name."""
+    """Return metrics/plots/categories.csv: rows, mean scores and shares of exact answers per category, by name.
+
+    In a name, `<` and control characters are spelled out: DVC writes the data of a plot into a script of its page as
+    they are, so that `</script>` would end it.
+    """
     columns = ["n", "base", "finetuned", "base_exact", "finetuned_exact"]
-    lines = [[name, *map(_rounded, map(scores.get, columns))] for name, scores in sorted(judged["categories"].items())]
+    lines = [
+        [visible(name).replace("<", "⟨U+003C⟩"), *map(_rounded, map(scores.get, columns))]
+        for name, scores in sorted(judged["categories"].items())
+    ]
     return _csv(["category", *columns], lines)
 
 

@@ -11,10 +11,10 @@ app = typer.Typer(rich_markup_mode=None)
 def summary() -> None:
     """Show scores, validation loss and time per stage.
 
-    Scores come with their uncertainty; times are those of the latest runs on this machine.
+    Scores come with their uncertainty; times are those of each stage's latest run on this machine.
     """
     from rich.console import Console
 
-    from reprotune.results.terminal import summary_table
+    from reprotune.results.terminal import summary as tables
 
-    Console().print(summary_table(Path()))
+    Console().print(tables(Path()))

@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reprotune.artifacts import MODELS, RECORDS, RESPONSES, SCORES, read_table
+from reprotune.artifacts import MODELS, RECORDS, RESPONSES, SCORES, STATISTICS, read_table
 from reprotune.errors import UserError
+
+OWN_STATISTICS = (*STATISTICS, "number_agreement")
+"""Every statistic of a single answer."""
 
 EXAMPLES = 5
 EXAMPLES_SEED = 123
@@ -23,6 +26,8 @@ class Answer:
     finish_reason: str
     status: str
     score: float | None
+    statistics: dict[str, float | None]
+    """What the texts alone say, by the names of `OWN_STATISTICS`."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +133,12 @@ def _answer(response: dict[str, Any] | None, score: dict[str, Any]) -> Answer:
     if response is None:
         raise UserError(f"model {score['model']} has no answer to row {score['id']}: run `dvc repro`")
     return Answer(
-        response["response"], response["response_tokens"], response["finish_reason"], score["status"], score["score"]
+        response=response["response"],
+        response_tokens=response["response_tokens"],
+        finish_reason=response["finish_reason"],
+        status=score["status"],
+        score=score["score"],
+        statistics={name: score[name] for name in OWN_STATISTICS},
     )
 
 

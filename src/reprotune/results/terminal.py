@@ -1,49 +1,64 @@
-"""The short table at the end of `make repro`: the scores with their uncertainty, the loss, the time of each stage."""
+"""The tables at the end of `make repro`: the scores with their uncertainty, what was found, the time of each stage."""
 
 import json
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from reprotune.console import TIMINGS_DIRECTORY
-from reprotune.pipeline.dvc_yaml import stage_names
-from reprotune.results.words import error_words
+from reprotune.errors import UserError
+from reprotune.pipeline.dvc_yaml import DVC_YAML, stage_names
+from reprotune.training.checkout import read_checkout
+from reprotune.untrusted import visible
 
 METRICS = Path("metrics")
 REPORT = Path("data/report/index.html")
 REMEDY = "not measured yet: run `dvc repro`"
+MODELS = {"base": "Base", "finetuned": "Fine-tuned", "difference": "Difference"}
+"""Object in metrics/scores.json -> its name in the table."""
+
+COMMIT_DIGITS = 8
+SHOWN_FILES = 3
 
 
-def summary_table(root: Path) -> Table:
-    """Return the table for the repository at `root`; it says in words what is missing."""
-    table = Table(box=box.ROUNDED, show_header=False)
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for name, value in [*_score_lines(root), *_loss_lines(root)]:
-        table.add_row(name, value)
-    table.add_section()
-    timings = read_timings(root)
-    table.add_row("Time per stage", "of the latest run on this machine" if timings else "no stage has run here yet")
-    for stage, seconds in timings:
-        table.add_row(f"  {stage}", duration(seconds), style="not bold")
-    table.add_section()
-    table.add_row("Report", str(REPORT) if (root / REPORT).is_file() else f"{REPORT} is missing: run `dvc repro`")
-    return table
+class Timing(NamedTuple):
+    """The latest finished run of a stage on this machine."""
+
+    stage: str
+    seconds: float
+    """Wall time."""
+    finished: datetime
+    """In local time."""
 
 
-def read_timings(root: Path) -> list[tuple[str, float]]:
-    """Return the wall time in seconds of each stage's latest finished run on this machine, in the order of dvc.yaml.
+def summary(root: Path) -> Group:
+    """Return the tables for the project at `root`; they say in words what is missing.
+
+    Raises `UserError` if `root` holds no project, or a file of its metrics cannot be read.
+    """
+    if not (root / DVC_YAML).is_file():
+        raise UserError(f"there is no {DVC_YAML} here: run this from the folder that holds params.yaml")
+    return Group(_scores_table(root), _facts_table(root), _timings_table(root))
+
+
+def read_timings(root: Path) -> list[Timing]:
+    """Return the timings in the order of dvc.yaml.
 
     A stage that DVC restored from its cache keeps the time of its last run here, or has none.
     """
-    seconds = {}
+    found = {}
     for path in sorted((root / TIMINGS_DIRECTORY).glob("*.json")):
-        timing = json.loads(path.read_text(encoding="utf-8"))
-        seconds[timing["stage"]] = float(timing["seconds"])
-    return [(stage, seconds[stage]) for stage in stage_names(root) if stage in seconds] if seconds else []
+        timing = _read(path, f"delete {path}")
+        found[timing["stage"]] = Timing(
+            timing["stage"], float(timing["seconds"]), datetime.fromtimestamp(path.stat().st_mtime).astimezone()
+        )
+    return [found[stage] for stage in stage_names(root) if stage in found] if found else []
 
 
 def duration(seconds: float) -> str:
@@ -56,37 +71,82 @@ def duration(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def _score_lines(root: Path) -> Iterator[tuple[str, str]]:
-    scores = _read(root / METRICS / "scores.json")
-    for key, name in (("base", "Base score"), ("finetuned", "Fine-tuned score"), ("difference", "Paired difference")):
+def _scores_table(root: Path) -> Table:
+    table = Table(box=box.ROUNDED)
+    table.add_column("", style="bold", no_wrap=True)
+    for name in ("Score", "95 % interval", "Std. error", "by category", "Rows"):
+        table.add_column(name, justify="right", no_wrap=True)
+    scores = _metrics(root, "scores")
+    for key, name in MODELS.items():
+        numbers = scores.get(key, {})
         sign = "+" if key == "difference" else ""
-        yield name, _with_interval(scores.get(key, {}), sign)
-    if "method" in scores:
+        if "score" not in numbers:
+            table.add_row(name, "–", "–", "–", "–", "–")
+            continue
+        errors = [f"{numbers[error]:.2f}" if error in numbers else "–" for error in ("stderr", "stderr_clustered")]
+        table.add_row(name, f"{numbers['score']:{sign}.1f}", _interval(numbers, sign), *errors, f"{numbers['n']:,}")
+    return table
+
+
+def _interval(numbers: dict[str, Any], sign: str) -> str:
+    if "ci95_low" not in numbers or "ci95_high" not in numbers:
+        return "–"
+    return f"{numbers['ci95_low']:{sign}.1f} to {numbers['ci95_high']:{sign}.1f}"
+
+
+def _facts_table(root: Path) -> Table:
+    table = Table(box=box.ROUNDED, show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column()
+    for name, value in _facts(root):
+        table.add_row(name, Text(visible(value)))
+    return table
+
+
+def _facts(root: Path) -> Iterator[tuple[str, str]]:
+    scores, training = _metrics(root, "scores"), _metrics(root, "training")
+    if not scores:
+        yield "Scores", REMEDY
+    else:
+        yield "Fine-tuned against base", scores["difference"]["verdict"]
         yield "Scored by", scores["method"]
-
-
-def _with_interval(numbers: dict[str, Any], sign: str) -> str:
-    if "score" not in numbers:
-        return REMEDY
-    text = f"{numbers['score']:{sign}.1f}"
-    if "ci95_low" in numbers and "ci95_high" in numbers:
-        text += f"   95 % interval {numbers['ci95_low']:{sign}.1f} to {numbers['ci95_high']:{sign}.1f}"
-    errors = error_words(numbers)
-    return f"{text}   n = {numbers['n']}" + (f"\n{errors}" if errors else "")
-
-
-def _loss_lines(root: Path) -> Iterator[tuple[str, str]]:
-    training = _read(root / METRICS / "training.json")
     if not training:
         yield "Validation loss", REMEDY
-        return
-    initial, best = training["initial"]["validation_loss"], training["best"]["validation_loss"]
-    yield "Validation loss", f"{initial:.3f} -> {best:.3f}   best at step {training['best']['step']}"
+    else:
+        initial, best = training["initial"]["validation_loss"], training["best"]["validation_loss"]
+        yield "Validation loss", f"{initial:.3f} -> {best:.3f}, best at step {training['best']['step']:,}"
+    if (checkout := read_checkout(root)) is not None:
+        changed = checkout.changed
+        more = f" and {len(changed) - SHOWN_FILES} more" if len(changed) > SHOWN_FILES else ""
+        note = f", not committed: {', '.join(changed[:SHOWN_FILES])}{more}" if changed else ""
+        yield "Commit", f"{checkout.commit[:COMMIT_DIGITS]}{note}"
+    yield "Report", str(REPORT) if (root / REPORT).is_file() else f"{REPORT} is missing: run `dvc repro`"
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _timings_table(root: Path) -> Table | Text:
+    timings = read_timings(root)
+    if not timings:
+        return Text("No stage has run on this machine yet.")
+    table = Table(box=box.ROUNDED)
+    table.add_column("Stage")
+    table.add_column("Latest run here", justify="right")
+    table.add_column("Finished")
+    for stage, seconds, finished in timings:
+        table.add_row(stage, duration(seconds), f"{finished:%Y-%m-%d %H:%M}")
+    table.add_section()
+    table.add_row("together", duration(sum(timing.seconds for timing in timings)), "")
+    return table
+
+
+def _metrics(root: Path, name: str) -> dict[str, Any]:
     """Return the content of a metrics file; empty if it is missing."""
-    if not path.is_file():
-        return {}
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    path = METRICS / f"{name}.json"
+    return _read(root / path, f"run `git checkout {path}`, or `dvc repro`") if (root / path).is_file() else {}
+
+
+def _read(path: Path, remedy: str) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path} is not valid JSON ({error}): {remedy}") from error
     return content

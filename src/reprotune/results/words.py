@@ -110,6 +110,11 @@ def quantity(value: Any, name: str = "") -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
+def counted(number: float, noun: str) -> str:
+    """Return a number for reading with its noun: `1 row`, `1,250 rows`."""
+    return f"{quantity(number)} {noun}" if number == 1 else f"{quantity(number)} {noun}s"
+
+
 def points(value: float | None) -> str:
     """Return a score with one decimal."""
     return "–" if value is None else f"{value:.1f}"
@@ -118,6 +123,31 @@ def points(value: float | None) -> str:
 def signed(value: float | None) -> str:
     """Return a difference of scores with its sign."""
     return "–" if value is None else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def scorer_words(judged: dict[str, Any]) -> str:
+    """Return in a sentence or two who or what scored the answers, and how.
+
+    `judged` is data/judgements/metrics.json.
+    """
+    judge, mapping = judged.get("judge"), judged.get("mapping")
+    if judge is None:
+        text = (
+            "No judge was asked: a score is 100 for an answer equal to its reference, 0 for an empty one, and for any "
+            "other 100 times the mean of chrF (shared runs of characters) and token F1 (shared words), a comparison of "
+            "texts that takes a good paraphrase for a poor answer."
+        )
+    else:
+        version = f" (digest {judge['digest'].removeprefix('sha256:')[:12]})" if judge.get("digest") else ""
+        asked = [f"at temperature {judge['temperature']:g}"] if judge.get("temperature") is not None else []
+        asked += [f"{counted(judge['repeats'], 'time')} for each answer"] if judge.get("repeats", 1) > 1 else []
+        asked += ["scores weighted by the probabilities of their tokens"] if judge.get("expected_score") else []
+        how = ", ".join([f"with the rubric {judge['rubric']}", *asked])
+        text = (
+            f"Judged by {judge['model']}{version}, asked through {judge['backend']} at a {judge['address']} address, "
+            f"{how}. Answers equal to their reference have 100 and empty ones 0 without a question to the judge."
+        )
+    return text if mapping is None else f"{text} The scores were then mapped by {mapping['file']} ({mapping['kind']})."
 
 
 def error_words(numbers: dict[str, Any]) -> str:

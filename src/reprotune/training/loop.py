@@ -70,25 +70,31 @@ class Trainer:
     def run(self) -> Progress:
         """Train to the end, from the last checkpoint if there is one; return the counters and the loss history."""
         progress = self.store.restore(self.model, self.optimizer)
+        if self._ended(progress):
+            note("finetune: training had ended; its result is taken from .reprotune/finetune")
+            self.store.load_best(self.model)
+            return progress
         if progress.step:
             note(f"finetune: resuming after step {progress.step} of {self.total_steps}")
         self._clock = time.perf_counter()
         self._next_save = self._clock + self._save_seconds
         if progress.initial_loss is None:
-            progress.initial_loss = _checked_loss(self.validation_loss(), "validation loss", 0)
+            progress.initial_loss = self._checked(self.validation_loss(), "validation loss", 0)
         with progress_bar("finetune", self.total_steps) as bar:
             bar.update(progress.step)
-            while progress.epoch < self.params.epochs and not self._stopped(progress):
+            while not self._ended(progress):
                 batches = epoch_batches(self.train, progress.epoch, self.params)
                 for chosen in batches[progress.batch :]:
                     self.step(chosen, progress)
                     self._after_step(progress, len(batches))
                     bar.update()
                     bar.set_postfix_str(_losses(progress), refresh=False)
-                    if self._stopped(progress):
+                    if self._ended(progress):
                         break
-        self.save(progress)
-        self.store.load_best(self.model, progress.best_step)
+        self.read_losses(progress)
+        self._count_seconds(progress)
+        self.store.finish(progress)
+        self.store.load_best(self.model)
         return progress
 
     def step(self, chosen: np.ndarray, progress: Progress) -> None:
@@ -136,14 +142,16 @@ class Trainer:
         """Fill in the losses of the latest steps; raises `UserError` when one is not finite."""
         first = len(progress.history) - len(self._unread_losses)
         for record, loss in zip(progress.history[first:], self._unread_losses, strict=True):
-            record.train_loss = _checked_loss(float(loss), "loss", record.step)
+            record.train_loss = self._checked(float(loss), "loss", record.step)
         self._unread_losses.clear()
 
-    def _stopped(self, progress: Progress) -> bool:
-        return progress.evaluations_without_best == (self.params.early_stopping_patience or -1)
+    def _ended(self, progress: Progress) -> bool:
+        """Tell whether training is over: at the end of the last epoch, or because validation no longer improves."""
+        patience = self.params.early_stopping_patience or -1
+        return progress.epoch == self.params.epochs or progress.evaluations_without_best == patience
 
     def _validate(self, progress: Progress) -> None:
-        loss = _checked_loss(self.validation_loss(), "validation loss", progress.step)
+        loss = self._checked(self.validation_loss(), "validation loss", progress.step)
         progress.history[-1].validation_loss = loss
         if progress.best_loss is None or loss < progress.best_loss:
             progress.best_loss, progress.best_step = loss, progress.step
@@ -155,14 +163,30 @@ class Trainer:
     def save(self, progress: Progress) -> None:
         """Write a checkpoint now; schedule the next so that saving takes at most a twentieth of the time."""
         self.read_losses(progress)
-        started = time.perf_counter()
-        progress.seconds += started - self._clock
-        self._clock = started
+        started = self._count_seconds(progress)
         self.store.save(progress, self.model, self.optimizer)
-        if progress.best_loss is not None:
-            self.store.drop_old_bests(progress.best_step)
         ended = time.perf_counter()
         self._next_save = ended + max(self._save_seconds, 20 * (ended - started))
+
+    def _count_seconds(self, progress: Progress) -> float:
+        """Add the time since this was last called, or since training began; return what the clock shows."""
+        now = time.perf_counter()
+        progress.seconds += now - self._clock
+        self._clock = now
+        return now
+
+    def _checked(self, loss: float, name: str, step: int) -> float:
+        """Return the loss of a step; raises `UserError` when it is not finite."""
+        if math.isfinite(loss):
+            return loss
+        if step == 0:
+            raise UserError("the base model's validation loss is not finite: its weights are damaged, fetch them again")
+        remedies = ["lower finetune.learning_rate"]
+        if self.params.grad_clip is None:
+            remedies.append("set finetune.grad_clip to 1.0")
+        if self.compute.dtype != torch.float32:
+            remedies.append("set finetune.precision to fp32")
+        raise UserError(f"training diverged at step {step} (the {name} is not finite): {' or '.join(remedies)}")
 
     @torch.no_grad()
     def validation_loss(self) -> float:
@@ -173,18 +197,6 @@ class Trainer:
             total += batch_loss(self.model, batch.to(self.compute.device), self.compute)
         tokens = int(self.validation.trained_counts(self.params.mask_instruction).sum())
         return float(total) / max(tokens, 1)
-
-
-def _checked_loss(loss: float, name: str, step: int) -> float:
-    """Return the loss of a step; raises `UserError` when it is not finite."""
-    if math.isfinite(loss):
-        return loss
-    if step == 0:
-        raise UserError("the base model's validation loss is not finite: its weights are damaged, fetch them again")
-    raise UserError(
-        f"training diverged at step {step} (the {name} is not finite): lower finetune.learning_rate or set "
-        "finetune.precision to fp32"
-    )
 
 
 def _check_lengths(train: TokenRows, validation: TokenRows, n_positions: int) -> None:

@@ -7,6 +7,7 @@ import resource
 import sys
 import tomllib
 from dataclasses import asdict, fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,11 @@ import torch
 from torch import nn
 
 from reprotune.artifacts import write_json, write_text
-from reprotune.compute.device import Compute
+from reprotune.compute.device import CPU_INFO, Compute
 from reprotune.console import counted
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.scratch import file_sha256
+from reprotune.training.checkout import WRITTEN_BY_REPRO, read_checkout
 from reprotune.training.checkpoint import LossRecord, Progress
 
 
@@ -63,7 +65,7 @@ def write_loss_curve(path: Path, history: list[LossRecord]) -> None:
 
 def write_speed(path: Path, progress: Progress, compute: Compute) -> None:
     """Write how fast it went (seconds of training with validation, without loading; tokens per second; the share of
-    tokens that were not computed because rows share a prefix), and what the model was made with.
+    tokens that were not computed because rows share a prefix), when and where, and what the model was made with.
 
     The one artifact that differs between reruns and machines; no costly stage depends on it.
     """
@@ -72,7 +74,7 @@ def write_speed(path: Path, progress: Progress, compute: Compute) -> None:
     if device.type == "cuda":
         name, peak = torch.cuda.get_device_name(device), torch.cuda.max_memory_allocated(device)
     else:
-        name, peak = f"cpu, {torch.get_num_threads()} threads", _peak_resident_bytes()
+        name, peak = f"{_processor()}, {counted(torch.get_num_threads(), 'thread')}", _peak_resident_bytes()
     speed = {
         "seconds": round(seconds, 3),
         "tokens_per_second": round(progress.tokens_seen / seconds, 1),
@@ -81,8 +83,24 @@ def write_speed(path: Path, progress: Progress, compute: Compute) -> None:
         "peak_memory_mb": round(peak / 1e6, 1),
         "device": name,
         "made_with": made_with(compute),
+        "trained": trained(),
     }
     write_json(path, speed)
+
+
+def trained() -> dict[str, Any]:
+    """Return when a training that ends now was done (in UTC), on which kind of system, and from which commit.
+
+    A stage runs before its results are committed, so the commit is the one that was checked out, and `uncommitted` are
+    the followed files that differed from it, those aside that `dvc repro` writes itself. Both are null without Git.
+    """
+    checkout = read_checkout(apart=WRITTEN_BY_REPRO)
+    return {
+        "at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "system": f"{platform.system()} {platform.machine()}",
+        "commit": checkout and checkout.commit,
+        "uncommitted": checkout and checkout.changed,
+    }
 
 
 def made_with(compute: Compute) -> dict[str, str]:
@@ -107,6 +125,16 @@ def params_of_interest(params: FinetuneParams) -> str:
     learned = "responses" if params.mask_instruction else "prompts and responses"
     epochs, rows = counted(params.epochs, "epoch"), counted(params.batch_size, "row")
     return f"{what}, {epochs}, {params.batching} batches of {rows}, learning {learned}"
+
+
+def _processor() -> str:
+    """Return the processor's name, as far as the system tells it."""
+    if CPU_INFO.is_file():
+        lines = CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        for key, _, value in (line.partition(":") for line in lines):
+            if key.strip() == "model name" and value.strip():
+                return " ".join(value.split())
+    return platform.processor() or "cpu"
 
 
 def _peak_resident_bytes() -> int:

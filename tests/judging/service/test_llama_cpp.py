@@ -25,6 +25,7 @@ from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.judging.questions.prompts import Item, Pair, Question, pair_question, question
 from reprotune.model.gpt2 import GPT2, GPT2Config
 from reprotune.model.weights import save_model
+from tests.builders.params import whole_params
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}Reply:"
 TAUGHT = {"score": '{"reasoning": "Fair.", "score": 180}', "winner": '{"reasoning": "Fair.", "winner": "both"}'}
@@ -40,7 +41,8 @@ sys.stdin.read()
 """
 PARAMS = """judge:
   backend: openai
-  model: taught
+  model: judge
+  when_other_model: fail
   rubric: reference
   temperature: 0
   seed: 123
@@ -135,7 +137,7 @@ def project(tmp_path: Path) -> Path:
     for model, answer in (("base", "Red."), ("finetuned", "Bluish.")):
         rows = [{"id": "r0", "reference": "Blue.", "response": answer, **counts}]
         write_table(tmp_path / f"data/responses/{model}.parquet", pa.Table.from_pylist(rows, schema=RESPONSES))
-    (tmp_path / "params.yaml").write_text(PARAMS)
+    (tmp_path / "params.yaml").write_text(whole_params(PARAMS))
     return tmp_path
 
 

@@ -24,11 +24,13 @@ from reprotune.artifacts import RECORDS, RESPONSES, write_json, write_table
 from reprotune.dataset.tokenizer import save_tokenizer_files
 from reprotune.model.gpt2 import GPT2, GPT2Config
 from reprotune.model.weights import save_model
+from tests.builders.params import whole_params
 
 TEMPLATE = "{% for message in messages %}{{ message['role'] }}: {{ message['content'] }}\n{% endfor %}assistant:"
 PARAMS = """judge:
   backend: openai
   model: {model}
+  when_other_model: fail
   rubric: reference
   temperature: 0
   seed: 123
@@ -108,7 +110,7 @@ def test_garbage_gets_statuses_and_no_scores(
     project: Path, checkpoint: Path, address: str, run_judge_stage: Callable[..., "subprocess.CompletedProcess[str]"]
 ) -> None:
     def judge(min_coverage: float) -> "subprocess.CompletedProcess[str]":
-        (project / "params.yaml").write_text(PARAMS.format(model=checkpoint, min_coverage=min_coverage))
+        (project / "params.yaml").write_text(whole_params(PARAMS.format(model=checkpoint, min_coverage=min_coverage)))
         return run_judge_stage(project, address)
 
     failed = judge(min_coverage=0.95)

@@ -1,6 +1,7 @@
 """The reply store: durable, append-only, keyed by everything that shapes a reply."""
 
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -94,3 +95,49 @@ def test_key_depends_on_all_that_shapes_a_reply() -> None:
     nameless = JUDGE | {"digest": None}
     assert question_key(nameless | {"address": "remote"}, QUESTION) != question_key(nameless, QUESTION)
     assert question_key(dict(reversed(JUDGE.items())), QUESTION) == question_key(JUDGE, QUESTION)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        '{"text": null, "finish": "stop"}',
+        '{"text": 5, "finish": "stop"}',
+        '{"text": "8", "finish": "stop", "prompt_tokens": "3"}',
+        '{"text": "8", "finish": "stop", "tail": [1]}',
+        '{"text": "8", "finish": "stop", "tail": [["8", [["8"]]]]}',
+        '{"text": "8", "finish": "stop", "tail": [["8", [["8", NaN]]]]}',
+        '{"text": "8", "finish": "stop", "refused": "logprobs"}',
+        r'{"text": "8\ud800", "finish": "stop"}',
+        '{"text": ' + "[" * 100_000,
+    ],
+)
+def test_a_bad_entry_is_counted_and_asked_again(tmp_path: Path, reply: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "replies.jsonl"
+    path.write_text(f'{{"key": "k", "reply": {reply}}}\n', encoding="utf-8")
+    with ReplyStore(path) as store:
+        assert store.get("k") is None
+        store.put("k", REPLY, JUDGE)
+    assert "skipped 1 unreadable line(s)" in capsys.readouterr().err
+    with ReplyStore(path) as store:
+        assert store.get("k") == REPLY
+
+
+def test_a_second_process_waits_and_has_the_replies_of_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "replies.jsonl"
+    found = []
+
+    def second() -> None:  # a lock belongs to the open file, so a thread stands for a process
+        with ReplyStore(path) as store:
+            found.append(store.get("k"))
+
+    thread = threading.Thread(target=second)
+    with ReplyStore(path) as store:
+        thread.start()
+        thread.join(0.2)
+        assert thread.is_alive()
+        store.put("k", REPLY, JUDGE)
+    thread.join(5)
+    assert found == [REPLY]
+    assert "another process is asking" in capsys.readouterr().err

@@ -1,7 +1,10 @@
 """HTTP for judges: deadlines, Retry-After, addresses, concurrency."""
 
+import socket
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -9,7 +12,14 @@ import pytest
 from reprotune.errors import UserError
 from reprotune.judging.service.ollama import OllamaClient
 from reprotune.judging.service.openai import OpenAIClient
-from reprotune.judging.service.transport import Deadlines, RequestError, Transport, _retry_after
+from reprotune.judging.service.transport import (
+    Deadlines,
+    RequestError,
+    Transport,
+    _retry_after,
+    concurrency,
+    parsed,
+)
 
 
 def test_trickling_server_cannot_outlast_the_total_deadline(service: Any, steps: Any) -> None:
@@ -97,3 +107,82 @@ def test_where_a_service_is(address: str, place: str) -> None:
     transport = Transport(address, None, Deadlines(), 1, "give up")
     assert transport.place == place
     transport.close()
+
+
+class DrippingServer(threading.Thread):
+    """Answers every connection with `start`, then with a piece of `drops` each twentieth of a second, for 5 seconds."""
+
+    def __init__(self, start: bytes, drops: bytes) -> None:
+        super().__init__(daemon=True)
+        self.answer = start, drops
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def run(self) -> None:
+        start, drops = self.answer
+        with suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                with connection:
+                    connection.sendall(start)
+                    for _ in range(100):
+                        connection.sendall(drops)
+                        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("start", "drops"),
+    [
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+        (b"HTTP/1.1 200 OK\r\nX-Slow: ", b"x"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4000\r\n", b" "),
+    ],
+    ids=["continue", "headers", "chunks"],
+)
+def test_no_way_of_dripping_outlasts_the_total_deadline(start: bytes, drops: bytes) -> None:
+    server = DrippingServer(start, drops)
+    server.start()
+    transport = Transport(server.address, None, Deadlines(total=0.4, attempts=1), 1, "give up")
+    started = time.monotonic()
+    with pytest.raises(RequestError, match="did not reply in time"):
+        transport.request("POST", "/api/chat", {})
+    assert time.monotonic() - started < 1
+    transport.close()
+    server.listener.close()
+
+
+def test_closing_ends_a_request_that_waits(service: Any, steps: Any) -> None:
+    """Ctrl-C closes the transport while other threads wait for replies."""
+    service.default = steps.reply(steps.good, delay=3)
+    transport = Transport(f"http://{service.address}", None, Deadlines(), 1, "give up")
+    threading.Timer(0.2, transport.close).start()
+    started = time.monotonic()
+    with pytest.raises(RequestError):
+        transport.request("POST", "/api/chat", {"messages": [{"content": "x"}]})
+    assert time.monotonic() - started < 1
+
+
+def test_a_byte_that_is_not_utf8_is_no_reply() -> None:
+    """Replaced by U+FFFD, it would turn a score of 85 into one of 8 or 5."""
+    with pytest.raises(ValueError, match="utf-8"):
+        parsed(b'{"message": {"content": "score: 8\xb5"}}')
+
+
+def test_halves_of_surrogate_pairs_become_what_a_file_can_hold() -> None:
+    found = parsed(rb'{"a": "8\ud800", "b": "\ud83d\ude00", "c": ["\udfff", 1.5, null, "\\ud800"]}')
+    assert found == {"a": "8\ufffd", "b": "\U0001f600", "c": ["\ufffd", 1.5, None, "\\ud800"]}
+
+
+def test_a_redirect_says_where_to(service: Any, steps: Any) -> None:
+    service.default = steps.status(302, headers={"Location": "https://key:secret@example.org/v1?token=1"})
+    transport = Transport(f"http://{service.address}", None, Deadlines(), 1, "give up")
+    with pytest.raises(RequestError, match=r"HTTP 302: the service sends us on to example\.org,"):
+        transport.request("POST", "/api/chat", {"messages": [{"content": "x"}]})
+    transport.close()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "1025", "9" * 20])
+def test_concurrency_has_bounds(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REPROTUNE_JUDGE_CONCURRENCY", value)
+    with pytest.raises(UserError, match="should be a whole number from 1 to 1024"):
+        concurrency(default=1)

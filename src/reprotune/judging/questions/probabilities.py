@@ -6,10 +6,16 @@ there the token `1` may be the start of `10` or `100`, and no weighting is possi
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
-TokenTail = list[list[Any]]
-"""The last tokens of a reply, each as `[text, [[alternative, log probability], ...]]`: lists, as JSON keeps them."""
+from pydantic import Field
+
+LEAST_LOG = -9999.0
+"""Stands for the logarithm of 0, which JSON cannot express."""
+
+LogProbability = Annotated[float, Field(ge=LEAST_LOG, le=1e-6)]
+TokenTail = list[tuple[str, list[tuple[str, LogProbability]]]]
+"""The last tokens of a reply, each with its likeliest alternatives and their natural log probabilities."""
 
 TAIL_TOKENS = 8
 """How many tokens of each reply to keep: the score is near its end, and probabilities are bulky."""
@@ -38,7 +44,7 @@ def token_tail(entries: Any) -> TokenTail | None:
         return None
     try:
         return [
-            [_text(entry["token"]), [[_text(top["token"]), _log(top["logprob"])] for top in entry["top_logprobs"]]]
+            (_text(entry["token"]), [(_text(top["token"]), _log(top["logprob"])) for top in entry["top_logprobs"]])
             for entry in entries[-TAIL_TOKENS:]
         ]
     except (KeyError, TypeError, ValueError):
@@ -59,7 +65,7 @@ def expected_score(written: float, tail: TokenTail | None) -> ExpectedScore | No
     return None
 
 
-def _expectation(alternatives: list[list[Any]]) -> ExpectedScore | None:
+def _expectation(alternatives: list[tuple[str, float]]) -> ExpectedScore | None:
     weights: dict[int, float] = {}
     for text, log_probability in alternatives:
         score = _legal_score(text)
@@ -95,7 +101,7 @@ def _text(value: Any) -> str:
 
 
 def _log(value: Any) -> float:
-    """Return a log probability; minus infinity, which JSON cannot express, becomes -9999."""
+    """Return a log probability, `LEAST_LOG` for minus infinity."""
     if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 1e-6:
         raise ValueError
-    return max(float(value), -9999.0)
+    return max(float(value), LEAST_LOG)

@@ -1,9 +1,11 @@
 """Asking a judge for many verdicts at once, and never twice for the same one."""
 
-import threading
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed
+from concurrent.futures import Future, as_completed
+from queue import Empty, SimpleQueue
 from statistics import fmean
+from threading import Semaphore, Thread
 from typing import Any, NamedTuple, Protocol
 
 from reprotune.console import note, progress
@@ -11,9 +13,15 @@ from reprotune.errors import UserError
 from reprotune.judging.questions.probabilities import expected_score
 from reprotune.judging.questions.prompts import Question
 from reprotune.judging.questions.replies import Verdict, read_verdict
+from reprotune.judging.service.served import WhenOther, check_served
 from reprotune.judging.service.store import Reply, ReplyStore, question_key
 from reprotune.judging.service.transport import RequestError
+from reprotune.untrusted import clipped
 
+LONGEST_REPAIR = 20_000
+"""Characters of a reply that go back with the request to repair it; a longer reply is cut."""
+PATIENCE = 0.5
+"""Seconds for the threads to end once the run has; then they are left to themselves."""
 MOST_FAILURES = 10
 """Failed questions in a row after which there is no point in going on: the fault is the service's."""
 
@@ -25,6 +33,8 @@ class Client(Protocol):
     """What shapes a reply besides the question: backend, model, digest, address, options. Part of the store's key."""
     concurrency: int
     """How many questions to ask at a time."""
+    when_other_model: WhenOther
+    """What to do when the service asks another model."""
 
     def prepare(self, questions: Sequence[Question]) -> None:
         """Get ready for these questions (size the context, load the model); not called when there are none."""
@@ -57,6 +67,8 @@ class Judgement(NamedTuple):
     """What the service said of its build and configuration with these replies."""
     refused: frozenset[str] = frozenset()
     """Options that the service refused, and that were left out."""
+    served: frozenset[str] = frozenset()
+    """The models that the service says it asked."""
 
 
 class _Turn(NamedTuple):
@@ -92,6 +104,8 @@ def collect_verdicts(
         note(f"judge: {len(turns) - len(missing)} of {len(turns)} verdicts are in the store, asking for {len(missing)}")
         client.prepare([turn.question for turn in missing])
         judgements |= _ask_all(client, missing, store)
+    served = {name for judgement in judgements.values() for name in judgement.served}
+    check_served(client.judge["model"], served, client.when_other_model)
     return [_combined([judgements[key] for key in own]) for own in keys]
 
 
@@ -118,6 +132,7 @@ def _combined(repeats: Sequence[Judgement]) -> Judgement:
         tuple(mass for judgement in repeats for mass in judgement.masses),
         frozenset().union(*(judgement.fingerprints for judgement in repeats)),
         frozenset().union(*(judgement.refused for judgement in repeats)),
+        frozenset().union(*(judgement.served for judgement in repeats)),
     )
 
 
@@ -127,7 +142,7 @@ def _ask_all(client: Client, turns: Sequence[_Turn], store: ReplyStore) -> dict[
     There are twice as many threads as questions at a time: while some wait for the disk, the others ask. A thread asks
     nothing else until its reply is on the disk.
     """
-    slots = threading.Semaphore(client.concurrency)
+    slots = Semaphore(client.concurrency)
     fatal: list[UserError] = []
 
     def judge(turn: _Turn) -> Judgement:
@@ -144,14 +159,45 @@ def _ask_all(client: Client, turns: Sequence[_Turn], store: ReplyStore) -> dict[
         store.sync()
         return judgement
 
-    with ThreadPoolExecutor(2 * client.concurrency) as pool:
-        futures = [pool.submit(judge, turn) for turn in turns]
+    asked = [_Asked(turn, Future()) for turn in turns]
+    waiting = SimpleQueue[_Asked]()
+    for one in asked:
+        waiting.put(one)
+    # An executor's threads would be waited for at the end of the process, and one may hang in a connection.
+    threads = [
+        Thread(target=_work, args=(waiting, judge), daemon=True) for _ in range(min(2 * client.concurrency, len(asked)))
+    ]
+    for thread in threads:
+        thread.start()
+    try:
+        return _gathered([one.answer for one in asked])
+    except BaseException as error:
+        fatal.append(error if isinstance(error, UserError) else UserError("the run was interrupted"))
+        client.close()  # wakes the threads that wait for a reply or a retry
+        patience = time.monotonic() + PATIENCE
+        for thread in threads:
+            thread.join(max(0.0, patience - time.monotonic()))
+        raise
+
+
+class _Asked(NamedTuple):
+    """A question for the threads, and the place for its judgement."""
+
+    turn: _Turn
+    answer: Future[Judgement]
+
+
+def _work(waiting: "SimpleQueue[_Asked]", judge: Callable[[_Turn], Judgement]) -> None:
+    """Judge until no question is left."""
+    while True:
         try:
-            return _gathered(futures)
-        except BaseException:
-            client.close()  # wakes the threads that wait for a retry
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+            asked = waiting.get_nowait()
+        except Empty:
+            return
+        try:
+            asked.answer.set_result(judge(asked.turn))
+        except BaseException as error:
+            asked.answer.set_exception(error)
 
 
 def _gathered(futures: list[Future[Judgement]]) -> dict[str, Judgement]:
@@ -170,12 +216,12 @@ def _gathered(futures: list[Future[Judgement]]) -> dict[str, Judgement]:
 
 
 def _judge(client: Client, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> Judgement:
-    """Read the reply to a question; one that cannot be read is sent back for repair, once."""
+    """Read the reply to a question; one that cannot be read is sent back for repair, once, up to a bound."""
     reply = reply_to(turn)
     replies = [reply]
     verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
     if verdict.status == "unparsable":
-        repair = turn.question.after(reply.text)
+        repair = turn.question.after(clipped(reply.text, LONGEST_REPAIR))
         reply = reply_to(_Turn(question_key(client.judge, repair, turn.repeat), repair, turn.repeat))
         replies.append(reply)
         verdict = read_verdict(reply.text, reply.finish, turn.question.asks_for)
@@ -185,6 +231,7 @@ def _judge(client: Client, turn: _Turn, reply_to: Callable[[_Turn], Reply]) -> J
         turn.key,
         fingerprints=frozenset(reply.fingerprint for reply in replies if reply.fingerprint),
         refused=frozenset(option for reply in replies for option in reply.refused or ()),
+        served=frozenset(reply.served for reply in replies if reply.served),
     )
     if verdict.score is None:
         return judgement

@@ -11,6 +11,7 @@ from reprotune.console import note
 from reprotune.errors import UserError
 from reprotune.judging.questions.probabilities import ALTERNATIVES, token_tail
 from reprotune.judging.questions.prompts import Question
+from reprotune.judging.service.served import served_model
 from reprotune.judging.service.store import Reply, token_count
 from reprotune.judging.service.transport import Deadlines, RequestError, Transport, concurrency
 from reprotune.params.sections.judge import JudgeParams
@@ -38,6 +39,7 @@ class OllamaClient:
         address = _base_url(os.environ.get("OLLAMA_HOST") or DEFAULT_HOST)
         self._transport = Transport(address, None, deadlines or Deadlines(), self.concurrency, REMEDY)
         self._model = params.model
+        self.when_other_model = params.when_other_model
         self._max_tokens = params.max_tokens
         self._options = {"seed": params.seed, "temperature": params.temperature, "num_predict": params.max_tokens}
         self._num_ctx = 0
@@ -86,7 +88,8 @@ class OllamaClient:
             self._check_whole(prompt_tokens, _prompt_bytes(question))
         finish = "length" if value.get("done_reason") == "length" else "stop"
         tail = token_tail(value.get("logprobs"))
-        return Reply(message["content"], finish, prompt_tokens, token_count(value.get("eval_count")), tail)
+        reply = Reply(message["content"], finish, prompt_tokens, token_count(value.get("eval_count")), tail)
+        return reply._replace(served=served_model(self._model, value.get("model"), self.when_other_model))
 
     def _payload(self, messages: list[dict[str, str]], repeat: int = 0) -> dict[str, Any]:
         return {

@@ -7,6 +7,7 @@ from typing import Any
 from reprotune.errors import UserError
 from reprotune.judging.questions.probabilities import ALTERNATIVES, TokenTail, token_tail
 from reprotune.judging.questions.prompts import Question
+from reprotune.judging.service.served import served_model
 from reprotune.judging.service.store import Reply, token_count
 from reprotune.judging.service.transport import Deadlines, RequestError, Transport, concurrency
 from reprotune.params.sections.judge import JudgeParams
@@ -36,6 +37,7 @@ class OpenAIClient:
             raise UserError("OPENAI_API_KEY contains characters that no key has: copy it again")
         self._transport = Transport(address, key or None, deadlines or Deadlines(), self.concurrency, REMEDY)
         self._model = params.model
+        self.when_other_model = params.when_other_model
         self._options: dict[str, Any] = {
             "seed": params.seed,
             "temperature": params.temperature,
@@ -83,8 +85,9 @@ class OpenAIClient:
         refused = self._refused
         payload = self._payload(question, reply_format, repeat, refused)
         try:
-            reply = _reply(self._transport.request("POST", "/chat/completions", payload))
-            return reply._replace(refused=sorted(refused) or None)
+            value = self._transport.request("POST", "/chat/completions", payload)
+            served = served_model(self._model, value.get("model"), self.when_other_model)
+            return _reply(value)._replace(refused=sorted(refused) or None, served=served)
         except RequestError as fault:
             if fault.status == 404:
                 raise UserError(

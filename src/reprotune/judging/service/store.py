@@ -2,9 +2,11 @@
 
 The file is append-only, with one JSON object per line. A reply is written before its thread asks anything else, and
 forced to the disk before its verdict is used: a killed run, or a power cut, loses the calls in flight and nothing
-else. To take the replies to another machine, copy the file, or concatenate two.
+else. A second process waits until the first is done, so that the two do not pay for the same replies. To take the
+replies to another machine, copy the file, or concatenate two.
 """
 
+import fcntl
 import hashlib
 import json
 import os
@@ -12,6 +14,8 @@ import threading
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict
 
 from reprotune.console import note
 from reprotune.judging.questions.probabilities import TokenTail
@@ -34,6 +38,17 @@ class Reply(NamedTuple):
     """What the service says of its build and configuration, if it says anything (`system_fingerprint`)."""
     refused: list[str] | None = None
     """Options that were left out because the service refuses them."""
+    served: str | None = None
+    """The model that the service says it asked, if it says so."""
+
+
+class _Entry(BaseModel):
+    """What a line of the file must hold; what else it holds is for human readers."""
+
+    model_config = ConfigDict(strict=True)
+
+    key: str
+    reply: Reply
 
 
 def token_count(value: Any) -> int | None:
@@ -74,6 +89,11 @@ class ReplyStore:
     def __enter__(self) -> Self:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._file = self._path.open("a+b", buffering=0)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note(f"judge: another process is asking (it holds {self._path}); waiting for its replies")
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         self._load()
         return self
 
@@ -114,9 +134,9 @@ class ReplyStore:
         with self._path.open("rb") as file:
             for line in file:
                 try:
-                    entry = json.loads(line)
-                    self._replies.setdefault(entry["key"], Reply(**entry["reply"]))
-                except (ValueError, TypeError, KeyError):
+                    entry = _Entry.model_validate_json(line)
+                    self._replies.setdefault(entry.key, entry.reply)
+                except ValueError:
                     unreadable += bool(line.strip())
         if not line.endswith(b"\n"):
             self._write(b"\n")

@@ -4,6 +4,7 @@ import ipaddress
 import json
 import os
 import random
+import re
 import threading
 import time
 from contextlib import closing
@@ -26,11 +27,15 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 
 from reprotune.errors import UserError
+from reprotune.judging.service.watch import Watch
+from reprotune.untrusted import clipped, visible
 
 RETRIED_STATUS = frozenset({408, 409, 425, 429})
 FATAL_STATUS = frozenset({401, 402, 403})
 NEVER_CONNECTED = (ConnectTimeoutError, NewConnectionError, SSLError, ProxyError)
 LARGEST_BODY = 8 << 20
+LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # or a whole pair; parsing anew does it no harm
+MOST_AT_A_TIME = 1024
 FIRST_ATTEMPTS = 2
 """Attempts before the service has answered at all: one that is not running should be reported at once."""
 
@@ -98,10 +103,13 @@ class Transport:
             self._headers["Authorization"] = f"Bearer {key}"
         self._stopped = threading.Event()
         self._answered = False
+        self._watch = Watch()
+        self._pool.ConnectionCls = self._watch.watched(self._pool.ConnectionCls)
 
     def close(self) -> None:
-        """Close the connections and end all waits between retries."""
+        """Close the connections and end all waits, for replies and between retries."""
         self._stopped.set()
+        self._watch.end_all()
         self._adapter.close()
 
     def request(self, method: str, path: str, payload: Any = None, read: float | None = None) -> dict[str, Any]:
@@ -131,47 +139,55 @@ class Transport:
         left = max(0.001, min(read, ends - time.monotonic()))
         timeout = urllib3.Timeout(connect=self._deadlines.connect, read=left)
         try:
-            response = self._pool.urlopen(
-                method,
-                self._target + path,
-                body,
-                self._headers,
-                retries=False,
-                redirect=False,
-                timeout=timeout,
-                preload_content=False,
-            )
-            self._answered = True
-            with closing(response):
-                content = _read_body(response, ends)
+            with self._watch.until(ends):
+                response = self._pool.urlopen(
+                    method,
+                    self._target + path,
+                    body,
+                    self._headers,
+                    retries=False,
+                    redirect=False,
+                    timeout=timeout,
+                    preload_content=False,
+                )
+                self._answered = True
+                with closing(response):
+                    content = _read_body(response, ends)
+            if time.monotonic() >= ends:  # what was cut short may look like a whole reply
+                raise TimeoutError
         except (TimeoutError, ReadTimeoutError) as error:
             raise _RetryableError(RequestError("the service did not reply in time")) from error
         except NEVER_CONNECTED as error:
             message = f"nothing answers at {self.address}: {self._remedy}"
             raise _RetryableError(ServiceUnreachableError(message)) from error
         except (OSError, HTTPError) as error:
-            raise _RetryableError(RequestError("the connection broke in the middle of a reply")) from error
-        text = content.decode("utf-8", "replace")
-        return self._checked(response, text)
+            late = time.monotonic() >= ends
+            said = "the service did not reply in time" if late else "the connection broke in the middle of a reply"
+            raise _RetryableError(RequestError(said)) from error
+        return self._checked(response, content)
 
-    def _checked(self, response: BaseHTTPResponse, text: str) -> dict[str, Any]:
+    def _checked(self, response: BaseHTTPResponse, content: bytes) -> dict[str, Any]:
         """Return the object in a reply's body, or raise the fault that its status and body describe."""
         status = response.status
-        said = f"HTTP {status}: {self._message(text)}"
+        said = f"HTTP {status}: {self._message(content.decode('utf-8', 'replace'))}"
         if status in FATAL_STATUS:
             raise UserError(f"{self.address} refuses to judge ({said}): {self._remedy}")
         if status in RETRIED_STATUS or status >= 500:
             raise _RetryableError(RequestError(said, status), _retry_after(response.headers.get("Retry-After")))
+        if 300 <= status < 400:
+            place = _host(response.headers.get("Location"))
+            raise RequestError(f"HTTP {status}: the service sends us on to {place}, which may be another one", status)
         if status != 200:
             raise RequestError(said, status)
         try:
-            value = json.loads(text)
+            value = parsed(content)
         except (ValueError, RecursionError) as error:
-            raise _RetryableError(RequestError("the reply is not JSON", status)) from error
+            raise _RetryableError(RequestError("the reply is not JSON in UTF-8", status)) from error
         if not isinstance(value, dict):
             raise RequestError("the reply is not a JSON object", status)
         if value.get("error"):
-            raise _RetryableError(RequestError(f"the service reports: {self._message(text)}", status))
+            message = self._message(content.decode("utf-8", "replace"))
+            raise _RetryableError(RequestError(f"the service reports: {message}", status))
         return value
 
     def _message(self, text: str) -> str:
@@ -186,6 +202,21 @@ class Transport:
             pass
         text = " ".join(str(text).split())
         return (text.replace(self._key, "***") if self._key else text)[:200]
+
+
+def parsed(content: bytes) -> Any:
+    """Return the value of JSON text; raises ValueError if a byte of it is not UTF-8, because it may have been a digit.
+
+    Escaped halves of surrogate pairs, which no file can hold, become U+FFFD.
+    """
+    text = content.decode("utf-8")
+    value = json.loads(text)
+    if LONE_SURROGATE.search(text):
+        whole = (
+            json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+        )
+        value = json.loads(whole)
+    return value
 
 
 class _RetryableError(Exception):
@@ -207,6 +238,15 @@ def _shown(base_url: str, remedy: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UserError(f"{address} is not the address of a service: {remedy}")
     return address
+
+
+def _host(location: str | None) -> str:
+    """Return the host that a redirect names, as far as it can be shown."""
+    try:
+        host = urlsplit(location or "").hostname
+    except ValueError:
+        host = None
+    return visible(clipped(host, 100)) if host else "another address"
 
 
 def _place(base_url: str) -> str:
@@ -245,6 +285,9 @@ def concurrency(default: int) -> int:
     value = os.environ.get("REPROTUNE_JUDGE_CONCURRENCY")
     if not value:
         return default
-    if not value.isdecimal() or int(value) < 1:
-        raise UserError(f"REPROTUNE_JUDGE_CONCURRENCY is {value!r}, but should be a whole number of 1 or more")
+    if not (value.isdecimal() and len(value) < 5 and 1 <= int(value) <= MOST_AT_A_TIME):
+        raise UserError(
+            f"REPROTUNE_JUDGE_CONCURRENCY is {clipped(value, 40)!r}, but should be a whole number from 1 to "
+            f"{MOST_AT_A_TIME}"
+        )
     return int(value)

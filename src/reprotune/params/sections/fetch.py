@@ -1,9 +1,9 @@
 """Sections `fetch.dataset` and `fetch.base`."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reprotune.params.schema import Section
 
@@ -26,6 +26,14 @@ class ColumnNames(Section):
     """Column of the expected answer; every usable row has one."""
     category: str = "category"
     """Column of the category, for scores by category; may be missing."""
+
+    @model_validator(mode="after")
+    def _one_role_each(self) -> Self:
+        roles: dict[str, str] = {}
+        for role, column in self.model_dump().items():
+            if (other := roles.setdefault(column, role)) != role:
+                raise ValueError(f"{other} and {role} are both the column {column!r}, but each needs its own")
+        return self
 
 
 class DatasetParams(Section):

@@ -17,6 +17,9 @@ class JudgeParams(Section):
     The address of the service and its key come from the environment."""
     model: str
     """Name of the judge model, as the service knows it; no effect with `offline`."""
+    when_other_model: Literal["fail", "warn"]
+    """What to do when the service says that it asked another model than `model` (some serve whatever they have loaded):
+    `fail`, or `warn` and record what was served. Dates, tags and owners in names make no other model."""
     rubric: str
     """`chapter`: the book chapter's one-line prompt; `reference`: an anchored rubric, reasoning before the score; or
     the path of your own (ending in .jinja), with the fields instruction, input, reference, response and fence."""

@@ -1,0 +1,63 @@
+"""The plan as a person reads it; that it foretells what DVC does is tested in tests/end_to_end/."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from reprotune.pipeline.plan import Reason, StagePlan, plan_conclusion
+from tests.builders.command_line import reprotune
+
+ROOT = Path(__file__).resolve().parents[2]
+SHIPPED = (ROOT / "params.yaml").read_text(encoding="utf-8")
+DVC_YAML = """\
+stages:
+  split:
+    cmd: python -m stages.split
+    params:
+      - split
+    deps:
+      - data/raw
+    outs:
+      - data/split
+"""
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "params.yaml").write_text(SHIPPED, encoding="utf-8")
+    (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("columns", ["30", "64", "80", "300"])
+def test_commands_are_never_broken(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+    plan = [
+        StagePlan("fetch", "run", [Reason("unfollowed", "x")], []),
+        StagePlan("split", "maybe", [Reason("upstream", "after fetch")], ["data/x"]),
+    ]
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("reprotune.pipeline.plan.make_plan", lambda _: plan)
+    monkeypatch.setattr("reprotune.pipeline.plan.params_fault", lambda _: None)
+    last = reprotune("plan").stdout.splitlines()[-1]
+    assert last == plan_conclusion(plan)
+    commands = re.findall(r"`(.+?)`", last)
+    assert commands == ["dvc checkout", "reprotune deps --fix", "dvc repro --pull --allow-missing"]
+
+
+def test_faults_of_params_are_named_and_no_run_is_recommended(pipeline: Path) -> None:
+    assert reprotune("plan").stdout.endswith("1 of 1 stages will run. Next: `dvc repro`.\n")
+    text = SHIPPED.replace("backend: offline", "backend: olama").replace("epochs: 2", "epochs: 0")
+    (pipeline / "params.yaml").write_text(text, encoding="utf-8")
+    outcome = reprotune("plan")
+    assert outcome.exit_code == 1
+    assert outcome.stdout.endswith("1 of 1 stages will run. None can before params.yaml is right.\n")
+    assert outcome.stderr.startswith(
+        "error: params.yaml: finetune.epochs should be at least 1, but it is 0; judge.backend"
+    )
+    assert outcome.stderr.count("\n") == 1
+    outcome = reprotune("plan", "--json")
+    assert outcome.exit_code == 1 and outcome.stderr.startswith("error: params.yaml: finetune.epochs")
+    assert json.loads(outcome.stdout)["stages"][0]["name"] == "split"
