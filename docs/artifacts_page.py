@@ -289,8 +289,7 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "data/judgements/verdicts.jsonl",
             "A line for every question that a judge was asked about; empty with `judge.backend: offline`.",
             keys={
-                "purpose": "`score` (an answer), `canary` (one whose score is known), `pairwise` (two answers) or "
-                "`pair_canary`",
+                "purpose": "`score` (an answer), `pairwise` (two answers), `canary` or `pair_canary` (known outcomes)",
                 "id": "the record",
                 "model": "whose answer it is, the kind of canary, or whose answer was shown first",
                 "status": "as in `scores.parquet`",
