@@ -19,7 +19,7 @@ def test_every_plot_of_two_revisions_is_drawn_from_the_page_alone(
     clone.edit("metrics/plots/loss.csv", lambda text: text.replace("0,0,,", "0,0,,1"))
     clone.run("dvc", "plots", "diff", "HEAD", "--out", "plots")
     page = clone.root / "plots/index.html"
-    assert "https://" not in page.read_text(encoding="utf-8")
+    assert not re.search(r"(src|href)\s*=", page.read_text(encoding="utf-8"))
     dom = chromium_dom(page, 900)
     drawn = [plot.partition("<details")[0] for plot in dom.split("<h2>")[1:]]
     assert len(drawn) == 4
