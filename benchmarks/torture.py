@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from side_by_side.machine import describe, sentence
-from trials import artifacts, checkpoints, datasets, scratch, settings  # noqa: F401 - each adds its cases
+from trials import artifacts, checkpoints, datasets, judge, machine, scratch, settings  # noqa: F401 - each adds its cases
 from trials.cases import SUBJECTS, drawn, run_case
 from trials.commands import Workers
 from trials.kills import torment

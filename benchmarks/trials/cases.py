@@ -44,6 +44,10 @@ class Plan:
     """Looks at the results of steps that ended well; returns what is wrong."""
     goes_on: bool = False
     """A step that fails does not keep the next from running."""
+    last_must_be_fine: bool = False
+    """Whatever came before, the last step has nothing to fail at; only then are the results looked at."""
+    after: Callable[[], None] | None = None
+    """Puts away what the case needed."""
 
 
 class Subject(NamedTuple):
@@ -96,7 +100,11 @@ def run_case(forker: Forker, project: Project, case: str, seed: int, work: Path,
         else:
             project.part(folder, one.needs)
         plan = one.make(Random(f"{seed}/{case}"), folder, project)
-        result = run_plan(forker, project, folder, plan, case)
+        try:
+            result = run_plan(forker, project, folder, plan, case)
+        finally:
+            if plan.after:
+                plan.after()
     except Exception:  # the harness's own fault; others go on
         result = Result(case, "vague", "the harness itself failed", traceback.format_exc())
     if keep or result.bad:
@@ -124,7 +132,11 @@ def run_plan(forker: Forker, project: Project, folder: Path, plan: Plan, case: s
             result.verdict, result.why = verdict, f"{' '.join(step.words)}: {why}"
         if worse or not plan.goes_on:
             return result
-    if result.verdict != "fine":
+    if plan.last_must_be_fine and result.ran[-1].code:
+        result.verdict, result.why = "wrong", f"the last step fails: {result.why}"
+    if result.verdict != "fine" and not plan.last_must_be_fine:
+        return result
+    if result.bad:
         return result
     if plan.bad:
         result.verdict = "accepted though bad"

@@ -51,7 +51,7 @@ def dataset(draw: Random, folder: Path, project: Project) -> Plan:
             doings.append(f"{field} of row {place}: {action} {shown(rows[place].get(field))}")
     path = folder / f"rows{ending}"
     path.write_bytes(written(rows))
-    if draw.random() < 0.5:
+    if draw.random() < 0.3:
         doings.append(spoil(path, draw))
     if draw.random() < 0.2:
         zipped = gzip.compress(path.read_bytes(), mtime=0)

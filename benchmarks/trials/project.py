@@ -58,6 +58,9 @@ OUTS = {
 }
 """Stage -> what it writes, without what shows how fast it went (data/speed, metrics/speed.json, data/report)."""
 
+LARGEST_OUT = dict.fromkeys(STAGES, 20_000) | dict.fromkeys(("fetch@base", "finetune"), 4_000_000)
+"""Stage -> about the bytes of its largest file."""
+
 SETTINGS = ("params.yaml", "dvc.yaml")
 LONGER = {"finetune.epochs": 3, "finetune.batch_size": 8}
 """So that training has enough steps to be killed between two of them."""

@@ -73,7 +73,7 @@ def judged(ran: Ran, plain_memory: int = 0, fails_quietly: bool = False) -> tupl
     (`gate`, `deps --check`), which needs no sentence.
     """
     if ran.hung:
-        return "hang", tail(ran.stderr)
+        return "hang", ran.stderr[ran.stderr.find("most recent call first") :][:900]
     if ran.memory > plain_memory + MEMORY_BYTES:
         return "memory", f"{ran.memory >> 20} MB, {plain_memory >> 20} MB without the fault"
     if "Traceback (most recent call last)" in ran.said:

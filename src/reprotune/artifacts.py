@@ -298,9 +298,9 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for field in schema:
-                found = file.schema_arrow.field(field.name) if field.name in file.schema_arrow.names else None
-                if found is None or not found.type.equals(field.type):
-                    has = "no such column" if found is None else f"type {found.type}"
+                types = [found.type for found in file.schema_arrow if found.name == field.name]
+                if len(types) != 1 or not types[0].equals(field.type):
+                    has = f"type {types[0]}" if len(types) == 1 else f"{len(types) or 'no'} such columns"
                     raise UserError(
                         f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild "
                         "it"
@@ -309,7 +309,8 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     except (pa.ArrowException, OSError) as error:  # OSError for a page whose checksum is wrong, too
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk's own fault
-        raise UserError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from error
+        reason = str(error).partition("\n")[0]  # the rest is internals of the Thrift library
+        raise UserError(f"{path} is damaged ({reason}): delete it and run `dvc repro`") from error
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
