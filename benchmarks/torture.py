@@ -1,6 +1,6 @@
 """Faults on purpose: kills, edits, full disks, bad input, a hostile judge, hostile text; each judged automatically.
 
-    python benchmarks/torture.py [--groups abcdef] [--cases 1000] [--kills 200] [--seed 1] [--only CASE] [--keep]
+    python benchmarks/torture.py [--groups abcdef] [--cases 1000] [--kills 200] [--edits 25] [--seed 1] [--only CASE]
 
 A tiny copy of this working tree runs the pipeline once (a minute, and not again while the code stays the same); then
 every case happens in a copy of that. What is bad is printed with the command that repeats it; the exit code is 1 if
@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from side_by_side.machine import describe, sentence
-from trials import artifacts, checkpoints, datasets, judge, machine, scratch, settings  # noqa: F401 - each adds its cases
+from trials import artifacts, checkpoints, datasets, hostile, judge, machine, scratch, settings  # noqa: F401 - each adds its cases
 from trials.cases import SUBJECTS, drawn, run_case
 from trials.commands import Workers
+from trials.edits import disturb
 from trials.kills import torment
 from trials.project import Project
 from trials.table import GROUPS, bad_ones, table
@@ -54,11 +55,15 @@ def main() -> None:
 
 def run(options: argparse.Namespace, project: Project, work: Path) -> Iterator[Result]:
     """Run what the options ask for."""
+    if options.only and options.only[0] in "ab":
+        number = int(options.only.split("/")[2].partition(".")[0])
+        again = torment if options.only[0] == "a" else disturb
+        yield from again(project, 0, options.seed, work, only=number)
+        return
     if "a" in options.groups and not (options.only or options.subject):
         yield from torment(project, options.kills, options.seed, work)
-    if options.only and options.only.startswith("a/"):
-        yield from torment(project, 0, options.seed, work, only=int(options.only.split("/")[2].partition(".")[0]))
-        return
+    if "b" in options.groups and not (options.only or options.subject):
+        yield from disturb(project, options.edits, options.seed, work)
     cases = [options.only] if options.only else list(drawn(options.groups, options.cases))
     if options.subject:
         cases = [case for case in cases if case.split("/")[1] in options.subject]
@@ -75,6 +80,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--subject", action="append", help=f"only these: {', '.join(SUBJECTS)}")
     parser.add_argument("--cases", type=int, default=1000, help="cases of the groups c to f together")
     parser.add_argument("--kills", type=int, default=200, help="kills of group a")
+    parser.add_argument("--edits", type=int, default=25, help="disturbed runs of group b")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", help="one case, as it is named in the output, e.g. d/params/17")
     parser.add_argument("--keep", action="store_true", help="keep the folder of every case, not just of bad ones")

@@ -1,5 +1,6 @@
 """What a case is, and how one is run: prepared in a folder of its own, judged by how its commands end."""
 
+import re
 import shutil
 import tempfile
 import traceback
@@ -46,6 +47,8 @@ class Plan:
     """A step that fails does not keep the next from running."""
     last_must_be_fine: bool = False
     """Whatever came before, the last step has nothing to fail at; only then are the results looked at."""
+    misleading: str = ""
+    """A pattern of sentences that blame something else."""
     after: Callable[[], None] | None = None
     """Puts away what the case needed."""
 
@@ -125,6 +128,8 @@ def run_plan(forker: Forker, project: Project, folder: Path, plan: Plan, case: s
         if step.prepares:
             continue
         verdict, why = judged(ran, fails_quietly=len(step.words) > 1 and step.words[1] in QUIET)
+        if verdict == "sentence" and plan.misleading and re.search(plan.misleading, why):
+            verdict = "vague"
         if verdict == "fine":
             continue
         worse = verdict not in ("sentence", "cure")
@@ -132,16 +137,19 @@ def run_plan(forker: Forker, project: Project, folder: Path, plan: Plan, case: s
             result.verdict, result.why = verdict, f"{' '.join(step.words)}: {why}"
         if worse or not plan.goes_on:
             return result
+    look_at_results(project, folder, plan, result)
+    return result
+
+
+def look_at_results(project: Project, folder: Path, plan: Plan, result: Result) -> None:
+    """Judge what the steps have left, where they have left anything."""
     if plan.last_must_be_fine and result.ran[-1].code:
         result.verdict, result.why = "wrong", f"the last step fails: {result.why}"
-    if result.verdict != "fine" and not plan.last_must_be_fine:
-        return result
-    if result.bad:
-        return result
+    if result.bad or (result.verdict != "fine" and not plan.last_must_be_fine):
+        return
     if plan.bad:
         result.verdict = "accepted though bad"
     elif plan.same and (files := different(hashes(folder, plan.same), hashes(project.root, plan.same))):
         result.verdict, result.why = "wrong", f"differ: {', '.join(files[:5])}"
     elif plan.check and (fault := plan.check(result.ran)):
         result.verdict, result.why = "wrong", fault
-    return result

@@ -10,6 +10,7 @@ Each line on standard input is a request, as JSON; each line on standard output 
 import atexit
 import contextlib
 import ctypes
+import encodings
 import faulthandler
 import gc
 import importlib
@@ -28,6 +29,8 @@ from typing import Any, Never
 
 PAGE = resource.getpagesize()
 POLL_SECONDS = 0.01
+MOST_SAID = 1_000_000
+"""Bytes of output that are kept."""
 DIE_WITH_PARENT = 1
 """PR_SET_PDEATHSIG of prctl(2)."""
 
@@ -41,6 +44,9 @@ def preload() -> None:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if package is reprotune and not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
+    for module in pkgutil.iter_modules(encodings.__path__, "encodings."):  # which a user without rights may not read
+        with contextlib.suppress(ImportError):
+            importlib.import_module(module.name)
     for name in ("dvc.repo", "typer.main", "scipy.stats", "sacrebleu", "pandas"):
         importlib.import_module(name)
     # Stages remove the params' modules that they did not load themselves; here all are loaded from the start.
@@ -63,12 +69,19 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     """
     before = resident_bytes()
     started = time.monotonic()
+    said = [bytearray(), bytearray()]
+    # Pipes and no files: a limit on the size of files would hold for them, too.
+    pipes = [os.pipe(), os.pipe()]
     pid = os.fork()
     if pid == 0:
-        child(request)
+        child(request, [write for _, write in pipes])
+    for read, write in pipes:
+        os.close(write)
+        os.set_blocking(read, False)
     hung = False
     while True:
         done, status, usage = os.wait4(pid, os.WNOHANG)
+        drain(pipes, said)
         if done:
             break
         late = time.monotonic() - started > request["seconds"]
@@ -85,12 +98,30 @@ def run(request: dict[str, Any]) -> dict[str, Any]:
     seconds = time.monotonic() - started
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)
+    drain(pipes, said)
+    for read, _ in pipes:
+        os.close(read)
+    stdout, stderr = (shown(bytes(one)) for one in said)
     return {
         "code": os.waitstatus_to_exitcode(status),
         "seconds": round(seconds, 3),
         "hung": hung,
         "memory": max(0, usage.ru_maxrss * 1024 - before),
+        "stdout": stdout,
+        "stderr": stderr,
     }
+
+
+def drain(pipes: list[tuple[int, int]], said: list[bytearray]) -> None:
+    """Read what has been printed; of very much, the beginning is kept."""
+    for (read, _), text in zip(pipes, said, strict=True):
+        with contextlib.suppress(BlockingIOError):
+            while piece := os.read(read, 1 << 16):
+                text.extend(piece[: max(0, MOST_SAID - len(text))])
+
+
+def shown(text: bytes) -> str:
+    return text.decode("utf-8", "backslashreplace")
 
 
 def stop_now(request: dict[str, Any]) -> bool:
@@ -102,13 +133,12 @@ def resident_bytes() -> int:
     return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * PAGE
 
 
-def child(request: dict[str, Any]) -> Never:
-    """Become the command; never returns."""
+def child(request: dict[str, Any], outputs: list[int]) -> Never:
+    """Become the command, which prints to `outputs`; never returns."""
     os.setsid()
     ctypes.CDLL(None).prctl(DIE_WITH_PARENT, signal.SIGKILL)
-    for descriptor, name in ((1, "stdout"), (2, "stderr")):
-        opened = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
-        os.dup2(opened, descriptor)
+    for descriptor, output in enumerate(outputs, start=1):
+        os.dup2(output, descriptor)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.closerange(3, 64)
     os.chdir(request["folder"])

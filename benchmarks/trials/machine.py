@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -11,15 +12,33 @@ from .commands import NOBODY
 from .project import INPUTS, LARGEST_OUT, OUTS, STAGES, Project
 
 MEGABYTE = 1 << 20
+MISLEADING = "damaged|a file below|embedded/"
+"""No file is damaged, the file is known, and it is not the source of a copy that is full."""
 
 
 def any_stage(draw: Random) -> str:
     return draw.choice(sorted(STAGES))
 
 
-def afterwards(stage: str) -> list[Step]:
-    """Return the step that shows that nothing of the fault is left."""
-    return [Step(STAGES[stage])]
+def faulty(
+    stage: str,
+    what: str,
+    request: dict[str, Any],
+    mended: Callable[[], str] | None = None,
+    then: dict[str, Any] | None = None,
+    after: Callable[[], None] | None = None,
+) -> Plan:
+    """Return a run of the stage under the fault, and one without, which leaves what it always leaves."""
+    first, second = Step(STAGES[stage], request), Step(STAGES[stage], then or {}, before=mended)
+    return Plan(
+        f"{stage}: {what}",
+        [first, second],
+        same=OUTS[stage],
+        goes_on=True,
+        last_must_be_fine=True,
+        misleading=MISLEADING,
+        after=after,
+    )
 
 
 @subject("c", "file-size", "data", share=3)
@@ -27,14 +46,7 @@ def file_size(draw: Random, folder: Path, project: Project) -> Plan:
     """No file may grow beyond a limit: what a full disk does, at any byte."""
     stage = any_stage(draw)
     limit = draw.choice([0, 1, 100, 1000, 4096, 20_000, draw.randrange(LARGEST_OUT[stage] + 1)])
-    first = Step(STAGES[stage], {"limits": {"RLIMIT_FSIZE": limit}})
-    return Plan(
-        f"{stage}: files up to {limit} bytes",
-        [first, *afterwards(stage)],
-        same=OUTS[stage],
-        last_must_be_fine=True,
-        goes_on=True,
-    )
+    return faulty(stage, f"files up to {limit} bytes", {"limits": {"RLIMIT_FSIZE": limit}})
 
 
 @subject("c", "full-disk", "data", share=2)
@@ -44,7 +56,7 @@ def full_disk(draw: Random, folder: Path, project: Project) -> Plan:
     # A stage replaces the folder of its outs by a rename; so the disk is the folder around it.
     place = folder / draw.choice([str(Path(OUTS[stage][0]).parent), ".reprotune"])
     place.mkdir(exist_ok=True)
-    size = draw.choice([16, 64, 256, 1024, 4096])
+    size = draw.choice([4, 8, 12, 16, 24, 64, 1024, 3200, 6400])
     disk = folder.with_name(f"{folder.name}-disk")
     disk.mkdir()
     mounted = subprocess.run(
@@ -70,9 +82,8 @@ def full_disk(draw: Random, folder: Path, project: Project) -> Plan:
         subprocess.run(["umount", "-l", str(disk)], check=False)
         disk.rmdir()
 
-    steps = [Step(STAGES[stage]), Step(STAGES[stage], before=put_back)]
-    what = f"{stage}: {place.relative_to(folder)} on a disk of {size} kB; "
-    return Plan(what, steps, same=OUTS[stage], last_must_be_fine=True, goes_on=True, after=unmounted)
+    what = f"{place.relative_to(folder)} on a disk of {size} kB; "
+    return faulty(stage, what, {}, put_back, after=unmounted)
 
 
 @subject("c", "read-only", "data", share=2)
@@ -105,9 +116,8 @@ def read_only(draw: Random, folder: Path, project: Project) -> Plan:
             os.chown(path, NOBODY, NOBODY)
         return "; then with permission"
 
-    steps = [Step(STAGES[stage], dict(user)), Step(STAGES[stage], dict(user), before=allow)]
-    what = f"{stage}: {path.relative_to(folder)} has mode {mode:o}"
-    return Plan(what, steps, same=OUTS[stage], last_must_be_fine=True, goes_on=True)
+    what = f"{path.relative_to(folder)} has mode {mode:o}"
+    return faulty(stage, what, dict(user), allow, dict(user))
 
 
 def give(folder: Path) -> None:
@@ -121,9 +131,7 @@ def memory(draw: Random, folder: Path, project: Project) -> Plan:
     """Address space for little more than the libraries."""
     stage = any_stage(draw)
     limit = draw.choice([0, 1, 4, 8, 16, 32, 48, 64, 96, 128, 192]) * MEGABYTE
-    first = Step(STAGES[stage], {"limits": {"RLIMIT_AS": limit}})
-    what = f"{stage}: {limit // MEGABYTE} MB more"
-    return Plan(what, [first, *afterwards(stage)], same=OUTS[stage], last_must_be_fine=True, goes_on=True)
+    return faulty(stage, f"{limit // MEGABYTE} MB more", {"limits": {"RLIMIT_AS": limit}})
 
 
 @subject("c", "open-files", "data", share=1)
@@ -131,6 +139,4 @@ def open_files(draw: Random, folder: Path, project: Project) -> Plan:
     """Few files may be open at a time."""
     stage = any_stage(draw)
     limit = draw.choice([3, 4, 5, 6, 8, 10, 12, 16])
-    first = Step(STAGES[stage], {"limits": {"RLIMIT_NOFILE": limit}})
-    what = f"{stage}: {limit} open files"
-    return Plan(what, [first, *afterwards(stage)], same=OUTS[stage], last_must_be_fine=True, goes_on=True)
+    return faulty(stage, f"{limit} open files", {"limits": {"RLIMIT_NOFILE": limit}})

@@ -4,6 +4,7 @@ A stage validates what it reads and what it writes, so that DVC never caches a m
 gives the same bytes under the same pyarrow (the version is pinned in `constraints.txt`), whatever its chunking.
 """
 
+import errno
 import glob
 import json
 import os
@@ -306,9 +307,14 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
                         "it"
                     )
             yield file
+    except MemoryError:  # Arrow's is an `ArrowException` as well
+        raise
     except (pa.ArrowException, OSError) as error:  # OSError for a page whose checksum is wrong, too
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's own fault
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's own fault
+            error.filename = error.filename or str(path)
+            raise
+        if os.strerror(errno.EAGAIN) in str(error):  # no memory for a thread's stack
+            raise MemoryError(str(error)) from error
         reason = str(error).partition("\n")[0]  # the rest is internals of the Thrift library
         raise UserError(f"{path} is damaged ({reason}): delete it and run `dvc repro`") from error
 
