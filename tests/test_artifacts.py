@@ -1,10 +1,12 @@
 """Contracts, byte-stable Parquet and atomic writes."""
 
+import errno
 import itertools
 import os
 import subprocess
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -77,6 +79,36 @@ def test_what_is_read_must_keep_the_contract(tmp_path: Path) -> None:
     pq.write_table(pa.table({"id": ["a"], "prompt": [1], "response": ["x"], "header": [""]}), path)
     with pytest.raises(UserError, match="column prompt should be string but has type int64"):
         artifacts.read_table(path, FORMATTED)
+    columns = {name: pa.array(["a"]) for name in ("id", "prompt", "response", "header")}
+    twice = pa.Table.from_arrays([*columns.values(), columns["prompt"]], names=[*columns, "prompt"])
+    pq.write_table(twice, path)
+    with pytest.raises(UserError, match="column prompt should be string but has 2 such columns"):
+        artifacts.read_table(path, FORMATTED)
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (pa.ArrowMemoryError("malloc of size 64 failed"), MemoryError),
+        (pa.ArrowException("Failed to launch worker thread: Resource temporarily unavailable"), MemoryError),
+        (OSError(errno.EIO, "Input/output error"), OSError),
+    ],
+)
+def test_a_fault_of_the_machine_is_not_called_damage(
+    error: Exception, raised: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is told that a file is damaged deletes it."""
+    path = tmp_path / "t.parquet"
+    path.write_bytes(b"")
+
+    def fail(*args: Any, **settings: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(pq, "ParquetFile", fail)
+    with pytest.raises(raised) as caught:
+        artifacts.read_table(path, FORMATTED)
+    if isinstance(caught.value, OSError):
+        assert caught.value.filename == str(path)
 
 
 def test_flipped_bits_in_the_data_are_noticed(tmp_path: Path) -> None:
@@ -95,6 +127,7 @@ def test_flipped_bits_in_the_data_are_noticed(tmp_path: Path) -> None:
             assert artifacts.read_table(path, FORMATTED).to_pylist() == rows
         except UserError as error:
             assert "t.parquet is damaged" in str(error)
+            assert "\n" not in str(error), "one sentence, without the insides of a library"
             found += 1
     assert found > 0.5 * (len(content) - footer)
 

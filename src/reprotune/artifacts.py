@@ -4,6 +4,7 @@ A stage validates what it reads and what it writes, so that DVC never caches a m
 gives the same bytes under the same pyarrow (the version is pinned in `constraints.txt`), whatever its chunking.
 """
 
+import errno
 import glob
 import json
 import os
@@ -298,18 +299,24 @@ def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
     try:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for field in schema:
-                found = file.schema_arrow.field(field.name) if field.name in file.schema_arrow.names else None
-                if found is None or not found.type.equals(field.type):
-                    has = "no such column" if found is None else f"type {found.type}"
+                types = [found.type for found in file.schema_arrow if found.name == field.name]
+                if len(types) != 1 or not types[0].equals(field.type):
+                    has = f"type {types[0]}" if len(types) == 1 else f"{len(types) or 'no'} such columns"
                     raise UserError(
                         f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild "
                         "it"
                     )
             yield file
+    except MemoryError:  # Arrow's is an `ArrowException` as well
+        raise
     except (pa.ArrowException, OSError) as error:  # OSError for a page whose checksum is wrong, too
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the disk's own fault
-        raise UserError(f"{path} is damaged ({error}): delete it and run `dvc repro`") from error
+        if isinstance(error, OSError) and error.errno is not None:  # the disk's own fault
+            error.filename = error.filename or str(path)
+            raise
+        if os.strerror(errno.EAGAIN) in str(error):  # no memory for a thread's stack
+            raise MemoryError(str(error)) from error
+        reason = str(error).partition("\n")[0]  # the rest is internals of the Thrift library
+        raise UserError(f"{path} is damaged ({reason}): delete it and run `dvc repro`") from error
 
 
 def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:

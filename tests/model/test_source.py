@@ -104,6 +104,16 @@ def test_earlier_model_is_replaced_whole_or_not_at_all(copy: Path, tmp_path: Pat
     assert not [name for name in names(tmp_path) if name.endswith(".tmp")]
 
 
+def test_a_full_disk_is_that_of_the_copy(copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(source), None, str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        fetch(str(copy), None, tmp_path / "base")
+    assert str(copy) not in caught.value.filename
+
+
 def test_sharded_folder(checkpoint: Path, tmp_path: Path) -> None:
     folder = tmp_path / "sharded"
     GPT2LMHeadModel.from_pretrained(checkpoint).save_pretrained(folder, max_shard_size="1MB")

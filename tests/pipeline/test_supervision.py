@@ -1,6 +1,7 @@
 """What keeps DVC's record of a stage true, piece by piece; `tests/end_to_end/test_orphans.py` has the whole."""
 
 import os
+import resource
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -87,6 +88,18 @@ def test_a_stage_has_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
             pass
     with only_process("finetune"):
         pass
+
+
+def test_a_full_disk_does_not_keep_a_stage_from_running(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may find room, or write elsewhere; the process id in the lock only helps whoever waits."""
+    monkeypatch.chdir(tmp_path)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+        with only_process("finetune"):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_second_process_waits_for_an_orphan_that_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,14 @@ def test_isotonic_never_turns_the_order_round(pairs: list[tuple[int, int]]) -> N
     assert (np.diff(mapped(mapping, grid, np.zeros((101, len(STATISTICS))))) >= -1e-9).all()
 
 
-@pytest.mark.parametrize("mapping", [{}, {"kind": "magic"}, {"kind": "ridge", "features": ["score"]}, []])
+def isotonic(label: float) -> dict[str, object]:
+    return {"kind": "isotonic", "scores": [0.0, 100.0], "labels": [label, 100.0]}
+
+
+NOT_OURS = [{}, {"kind": "magic"}, {"kind": "ridge", "features": ["score"]}, []]
+
+
+@pytest.mark.parametrize("mapping", [*NOT_OURS, *map(isotonic, [float("nan"), float("inf"), 10**400])])
 def test_a_mapping_that_is_none_of_ours_is_refused(mapping: dict[str, object]) -> None:
     with pytest.raises(UserError, match="calibrate --fit"):
         mapped(mapping, np.zeros(1), np.zeros((1, len(STATISTICS))))

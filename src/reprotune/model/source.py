@@ -4,6 +4,7 @@ A checkpoint is checked before it is accepted: it must be a plain GPT-2, in safe
 config.json implies.
 """
 
+import errno
 import os
 import shutil
 from pathlib import Path
@@ -181,4 +182,9 @@ def _place(path: Path, target: Path, link: bool) -> None:
             return
         except OSError:
             pass  # another disk, or a file system without hard links
-    shutil.copyfile(path, target)
+    try:
+        shutil.copyfile(path, target)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):  # Python names the source first
+            error.filename = str(target)
+        raise

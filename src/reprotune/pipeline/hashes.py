@@ -97,7 +97,7 @@ def _read(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; an empty one where there is none."""
     try:
         known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 

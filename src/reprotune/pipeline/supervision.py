@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -34,17 +34,17 @@ GRACE_SECONDS = 10.0
 def only_process(stage: str) -> Iterator[None]:
     """Hold the lock of a stage in this working directory; raises `UserError` where another process keeps it."""
     LOCKS.mkdir(parents=True, exist_ok=True)
-    with (LOCKS / stage).open("a+", encoding="utf-8") as file:
+    with (LOCKS / stage).open("a+b", buffering=0) as file:
         if not _locked(file.fileno(), LOCK_SECONDS):
             file.seek(0)
-            process = file.read(20).strip()
+            process = file.read(20).decode("ascii", "replace").strip()
             raise UserError(
                 f"another process (id {process or 'unknown'}) is running {stage} here: wait for it, or end it with "
                 f"`kill {process or 'ID'}`"
             )
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        with suppress(OSError):  # on a full disk: the number only helps whoever waits
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n".encode())
         yield
 
 

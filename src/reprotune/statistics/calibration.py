@@ -64,7 +64,7 @@ def read_mapping(path: Path) -> Mapping:
     """Read a stored mapping; raises `UserError` if the file is missing or not JSON."""
     try:
         mapping = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UserError(
             f"{path} cannot be read as a mapping ({error}): fit a new one with `reprotune calibrate --fit`"
         ) from error
@@ -82,7 +82,9 @@ def mapped(mapping: Mapping, scores: np.ndarray, texts: np.ndarray) -> np.ndarra
             values = np.column_stack([scores, texts]) @ np.asarray(mapping["coefficients"]) + mapping["intercept"]
         else:
             raise ValueError("this version does not know its kind")
-    except (KeyError, TypeError, ValueError) as error:
+        if not np.isfinite(values).all():
+            raise ValueError("some of its numbers are none, or too large")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise UserError(
             f"the mapping cannot be used ({error}): fit a new one with `reprotune calibrate --fit`"
         ) from error

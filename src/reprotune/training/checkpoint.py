@@ -2,16 +2,18 @@
 
 A checkpoint is a safetensors file (trained weights, AdamW's moments), another of the best weights so far, and a JSON
 file (counters, loss history) that has the names and hashes of both. The JSON file is renamed into place last, so a kill
-in between leaves the checkpoint before it valid.
+in between leaves the checkpoint before it valid. It has a hash of itself, too: a digit that a disk has changed would
+otherwise get into the loss curve.
 """
 
+import hashlib
 import json
 import os
 import shutil
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError
@@ -130,7 +132,8 @@ class CheckpointStore:
 
     def _write_index(self, progress: Progress, state: SavedFile | None) -> None:
         index = self.folder / f"progress-{progress.step}.json"
-        write_text(index, json.dumps({"state": state, "best": self._best, "progress": asdict(progress)}))
+        content = {"state": state, "best": self._best, "progress": asdict(progress)}
+        write_text(index, json.dumps({**content, "sha256": _sha256(content)}))
         _force_to_disk(index)
         _force_to_disk(self.folder)
 
@@ -180,12 +183,18 @@ def _read_index(path: Path) -> tuple[Progress, SavedFile | None, SavedFile | Non
     """Return the counters, the state and the best weights of a checkpoint; raises `DamagedCheckpointError`."""
     try:
         saved = json.loads(path.read_text(encoding="utf-8"))
+        if saved.pop("sha256") != _sha256(saved):
+            raise DamagedCheckpointError(f"{path.name} is not what was written")
         values = saved["progress"]
         progress = Progress(**{**values, "history": [LossRecord(**record) for record in values["history"]]})
         files = [None if saved[kind] is None else SavedFile(*map(str, saved[kind])) for kind in ("state", "best")]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise DamagedCheckpointError(f"{type(error).__name__}: {error}") from error
     return progress, files[0], files[1]
+
+
+def _sha256(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 
 def _force_to_disk(path: Path) -> None:

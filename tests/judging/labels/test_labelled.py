@@ -87,6 +87,17 @@ def test_bad_input_is_one_sentence(file: Path, arguments: list[str], words: str)
     assert words in found.stderr and found.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("score", ["1" + "0" * 400, "1e400", "-1e400", "NaN", "-0.1", '"' + "9" * 5000 + '"'])
+def test_a_number_that_is_no_score_is_named_and_not_printed_whole(file: Path, score: str) -> None:
+    labels = file.with_name("labels.json")
+    count = len(json.loads(file.read_text()))
+    labels.write_text(f"[{', '.join([score] * count)}]")
+    found = run(file, "--answer", "said", "--labels", str(labels))
+    assert found.exit_code == 1
+    assert "labels.json: entry 1 is " in found.stderr
+    assert len(found.stderr) < 400 + len(str(labels))
+
+
 @pytest.mark.parametrize("kind", ["isotonic", "ridge"])
 def test_a_stored_mapping_has_its_provenance_and_can_be_applied(file: Path, tmp_path: Path, kind: str) -> None:
     stored = tmp_path / "mapping.json"

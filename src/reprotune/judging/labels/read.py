@@ -6,13 +6,14 @@ their own, or in a field of each object.
 """
 
 import json
-import math
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
 from reprotune.judging.questions.prompts import Item
+from reprotune.untrusted import clipped
 
 Scores = list[float | None]
 """One score per answer; null where there is none."""
@@ -71,10 +72,10 @@ def scored_by_all(lists: Sequence[Scores]) -> list[int]:
 def _checked_score(value: Any, where: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise UserError(f"{where} is {value!r}, but a score is a number from 0 to 100, or null")
+    if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, float) and isnan(value)):
+        raise UserError(f"{where} is {clipped(repr(value), 60)}, but a score is a number from 0 to 100, or null")
     if not 0 <= value <= 100:
-        raise UserError(f"{where} is {value}, but scores range from 0 to 100: rescale them")
+        raise UserError(f"{where} is {clipped(str(value), 60)}, but scores range from 0 to 100: rescale them")
     return float(value)
 
 

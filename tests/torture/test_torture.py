@@ -1,0 +1,45 @@
+"""A short selection of `benchmarks/torture.py`: the same cases under one seed, so that each can be repeated there."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.pipeline]
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+SEED = 1
+"""The default of the command."""
+CASES = {
+    "c": 24,
+    "d": 100,
+    "e": 30,
+    "f": 2,
+}
+"""Group -> how many of its cases; the first ones that the command would run."""
+SLOW = ("bomb", "special-file")
+"""Their limits are far apart from what a test may take."""
+
+
+@pytest.fixture(scope="module")
+def trials() -> Iterator[Any]:
+    """The machinery, which lies beside the benchmarks."""
+    sys.path.insert(0, str(BENCHMARKS))
+    try:
+        import torture  # noqa: PLC0415
+
+        yield torture
+    finally:
+        sys.path.remove(str(BENCHMARKS))
+
+
+def test_no_case_ends_badly(trials: Any, finished: Any, tmp_path: Path) -> None:
+    project = trials.Project(finished)
+    cases = [case for group, count in CASES.items() for case in trials.drawn(group, count)]
+    chosen = [case for case in cases if case.split("/")[1] not in SLOW]
+    with trials.Workers(project.root, project.environment, 2) as workers:
+        results = list(workers.map(lambda forker, case: trials.run_case(forker, project, case, SEED, tmp_path), chosen))
+    assert len(results) == len(chosen) > 100
+    assert not trials.bad_ones(results, f"python benchmarks/torture.py --seed {SEED}")
