@@ -27,7 +27,7 @@ def test_isotonic_never_turns_the_order_round(pairs: list[tuple[int, int]]) -> N
     assert (np.diff(mapped(mapping, grid, np.zeros((101, len(STATISTICS))))) >= -1e-9).all()
 
 
-@pytest.mark.parametrize("mapping", [{}, {"kind": "magic"}, {"kind": "ridge", "features": ["score"]}, []])
+@pytest.mark.parametrize("mapping", [{}, {"kind": "magic"}, {"kind": "ridge", "features": ["score"]}, {"kind": []}])
 def test_a_mapping_that_is_none_of_ours_is_refused(mapping: dict[str, object]) -> None:
     with pytest.raises(UserError, match="calibrate --fit"):
         mapped(mapping, np.zeros(1), np.zeros((1, len(STATISTICS))))

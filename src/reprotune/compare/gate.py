@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -124,13 +124,7 @@ class Outcome:
 
 def read_rules(path: Path = RULES_FILE) -> Rules:
     """Read and check the rules; raises `UserError` naming every fault."""
-    try:
-        return Rules.model_validate(read_document(path))
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in error.errors()
-        )
-        raise UserError(f"{path}: {faults}") from error
+    return Rules.parse("", read_document(path), path)
 
 
 def check_limits(rules: Rules, snapshot: Snapshot) -> list[Outcome]:

@@ -58,7 +58,7 @@ def _dataset(params: Document) -> str:
     if not dataset.file.is_file():
         raise UserError(f"fetch.dataset.source: there is no file {dataset.file}: check the path")
     normalizer = Normalizer(dataset, dataset.source)
-    for rows in read_rows(dataset.file, dataset.source, dataset.format):
+    for rows in read_rows(dataset.file, dataset.source, dataset.format, dataset.columns.model_dump().values()):
         normalizer.normalize(rows)
         break
     counts = normalizer.finish()

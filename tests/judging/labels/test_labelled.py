@@ -78,7 +78,7 @@ def test_the_judge_of_the_params_can_be_calibrated(file: Path, service: Any, mon
         (["--answer", "said", "--labels", "gone"], "no file gone, and no field of that name"),
         (["--answer", "said", "--labels", "output"], "'It is 1.', but a score is a number"),
         (["--answer", "said", "--labels", "gold", "--fit", "magic"], "isotonic, ridge"),
-        (["--answer", "said", "--labels", "gold", "--mapping", "none.json"], "none.json cannot be read"),
+        (["--answer", "said", "--labels", "gold", "--mapping", "none.json"], "none.json is missing"),
     ],
 )
 def test_bad_input_is_one_sentence(file: Path, arguments: list[str], words: str) -> None:
