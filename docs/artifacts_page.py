@@ -83,7 +83,7 @@ JUDGE_HEALTH = {
 PAIRS = {
     "pairwise.win_rate": "share of the pairs that the fine-tuned answer wins; a tie is half a win",
     "pairwise.verdict": "on the fine-tuned model, in the words of `difference.verdict`",
-    "pairwise.ci95_low": "lower end of the 95 % Wilson interval",
+    "pairwise.ci95_low": "lower end of the 95 % interval that the verdict goes by; for a single pair Wilson's",
     "pairwise.ci95_high": "upper end",
     "pairwise.n": "pairs with a verdict",
     "pairwise.unscored": "pairs without one",

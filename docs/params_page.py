@@ -81,7 +81,7 @@ def _limits(field: FieldInfo) -> list[str]:
 def _nested_metadata(kind: Any) -> list[Any]:
     """Return the constraints inside an annotation such as `Annotated[str, ...] | None`."""
     if get_origin(kind) is Annotated:
-        return [part for info in get_args(kind)[1:] for part in info.metadata]
+        return [part for info in get_args(kind)[1:] for part in getattr(info, "metadata", [info])]
     if get_origin(kind) in (Union, UnionType):
         return [part for inner in get_args(kind) for part in _nested_metadata(inner)]
     return []

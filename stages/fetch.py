@@ -29,7 +29,7 @@ def fetch_dataset_stage() -> None:
             table_writer(folder / "rejected.parquet", REJECTED) as rejected_file,
             progress_bar("reading", unit=" rows") as bar,
         ):
-            for batch in read_rows(path, params.source, params.format):
+            for batch in read_rows(path, params.source, params.format, params.columns.model_dump().values()):
                 records, rejected = normalizer.normalize(batch)
                 records_file.write_rows(records)
                 rejected_file.write_rows(rejected)

@@ -39,7 +39,7 @@ def main() -> None:
                 for batch in iter_batches(INPUT / f"{split}.parquet", RECORDS):
                     records = batch.to_pylist()
                     markers.update(count_markers(records, template.markers))
-                    writer.write_rows([template.format(record, params.response_header) for record in records])
+                    writer.write_rows(template.format_all(records, params.response_header))
                     bar.update(len(records))
         summary = {"template": params.template, "response_header": params.response_header, "rows": rows}
         write_json(folder / "summary.json", {**summary, "rows_with_marker": markers})

@@ -15,7 +15,8 @@ MOST_MODULES, MOST_LINES = 15, 400
 
 LAYERS = (
     ("errors", "faults"),
-    ("artifacts",),
+    ("files",),
+    ("artifacts", "sandbox"),
     ("console", "scratch", "untrusted"),
     ("params",),
     ("pipeline",),

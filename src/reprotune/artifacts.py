@@ -82,7 +82,7 @@ REJECTED = _schema(
     "one unusable row of the source",
     _required("source_row", pa.int64(), "The row of the source, counted from 0."),
     _required("reason", TEXT, "Why it cannot be used; all rows with the same fault have the same text."),
-    _required("raw", TEXT, "The row as JSON text."),
+    _required("raw", TEXT, "The row as JSON text, of which at most 16,384 characters are kept."),
 )
 
 FORMATTED = _schema(
@@ -145,6 +145,7 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
     """Read a whole artifact and check it against its contract; raises `UserError` if it does not hold."""
     with _opened(path, schema) as file:
         table = _conformed(file.read(columns=schema.names), schema)
+        table.validate(full=True)  # else text that is not UTF-8 would be found out only where it is used
         _validate(table, path)
         return table
 
@@ -153,6 +154,7 @@ def iter_batches(path: Path, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> I
     """Yield an artifact in batches of at most `rows` rows, so that memory does not grow with the file."""
     with _opened(path, schema) as file:
         for batch in file.iter_batches(batch_size=rows, columns=schema.names):
+            batch.validate(full=True)
             yield batch.cast(schema)
 
 

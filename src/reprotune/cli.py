@@ -4,13 +4,19 @@ Each command is a function in the module `command` of its subject, with its argu
 and Typer with it, is imported only when the command is called, so that `reprotune --help` answers at once.
 """
 
+import codecs
+import io
 import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NamedTuple, Never
 
 from reprotune.errors import UserError
+
+PLAIN = {"–": "-", "−": "-", "→": "->", "…": "...", "⟨": "<", "⟩": ">", "·": "|", "\u00a0": " "}
+"""How the characters of our own texts are printed where the encoding lacks them."""
 
 
 class Command(NamedTuple):
@@ -76,7 +82,11 @@ def app(words: Sequence[str] | None = None) -> None:
     The exit code is 1 after a `UserError` or any other exception, whose sentence goes to standard error (see
     `faults.told`), and 2 if the call is not understood.
     """
+    _make_printable()
     words = sys.argv[1:] if words is None else words
+    own, here = Path(__file__).resolve().parent, Path("src/reprotune").resolve()
+    if (here / "cli.py").is_file() and own != here:
+        _exit(1, f"error: this is the reprotune of {own.parents[1]}, not of this checkout: run `pip install -e .` here")
     path, name = "reprotune", ""
     command: Command | Group = REPROTUNE
     while isinstance(command, Group):
@@ -99,6 +109,21 @@ def app(words: Sequence[str] | None = None) -> None:
         from reprotune.faults import told  # noqa: PLC0415 - few commands end like this
 
         _exit(1, f"error: {told(error, path)}")
+
+
+def _make_printable() -> None:
+    """Let every text be printed where the locale has few characters, as in many containers: others are spelled out."""
+    codecs.register_error("reprotune", _spelled)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="reprotune")
+
+
+def _spelled(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    characters = error.object[error.start : error.end]
+    return "".join(PLAIN.get(one, f"\\u{{{ord(one):x}}}") for one in characters), error.end
 
 
 def load_command(name: str, command: Command) -> Any:

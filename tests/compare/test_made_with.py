@@ -117,15 +117,19 @@ def test_an_older_revision_without_a_key_is_compared_or_named(before: Path, snap
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("model/metrics.json", "{", "is no valid JSON"),
-        ("model/metrics.json", "[]", "has no usable `initial.validation_loss`"),
-        ("model/metrics.json", '{"initial": {"validation_loss": NaN}}', "has no usable `initial.validation_loss`"),
-        ("model/metrics.json", '{"initial": {"validation_loss": "1"}}', "has no usable `initial.validation_loss`"),
-        ("judgements/metrics.json", '{"method": 5}', "has no usable `method`"),
-        ("model/loss.csv", "step,train_loss\n1,2.0\n", "has no usable `validation_loss`"),
-        ("model/loss.csv", "step,train_loss,validation_loss\n1,x,\n", "has no usable `train_loss`"),
-        ("model/loss.csv", "step,train_loss,validation_loss\n1.5,1,\n", "has no usable `step`"),
-        ("model/loss.csv", "step,train_loss,validation_loss\n1\n", "has no usable `train_loss`"),
+        ("model/metrics.json", "{", "is not valid JSON"),
+        ("model/metrics.json", "[]", "should be a JSON object"),
+        ("model/metrics.json", '{"initial": {"validation_loss": NaN}}', "is not valid JSON (NaN is no number)"),
+        (
+            "model/metrics.json",
+            '{"initial": {"validation_loss": "1"}}',
+            "initial.validation_loss should be a number, but it is '1'",
+        ),
+        ("judgements/metrics.json", '{"method": 5}', "method should be text, but it is 5"),
+        ("model/loss.csv", "step,epoch,train_loss\n1,0.1,2.0\n", "has no usable `validation_loss`"),
+        ("model/loss.csv", "step,epoch,train_loss,validation_loss\n1,0.1,x,\n", "has no usable `train_loss`"),
+        ("model/loss.csv", "step,epoch,train_loss,validation_loss\n1.5,0.1,1,\n", "has no usable `step`"),
+        ("model/loss.csv", "step,epoch,train_loss,validation_loss\n1,0.1\n", "has no usable `train_loss`"),
     ],
 )
 def test_a_result_of_another_shape_is_one_sentence(before: Path, name: str, content: str, words: str) -> None:

@@ -135,9 +135,9 @@ def test_text_is_of_bounded_size(foreign: Foreign, scratch: Path, monkeypatch: p
 def test_what_git_tracks_is_of_bounded_size(foreign: Foreign, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     (foreign.root / name).write_text("a: 1\n")
     revision = foreign.commit(data=foreign.store(TEXT))
-    monkeypatch.setattr("reprotune.compare.revision.LOCK_BYTES", 4)
+    monkeypatch.setattr("reprotune.compare.revision.YAML_BYTES", 4)
     for found in (revision, Revision("workspace", foreign.root)):
-        with pytest.raises(UserError, match=f"{name} of .* has more than"):
+        with pytest.raises(UserError, match=f"{name} .*has more than"):
             found.yaml(name)
 
 

@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from reprotune.errors import UserError
-from reprotune.pipeline.lock import MOST_FILES, check_extent, checked_listing, checked_lock, path_fault
+from reprotune.pipeline.lock import MOST_FILES, checked_listing, checked_lock, path_fault
 
 MD5 = "0123456789abcdef" * 2
 FOREIGN = "dvc.lock of fork (1a2b3c4d)"
@@ -176,12 +175,3 @@ def test_another_listing_is_refused(content: bytes) -> None:
 
 def test_the_number_of_files_is_bounded() -> None:
     assert "at most" in listing_refusal(listing(*[entry()] * (MOST_FILES + 1)))
-
-
-def test_documents_of_aliases_are_bounded() -> None:
-    wide = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n"
-    wide += "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12))
-    deep = "a0: &a0 {k: x}\n" + "".join(f"a{n}: &a{n} {{k: *a{n - 1}}}\n" for n in range(1, 300))
-    for text in (wide, deep, "a: &a [*a]\n"):
-        with pytest.raises(UserError, match=r"aliases included"):
-            check_extent(YAML(typ="safe", pure=True).load(text), "params.yaml")

@@ -31,7 +31,7 @@ def isotonic(label: float) -> dict[str, object]:
     return {"kind": "isotonic", "scores": [0.0, 100.0], "labels": [label, 100.0]}
 
 
-NOT_OURS = [{}, {"kind": "magic"}, {"kind": "ridge", "features": ["score"]}, []]
+NOT_OURS = [{}, {"kind": "magic"}, {"kind": "ridge", "features": ["score"]}, {"kind": []}]
 
 
 @pytest.mark.parametrize("mapping", [*NOT_OURS, *map(isotonic, [float("nan"), float("inf"), 10**400])])

@@ -57,10 +57,19 @@ def gate(
     from rich.console import Console
 
     from reprotune.compare.comparison import compare as compare_snapshots
-    from reprotune.compare.gate import check_changes, check_limits, check_stale, failures, gate_table, read_rules
+    from reprotune.compare.gate import (
+        check_changes,
+        check_limits,
+        check_names,
+        check_stale,
+        failures,
+        gate_table,
+        read_rules,
+    )
     from reprotune.compare.snapshot import read_snapshot
 
     wanted, here = read_rules(rules), read_snapshot("workspace")
+    check_names(wanted, here)
     there = None if against is None else read_snapshot(against)
     comparison = None if there is None else compare_snapshots(there, here)
     sides = [side for side in (there, here) if side is not None]

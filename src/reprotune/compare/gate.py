@@ -7,10 +7,11 @@ gate must not pass what it could not see.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, model_validator
 from rich import box
 from rich.table import Table
 from rich.text import Text
@@ -124,18 +125,18 @@ class Outcome:
 
 def read_rules(path: Path = RULES_FILE) -> Rules:
     """Read and check the rules; raises `UserError` naming every fault."""
-    try:
-        return Rules.model_validate(read_document(path))
-    except ValidationError as error:
-        faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'the file'}: {fault['msg']}" for fault in error.errors()
-        )
-        raise UserError(f"{path}: {faults}") from error
+    return Rules.parse("", read_document(path), path)
 
 
 def check_limits(rules: Rules, snapshot: Snapshot) -> list[Outcome]:
     """Check the limits on one revision; raises `UserError` for a metric that it does not have."""
     return [_limit_outcome(rule, _number(snapshot, rule.metric)) for rule in rules.limits]
+
+
+def check_names(rules: Rules, snapshot: Snapshot) -> None:
+    """Raise `UserError` if a rule, checked or not, names a metric that the snapshot does not have."""
+    for rule in [*rules.changes, *rules.limits]:
+        _number(snapshot, rule.metric)
 
 
 def check_changes(rules: Rules, comparison: Comparison | None) -> list[Outcome]:
@@ -284,7 +285,9 @@ def _worded(rule: ChangeRule) -> str:
 def _number(snapshot: Snapshot, metric: str) -> float:
     numbers = snapshot.numbers()
     if metric not in numbers:
+        alike = get_close_matches(metric, numbers, n=1)
+        meant = f" (did you mean {alike[0]}?)" if alike else ""
         raise UserError(
-            f"{RULES_FILE}: {snapshot.title} has no metric {metric}: choose one of {', '.join(sorted(numbers))}"
+            f"{RULES_FILE}: {snapshot.title} has no metric {metric}{meant}: choose one of {', '.join(sorted(numbers))}"
         )
     return float(numbers[metric])

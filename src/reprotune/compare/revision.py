@@ -11,13 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from reprotune.compare.names import commit_of, git
 from reprotune.compare.objects import Objects
 from reprotune.errors import UserError
-from reprotune.pipeline.lock import FOLDER, LOCK_BYTES, check_extent, checked_lock
+from reprotune.files import read_bytes, size_words
+from reprotune.params.values import YAML_BYTES, parsed_document
+from reprotune.pipeline.lock import FOLDER, checked_lock
 
 WORKSPACE = "workspace"
 
@@ -56,8 +55,7 @@ class Revision:
         if self.commit is None:
             if not (self.root / path).is_file():
                 raise UserError(f"{self.title} has no {path}: run from the folder that holds params.yaml")
-            self._check_size((self.root / path).stat().st_size, path)
-            return (self.root / path).read_bytes()
+            return read_bytes(self.root / path, "restore it from Git", YAML_BYTES)
         # "./" makes the path relative to the folder, which may be below the root of the Git repository
         size = git(self.root, "cat-file", "-s", f"{self.commit}:./{path}")
         if size.returncode:
@@ -66,8 +64,8 @@ class Revision:
         return self._content(f"{self.commit}:./{path}")
 
     def _check_size(self, size: int, path: str) -> None:
-        if size > LOCK_BYTES:
-            raise UserError(f"{path} of {self.title} has more than {LOCK_BYTES >> 20} MB: restore it from Git")
+        if size > YAML_BYTES:
+            raise UserError(f"{path} of {self.title} has more than {size_words(YAML_BYTES)}: restore it from Git")
 
     def _content(self, name: str) -> bytes:
         command = ["git", "-C", str(self.root), "cat-file", "blob", name]
@@ -75,12 +73,7 @@ class Revision:
 
     def yaml(self, path: str) -> Any:
         """Return a YAML 1.2 file that Git tracks as plain dictionaries and lists."""
-        try:
-            document = YAML(typ="safe", pure=True).load(self.text(path))
-        except (YAMLError, ValueError, RecursionError) as error:
-            raise UserError(f"{path} of {self.title} is not valid YAML: {' '.join(str(error).split())}") from error
-        check_extent(document, f"{path} of {self.title}")
-        return document
+        return parsed_document(self.text(path), f"{path} of {self.title}")
 
     @cached_property
     def lock(self) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """The results of one revision, read as the report reads them."""
 
-import json
-import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,7 +12,9 @@ from reprotune.artifacts import MODELS, RECORDS, SCORES, read_table
 from reprotune.compare.revision import Revision
 from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
+from reprotune.files import parsed_json
 from reprotune.params.values import flattened
+from reprotune.results.documents import Speed, checked
 from reprotune.results.read import Results, Row, load_results
 from reprotune.results.words import SPLITS
 
@@ -118,54 +118,34 @@ def load_snapshot(
 
 
 def _read_results(data: Path) -> Results:
-    """Read the results, and check what a comparison takes for granted of files without a schema."""
-    try:
-        results = load_results(data)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"a result is no valid JSON ({error}): run `dvc repro` there and commit dvc.lock") from error
-    judged, training = data / "judgements/metrics.json", data / "model/metrics.json"
-    for path, document, keys, kind in (
-        (judged, results.judged, ("method",), str),
-        (training, results.training, ("initial", "validation_loss"), float),
+    """Read the results, which may lack keys that earlier versions did not write, but none that is compared."""
+    results = load_results(data, whole=False)
+    for path, document, keys in (
+        (data / "judgements/metrics.json", results.judged, ("method",)),
+        (data / "model/metrics.json", results.training, ("initial", "validation_loss")),
     ):
         value: Any = document
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else None
-        if not isinstance(value, kind) or (isinstance(value, float) and not math.isfinite(value)):
-            raise _missing(path, ".".join(keys))
-    for row in results.loss:
-        for column in ("step", "train_loss", "validation_loss"):
-            if not _is_number(row.get(column), may_be_empty=column != "step"):
-                raise _missing(data / "model/loss.csv", column)
+        if value is None:
+            raise UserError(
+                f"{path} has no usable `{'.'.join(keys)}`, which a comparison needs: run `dvc repro` there with code "
+                "that writes it, and commit dvc.lock"
+            )
     return results
-
-
-def _missing(path: Path, key: str) -> UserError:
-    return UserError(
-        f"{path} has no usable `{key}`, which a comparison needs: run `dvc repro` there with code that writes it, and "
-        "commit dvc.lock"
-    )
-
-
-def _is_number(text: str | None, may_be_empty: bool) -> bool:
-    if not text:
-        return may_be_empty and text == ""
-    try:
-        return math.isfinite(float(text)) and (may_be_empty or text.isdecimal())
-    except ValueError:
-        return False
 
 
 def _made_with(revision: Revision) -> dict[str, str]:
     """Return what is recorded of how the model was made; empty for runs of versions that did not record it."""
     published = [SPEED[1]] if revision.commit else [path for path in SPEED if (revision.root / path).is_file()]
     try:
-        speed = json.loads(revision.text(published[0])) if published else {}
-    except (UserError, ValueError, RecursionError):
+        text = revision.text(published[0]) if published else "{}"
+    except UserError:  # there is none
         return {}
-    made = speed.get("made_with") if isinstance(speed, dict) else None
-    found = made if isinstance(made, dict) else {}
-    return {key: found[key] for key in MADE_WITH if isinstance(found.get(key), str)}
+    remedy = "run `dvc repro` there, and commit metrics/"
+    speed = parsed_json(text, published[0] if published else "", remedy)
+    made = checked(speed, Speed, published[0] if published else "", remedy, whole=False).get("made_with", {})
+    return {key: made[key] for key in MADE_WITH if key in made}
 
 
 def _read_records(folder: Path) -> dict[str, Record]:

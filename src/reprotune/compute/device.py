@@ -113,11 +113,19 @@ def pick_device() -> torch.device:
     name = os.environ.get(DEVICE_VARIABLE) or ("cuda" if available else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"{DEVICE_VARIABLE} is {name!r}, but it should be a device such as cpu or cuda:0") from error
+    except (RuntimeError, ValueError, OverflowError) as error:
+        raise _no_device(name) from error
+    if device.type not in ("cpu", "cuda") or (device.type == "cpu" and device.index):
+        raise _no_device(name)
     if device.type == "cuda" and (not available or (device.index or 0) >= torch.cuda.device_count()):
         raise UserError(f"{DEVICE_VARIABLE} is {name!r}, but this machine has no such GPU: unset it or name another")
     return device
+
+
+def _no_device(name: str) -> UserError:
+    return UserError(
+        f"{DEVICE_VARIABLE} is {name[:40]!r}, but it should be cpu, cuda or the number of a GPU as in cuda:0"
+    )
 
 
 def resolve_precision(name: str, device: torch.device) -> torch.dtype:

@@ -11,10 +11,11 @@ import json
 import shutil
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -24,10 +25,23 @@ import pyarrow.parquet as pq
 
 from reprotune.console import note
 from reprotune.errors import UserError
+from reprotune.files import MOST_VALUES, has_too_many_values, open_regular, size_words
 from reprotune.untrusted import clipped
 
 BATCH_ROWS = 4096
+BATCH_BYTES = 32 << 20
+"""Rows are handed on in batches of about this size at most, since it is a batch that memory holds."""
 HEAD_BYTES = 4096
+MOST_ROW_BYTES = 16 << 20
+"""Longest row: a thousand times the longest text that a model reads."""
+MOST_JSON_BYTES = 128 << 20
+"""Largest JSON document, which unlike all other kinds is read as a whole."""
+MOST_COLUMNS = 1000
+MOST_BLANK_LINES = 1_000_000
+"""Longest run of blank lines, which are not rows."""
+UNPACKED_BYTES, UNPACKED_TIMES = 64 << 20, 250
+"""A gzipped file of more than so many bytes may not be more than so many times its own size: text is not, and what is
+could be without an end."""
 GZIP_MAGIC = b"\x1f\x8b"
 PARQUET_MAGIC = b"PAR1"
 UTF8_BOM = b"\xef\xbb\xbf"
@@ -48,28 +62,94 @@ SourceRow = dict[str, Any] | Unreadable
 OpenFile = BufferedReader | gzip.GzipFile
 
 
-def read_rows(path: Path, name: str, kind: str) -> Iterator[list[SourceRow]]:
+def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None = None) -> Iterator[list[SourceRow]]:
     """Yield the rows of a file in lists of at most `BATCH_ROWS`, in file order; blank lines are not rows.
 
     `name` is what the user calls the file (a path or URL); it is used in messages and, with kind `auto`, for its
-    ending. `kind` is `auto`, `json`, `jsonl`, `csv`, `tsv` or `parquet`. Raises `UserError` if the file is empty,
-    damaged, not UTF-8 or of another kind.
+    ending. `kind` is `auto`, `json`, `jsonl`, `csv`, `tsv` or `parquet`. Of a Parquet file, only `columns` (null: all)
+    are read; the others are null in every row. Raises `UserError` if the file is empty, damaged, not UTF-8, of another
+    kind or beyond one of the limits above.
     """
     try:
-        with _opened(path) as file:
+        with _opened(path) as (file, stored):
             head = file.read(HEAD_BYTES).removeprefix(UTF8_BOM).lstrip()
             file.seek(0)
-            rows = _rows(file, name, _checked_kind(kind, name, head), head)
-            while batch := list(islice(rows, BATCH_ROWS)):
+            kind = _checked_kind(kind, name, head)
+            meter = _Meter(name, stored)
+            batch: list[SourceRow] = []
+            for row in _rows(file, name, kind, head, meter, columns):
+                batch.append(row)
+                if len(batch) == BATCH_ROWS or meter.batch_bytes > BATCH_BYTES:
+                    yield batch
+                    batch, meter.batch_bytes = [], 0
+            if batch:
                 yield batch
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{name} is a damaged gzip file ({error}): fetch or compress it again") from error
 
 
-def _opened(path: Path) -> OpenFile:
-    with path.open("rb") as file:
-        zipped = file.read(len(GZIP_MAGIC)) == GZIP_MAGIC
-    return gzip.GzipFile(path, "rb") if zipped else path.open("rb")
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[OpenFile, int | None]]:
+    """Yield the unpacked content of a file, and the size that it is stored in; null where it is not packed."""
+    with open_regular(path, "check fetch.dataset.source") as file:
+        zipped = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
+        if not zipped:
+            yield file, None
+            return
+        with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
+            yield unpacked, path.stat().st_size
+
+
+class _Meter:
+    """Counts what is read, and stops where a row or an unpacked file is larger than any honest one."""
+
+    def __init__(self, name: str, stored: int | None) -> None:
+        self._name, self._stored = name, stored
+        self._bytes = self._row_bytes = self.batch_bytes = 0
+        self._line = self._blank_lines = 0
+
+    def lines(self, file: OpenFile) -> Iterator[str]:
+        """Yield decoded lines with their ends; raises `UserError` naming the line and byte that are not UTF-8."""
+        while line := file.readline(MOST_ROW_BYTES + 1):
+            self._line += 1
+            self.add(len(line))
+            self._blank_lines = self._blank_lines + 1 if len(line) <= 2 and line.isspace() else 0
+            if self._blank_lines > MOST_BLANK_LINES:
+                raise UserError(
+                    f"{self._name}: more than {MOST_BLANK_LINES:,} blank lines in a row end in line {self._line}, and "
+                    "that is the limit: take them out"
+                )
+            try:
+                yield (line.removeprefix(UTF8_BOM) if self._line == 1 else line).decode("utf-8")
+            except UnicodeDecodeError as error:
+                raise UserError(
+                    f"{self._name}: line {self._line} is not UTF-8 (byte {error.start + 1} of the line): save the file "
+                    "as UTF-8"
+                ) from error
+
+    def add(self, size: int) -> None:
+        """Count the bytes of a part of a row."""
+        self._bytes += size
+        self._row_bytes += size
+        if self._row_bytes > MOST_ROW_BYTES:
+            raise UserError(
+                f"{self._name}: the row that ends in line {self._line} or later has more than "
+                f"{size_words(MOST_ROW_BYTES)}, which is the limit: look for a missing line break or closing quote"
+            )
+        self.check_unpacked(self._bytes)
+
+    def check_unpacked(self, size: int) -> None:
+        """Raise `UserError` if a packed file turns out to have `size` bytes or more, which is too much."""
+        if self._stored is not None and size > max(UNPACKED_BYTES, UNPACKED_TIMES * self._stored):
+            raise UserError(
+                f"{self._name} unfolds to more than {UNPACKED_TIMES} times its size, which is the limit: unpack it and "
+                "look at what is in it"
+            )
+
+    def end_row(self) -> None:
+        """Count what follows to the next row."""
+        self.batch_bytes += self._row_bytes
+        self._row_bytes = 0
 
 
 def _checked_kind(kind: str, name: str, head: bytes) -> str:
@@ -109,14 +189,16 @@ def _kind_by_content(head: bytes) -> str:
     return "csv" if b"," in first_line or b";" in first_line else ""
 
 
-def _rows(file: OpenFile, name: str, kind: str, head: bytes) -> Iterator[SourceRow]:
+def _rows(
+    file: OpenFile, name: str, kind: str, head: bytes, meter: _Meter, columns: Collection[str] | None
+) -> Iterator[SourceRow]:
     if kind == "json":
-        return _json_rows(file, name)
+        return _json_rows(file, name, meter)
     if kind == "jsonl":
-        return _jsonl_rows(file, name)
+        return _jsonl_rows(file, meter)
     if kind == "parquet":
-        return _parquet_rows(file, name)
-    return _delimited_rows(file, name, _delimiter(kind, name, head))
+        return _parquet_rows(file, name, meter, columns)
+    return _delimited_rows(file, name, _delimiter(kind, name, head), meter)
 
 
 def _delimiter(kind: str, name: str, head: bytes) -> str:
@@ -130,19 +212,25 @@ def _delimiter(kind: str, name: str, head: bytes) -> str:
     return ","
 
 
-def _lines(file: OpenFile, name: str) -> Iterator[str]:
-    """Yield decoded lines with their ends; raises `UserError` naming the line and byte that are not UTF-8."""
-    for number, line in enumerate(file, start=1):
-        try:
-            yield (line.removeprefix(UTF8_BOM) if number == 1 else line).decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise UserError(
-                f"{name}: line {number} is not UTF-8 (byte {error.start + 1} of the line): save the file as UTF-8"
-            ) from error
-
-
-def _json_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
-    text = "".join(_lines(file, name))
+def _json_rows(file: OpenFile, name: str, meter: _Meter) -> Iterator[SourceRow]:
+    content = file.read(MOST_JSON_BYTES + 1)
+    meter.check_unpacked(len(content))
+    if len(content) > MOST_JSON_BYTES:
+        raise UserError(
+            f"{name} has more than {size_words(MOST_JSON_BYTES)}, which is the limit for JSON: save it as JSON Lines, "
+            "one object per line"
+        )
+    try:
+        text = content.removeprefix(UTF8_BOM).decode("utf-8")
+    except UnicodeDecodeError as error:
+        before = content.removeprefix(UTF8_BOM)[: error.start]
+        line, byte = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        raise UserError(
+            f"{name}: line {line} is not UTF-8 (byte {byte} of the line): save the file as UTF-8"
+        ) from error
+    del content  # as large as the text
+    if has_too_many_values(text):
+        raise UserError(f"{name} has more than {MOST_VALUES:,} values, which is the limit: save it as JSON Lines")
     try:
         values = DECODER.decode(text)
     except json.JSONDecodeError as error:
@@ -175,8 +263,9 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict | Unreadable)
 
 
-def _jsonl_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
-    for line in _lines(file, name):
+def _jsonl_rows(file: OpenFile, meter: _Meter) -> Iterator[SourceRow]:
+    for line in meter.lines(file):
+        meter.end_row()
         if line.isspace():
             continue
         try:
@@ -192,26 +281,32 @@ def _object(pairs: list[tuple[str, Any]]) -> SourceRow:
     row = dict(pairs)
     if len(row) == len(pairs):
         return row
-    twice = [key for place, (key, _) in enumerate(pairs) if key in dict(pairs[:place])]
-    return Unreadable(f"the key {clipped(twice[0], 40)!r} occurs twice", json.dumps(pairs, default=str))
+    seen: set[str] = set()
+    twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
+    return Unreadable(f"the key {clipped(twice, 40)!r} occurs twice", json.dumps(pairs, default=str))
 
 
 DECODER = json.JSONDecoder(object_pairs_hook=_object)  # made once, which takes as long as reading a row
 
 
 def _as_row(value: Any) -> SourceRow:
-    if isinstance(value, dict | Unreadable):
+    if isinstance(value, Unreadable):
         return value
-    return Unreadable("not a JSON object", json.dumps(value))
+    if not isinstance(value, dict):
+        return Unreadable("not a JSON object", json.dumps(value, default=str))
+    if len(value) > MOST_COLUMNS:
+        return Unreadable(f"more than {MOST_COLUMNS:,} keys", json.dumps(value, default=str))
+    return value
 
 
-def _delimited_rows(file: OpenFile, name: str, delimiter: str) -> Iterator[SourceRow]:
+def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: _Meter) -> Iterator[SourceRow]:
     """Read CSV or TSV with a header row and double quotes (RFC 4180)."""
     csv.field_size_limit(2**31 - 1)  # over-long texts are rejected row by row later on, not a fault of the file
-    reader = csv.reader(_lines(file, name), delimiter=delimiter, strict=True)
+    reader = csv.reader(meter.lines(file), delimiter=delimiter, strict=True)
     header: list[str] = []
     try:
         for fields in reader:
+            meter.end_row()
             if not fields:
                 continue
             if not header:
@@ -228,21 +323,73 @@ def _delimited_rows(file: OpenFile, name: str, delimiter: str) -> Iterator[Sourc
         ) from error
 
 
-def _parquet_rows(file: OpenFile, name: str) -> Iterator[SourceRow]:
+def _parquet_rows(file: OpenFile, name: str, meter: _Meter, columns: Collection[str] | None) -> Iterator[SourceRow]:
     with tempfile.TemporaryFile() as unpacked:
         if isinstance(file, gzip.GzipFile):  # Parquet is read from its end, so a gzipped file is unpacked first
-            shutil.copyfileobj(file, unpacked)
+            shutil.copyfileobj(file, _Counted(unpacked.write, meter))
         try:
             with pq.ParquetFile(unpacked if isinstance(file, gzip.GzipFile) else file) as parquet:
-                _checked_header(parquet.schema_arrow.names, name)
-                for batch in parquet.iter_batches(batch_size=BATCH_ROWS):
-                    yield from batch.to_pylist()
+                names = _checked_header(parquet.schema_arrow.names, name)
+                wanted = [column for column in names if columns is None or column in columns]
+                empty = dict.fromkeys(names)
+                for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
+                    if not wanted:  # of no column, Parquet gives no rows
+                        break
+                    cells = [_cells(batch.column(column)) for column in wanted]
+                    for values in zip(*cells, strict=True):
+                        yield empty | dict(zip(wanted, values, strict=True))
+                if not wanted:
+                    yield from (dict(empty) for _ in range(parquet.metadata.num_rows))
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UserError(f"{name} is not a readable Parquet file ({error}): fetch or write it again") from error
 
 
+class _Counted:
+    """A file to write to that counts what is written."""
+
+    def __init__(self, write: Callable[[bytes], int], meter: _Meter) -> None:
+        self._write, self._meter, self._size = write, meter, 0
+
+    def write(self, content: bytes) -> int:
+        self._size += len(content)
+        self._meter.check_unpacked(self._size)
+        return self._write(content)
+
+
+@dataclass(frozen=True)
+class NoValue:
+    """A cell that Python has no value for, such as a date in the year 300,000; `kind` is its type in Arrow."""
+
+    kind: str
+
+    def __str__(self) -> str:
+        return f"a value of type {self.kind} that cannot be shown"
+
+
+def _cells(column: pa.Array) -> list[Any]:
+    """Return the values of a column, `NoValue` where there is none."""
+    try:
+        values: list[Any] = column.to_pylist()
+    except UnicodeDecodeError:
+        raise
+    except (ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException):
+        values = [_cell(scalar) for scalar in column]
+    return values
+
+
+def _cell(scalar: pa.Scalar) -> Any:
+    try:
+        return scalar.as_py()
+    except (ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException):
+        return NoValue(str(scalar.type))
+
+
 def _checked_header(names: list[str], name: str) -> list[str]:
-    repeated = sorted({column for column in names if names.count(column) > 1})
+    if len(names) > MOST_COLUMNS:
+        raise UserError(
+            f"{name} has {len(names):,} columns, and {MOST_COLUMNS:,} is the limit: keep those that are needed"
+        )
+    repeated = sorted(column for column, count in Counter(names).items() if count > 1)
     if repeated:
         raise UserError(f"{name}: column {repeated[0]!r} occurs twice in the header: give each column its own name")
     return names

@@ -8,13 +8,17 @@ from difflib import get_close_matches
 from typing import Any
 
 from reprotune.console import counted
-from reprotune.dataset.readers import SourceRow, Unreadable
+from reprotune.dataset.readers import MOST_COLUMNS, SourceRow, Unreadable
 from reprotune.errors import UserError
 from reprotune.params.sections.fetch import ColumnNames, DatasetParams
+from reprotune.untrusted import clipped
 
 ID_DIGITS = 16
 SHOWN_NAMES = 20
 SHOWN_REASONS = 3
+SHOWN_CHARS = 200
+RAW_CHARS = 16_384
+"""Longest text of a rejected row that is kept."""
 
 
 class _UnusableError(ValueError):
@@ -86,13 +90,18 @@ class Normalizer:
             raise _UnusableError(row.reason)
         if not self._columns.keys() >= row.keys():
             self._columns.update(dict.fromkeys(row))
+            if len(self._columns) > MOST_COLUMNS:
+                raise UserError(
+                    f"{self.source}: the first {self.rows} rows have more than {MOST_COLUMNS:,} different keys, which "
+                    "is the limit: keep those that are needed"
+                )
         columns, max_chars = self.params.columns, self.params.max_chars
         texts = {
             "instruction": _required_text(row, "instruction", columns.instruction, max_chars),
             "input": _text(row, "input", columns.input, max_chars),
             "output": _required_text(row, "output", columns.output, max_chars),
         }
-        category = _category(row, columns.category)
+        category = _category(row, columns.category, max_chars)
         digest = _content_hash(list(texts.values()), category)
         self._copies[digest] += 1
         copy = self._copies[digest]
@@ -118,9 +127,9 @@ class Normalizer:
             alike = [name for name in self._columns if name.strip().casefold() == column.casefold()]
             if column in self._columns or (optional and not alike):
                 continue
-            alike += get_close_matches(column, list(self._columns), n=1)
-            meant = f" (did you mean {alike[0]!r}?)" if alike else ""
-            there = ", ".join(repr(name) for name in list(self._columns)[:SHOWN_NAMES])
+            alike += get_close_matches(column, [name for name in self._columns if len(name) <= SHOWN_CHARS], n=1)
+            meant = f" (did you mean {clipped(alike[0], SHOWN_CHARS)!r}?)" if alike else ""
+            there = ", ".join(repr(clipped(name, SHOWN_CHARS)) for name in list(self._columns)[:SHOWN_NAMES])
             raise UserError(
                 f"{self.source} has no column {column!r}{meant}, only {there}: set fetch.dataset.columns.{role} to the "
                 "right one"
@@ -146,13 +155,15 @@ def _required_text(row: Mapping[str, Any], role: str, column: str, max_chars: in
     return text
 
 
-def _category(row: Mapping[str, Any], column: str) -> str | None:
+def _category(row: Mapping[str, Any], column: str, max_chars: int) -> str | None:
     """Return the row's label; a whole number becomes its digits, since labels are often numbers."""
     value = row.get(column)
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if value is not None and not isinstance(value, str):
         raise _UnusableError(f"category is not text but {type(value).__name__}")
+    if value is not None and len(value) > max_chars:
+        raise _UnusableError(f"category is longer than max_chars ({max_chars})")
     return value if value and not value.isspace() else None
 
 
@@ -168,8 +179,10 @@ def _content_hash(texts: list[str], category: str | None) -> str:
 
 
 def _raw(row: SourceRow) -> str:
-    """Return the row as JSON text; values that JSON cannot hold (dates, bytes) become text."""
-    if isinstance(row, Unreadable):
-        return row.raw
+    """Return the row as JSON text, cut to `RAW_CHARS`; values that JSON cannot hold (dates, bytes) become text."""
+    try:
+        raw = row.raw if isinstance(row, Unreadable) else json.dumps(row, ensure_ascii=False, default=str)
+    except RecursionError:
+        raw = '"(nested too deep)"'
     # A lone surrogate is written as the JSON escape it was read from.
-    return json.dumps(row, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
+    return clipped(raw, RAW_CHARS).encode("utf-8", "backslashreplace").decode()

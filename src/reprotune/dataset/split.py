@@ -53,6 +53,11 @@ class Split:
             yield {name: table.filter(pa.array(places == place)) for place, name in enumerate(DEALING_ORDER)}
 
 
+def _or_shuffle(params: SplitParams) -> str:
+    """Return what else may help: in file order, near-duplicates all go where the first of them is."""
+    return ", or set split.order to shuffled" if params.order == "file" else ", or split.group_near_duplicates"
+
+
 def split_records(batches: Iterable[pa.RecordBatch], params: SplitParams) -> Split:
     """Divide records (batches of `RECORDS`) as `params` say; raises `UserError` if a split would be empty.
 
@@ -76,8 +81,8 @@ def split_records(batches: Iterable[pa.RecordBatch], params: SplitParams) -> Spl
         if not count:
             raise UserError(
                 f"the {name} split would be empty: {rows} records in {len(np.unique(groups))} groups do not fill "
-                f"shares of train {params.train:g} and test {params.test:g}; add records, or change split.train "
-                "and split.test"
+                f"shares of train {params.train:g} and test {params.test:g}; add records, change split.train and "
+                f"split.test{_or_shuffle(params)}"
             )
     members = np.bincount(groups, minlength=rows)
     summary = {

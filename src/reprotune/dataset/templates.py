@@ -23,9 +23,9 @@ from typing import Any
 
 import jinja2
 from jinja2 import nodes
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from reprotune.errors import UserError
+from reprotune.sandbox import BoundedEnvironment, bounded, compiled, fault_words, read_template, rendered
 
 ALPACA = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request."
@@ -41,7 +41,7 @@ HEADER_MARK = "{# header #}"
 RESPONSE = re.compile(r"\{\{\s*response\s*\}\}\s*\Z")
 MARKERS = ("### Instruction:", "### Input:", "### Response:", "<|user|>", "<|assistant|>", "<|endoftext|>")
 
-ENVIRONMENT = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+ENVIRONMENT = BoundedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 # Only the fields, and nothing random: the same record always gives the same text.
 ENVIRONMENT.globals.clear()
 del ENVIRONMENT.filters["random"]
@@ -57,15 +57,29 @@ class Template:
     markers: tuple[str, ...]
 
     def format(self, record: Mapping[str, Any], response_header: str) -> dict[str, str]:
-        """Return a `FORMATTED` row for a `RECORDS` row.
+        """Return a `FORMATTED` row for a `RECORDS` row, as `format_all` does."""
+        return self.format_all([record], response_header)[0]
+
+    def format_all(self, records: Iterable[Mapping[str, Any]], response_header: str) -> list[dict[str, str]]:
+        """Return a `FORMATTED` row for each `RECORDS` row.
 
         `response_header` is `in_prompt` or `in_response`: which of the two texts the header belongs to. Raises
-        `UserError` naming the record if the template fails on its text.
+        `UserError` naming the record if the template fails on its text, or takes too long for all of them.
         """
+        rows, identifier = [], ""
         try:
-            prompt = _render(self.prompt, record)
+            with bounded():
+                for record in records:
+                    identifier = record["id"]
+                    rows.append(self._row(record, response_header))
         except Exception as error:  # a user's template may do anything that the sandbox lets it
-            raise UserError(f"{self.name}: fails on record {record['id']}: {error}") from error
+            raise UserError(
+                f"{self.name}: fails on record {identifier}: {fault_words(error)}: correct the template"
+            ) from error
+        return rows
+
+    def _row(self, record: Mapping[str, Any], response_header: str) -> dict[str, str]:
+        prompt = _render(self.prompt, record)
         if response_header == "in_prompt":
             texts = {"prompt": prompt + self.header, "response": record["output"], "header": ""}
         else:
@@ -83,13 +97,7 @@ def load_template(name: str) -> Template:
     path = Path(name)
     if path.suffix != ".jinja":
         raise UserError(f"format.template: {name!r} is neither alpaca, phi3 nor a path that ends in .jinja")
-    try:
-        source = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UserError(f"format.template: cannot read {name} ({error.strerror}): check the path") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"format.template: {name} is not UTF-8 (byte {error.start}): save it as UTF-8") from error
-    return _checked(name, source)
+    return _checked(name, read_template(path, "correct the path or the file that format.template names"))
 
 
 def count_markers(records: Iterable[Mapping[str, Any]], markers: Sequence[str]) -> dict[str, int]:
@@ -111,10 +119,14 @@ def _checked(name: str, source: str) -> Template:
         line = prompt_source.count("\n") + 1
         raise UserError(f"{name}: line {line}: only plain text may come between {HEADER_MARK} and {{{{ response }}}}")
     try:
-        _check_fields(name, ENVIRONMENT.parse(prompt_source))
-        prompt = ENVIRONMENT.from_string(prompt_source)
+        prompt, tree = compiled(ENVIRONMENT, prompt_source)
+        _check_fields(name, tree)
     except jinja2.TemplateSyntaxError as error:
         raise UserError(f"{name}: line {error.lineno}: {error.message}") from error
+    except UserError:
+        raise
+    except Exception as error:  # of Jinja's parser or Python's, on what is nested too deep
+        raise UserError(f"{name}: {fault_words(error)}: correct the template") from error
     for extra in ("", "input"):
         _try_out(name, prompt, dict.fromkeys(FIELDS, "sample") | {"input": extra})
     own = header.strip()
@@ -137,11 +149,12 @@ def _check_fields(name: str, prompt: nodes.Template) -> None:
 
 def _try_out(name: str, prompt: jinja2.Template, record: Mapping[str, Any]) -> None:
     try:
-        _render(prompt, record)
+        with bounded():
+            _render(prompt, record)
     except Exception as error:  # a user's template may do anything that the sandbox lets it
         lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == "<template>"]
-        raise UserError(f"{name}: line {lines[-1] if lines else 1}: {error}") from error
+        raise UserError(f"{name}: line {lines[-1] if lines else 1}: {fault_words(error)}") from error
 
 
 def _render(prompt: jinja2.Template, record: Mapping[str, Any]) -> str:
-    return prompt.render({field: record[field] or "" for field in FIELDS})
+    return rendered(lambda: prompt.render({field: record[field] or "" for field in FIELDS}))

@@ -33,9 +33,15 @@ def check_coverage(metrics: dict[str, Any], min_coverage: float) -> None:
         if found["n"] and found["coverage"] >= min_coverage:
             continue
         statuses = ", ".join(f"{count} {status}" for status, count in found["status"].items())
-        raise UserError(
+        fault = (
             f"only {found['coverage']:.1%} of the answers of model {model} got a score ({statuses}), but "
-            f"judge.min_coverage requires {min_coverage:.1%}; every reply is kept in .reprotune/judge/replies.jsonl: "
+            f"judge.min_coverage requires {min_coverage:.1%}"
+            if found["n"]
+            else f"no answer of model {model} got a score ({statuses}), so there is no result, whatever "
+            "judge.min_coverage allows"
+        )
+        raise UserError(
+            f"{fault}; every reply is kept in .reprotune/judge/replies.jsonl: "
             "run `dvc repro` to ask again about answers with status error; for unparsable, truncated or refused ones "
             "change judge.max_tokens, judge.rubric or judge.model in params.yaml, or lower judge.min_coverage"
         )

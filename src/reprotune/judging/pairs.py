@@ -106,11 +106,15 @@ def summarise_pairs(pairs: Sequence[AnswerPair]) -> dict[str, Any]:
     judged = [[judgement.verdict.score or 0.0 for judgement in row.judgements] for row in settled if row.judgements]
     lengths = [row.length_difference for row in settled]
     adjusted = length_adjusted(outcomes, lengths) if judged else NO_LENGTH_ADJUSTMENT
+    test = paired_test([(0.5, outcome) for outcome in outcomes], SEED, 0.5, categories)
+    rates = win_rate(outcomes, lengths)
+    if test.ci95_low is not None and test.ci95_high is not None:  # the interval that the verdict goes by
+        rates = rates._replace(ci95_low=0.5 + test.ci95_low, ci95_high=0.5 + test.ci95_high)
     return {
-        **win_rate(outcomes, lengths)._asdict(),
+        **rates._asdict(),
         **adjusted._asdict(),
         **position_bias(judged)._asdict(),
-        "verdict": paired_test([(0.5, outcome) for outcome in outcomes], SEED, 0.5, categories).verdict,
+        "verdict": test.verdict,
         "unscored": len(pairs) - len(settled),
         "coverage": len(settled) / len(pairs) if pairs else 0.0,
         "identical": sum(row.status == "identical" for row in pairs),

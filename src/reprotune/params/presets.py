@@ -123,15 +123,17 @@ def apply_preset(name: str, path: Path = PARAMS_FILE, reset: bool = False) -> Ap
 
 
 def own_sections(params: Any) -> list[str]:
-    """Return the sections of a params document, as dotted names, that are the user's own (see `OWN`)."""
+    """Return the sections and keys of a params document, by dotted names, that are the user's own (see `OWN`)."""
     values = flattened(params) if isinstance(params, dict) else {}
     known = [flattened(preset.params) for preset in list_presets()]
-    return [
+    own = [
         section
         for section, names in OWN.items()
         for keys in [[f"{section}.{name}" for name in names]]
         if any(key in values and values[key] not in [one.get(key) for one in known] for key in keys)
     ]
+    # How the rows of a file are ordered belongs to the file, as its columns do.
+    return [*own, "split.order"] if "fetch.dataset" in own else own
 
 
 def _without(values: dict[str, Any], sections: list[str]) -> dict[str, Any]:

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Annotated, Any, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import ErrorType
 
 from reprotune.errors import UserError
@@ -16,11 +18,11 @@ SHOULD = {
     "bool_type": "true or false",
     "finite_number": "a finite number",
     "float_type": "a number",
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
     "int_type": "a whole number",
-    "less_than": "below {lt:g}",
-    "less_than_equal": "at most {le:g}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
     "literal_error": "{expected}",
     "model_type": "a section with keys of its own",
     "string_pattern_mismatch": "{digits} hexadecimal digits (0-9, a-f)",
@@ -31,6 +33,50 @@ SHOULD = {
 
 MOST_SHOWN = 80
 """Characters of a wrong value that a sentence shows."""
+
+MOST_COUNT = 10**9
+"""Largest number of rows, tokens, steps and the like: far beyond use, and within what every library computes with."""
+LEAST_TEMPERATURE = 1e-4
+"""Below it, scores divided by a temperature leave the range of numbers."""
+PATH_BYTES, NAME_BYTES = 4095, 255
+"""Longest path, and longest part of one, that Linux opens; a download lies in a folder of its own name."""
+
+
+def _usable_location(text: str) -> str:
+    """Refuse a path or URL that no file can have; raises as pydantic's validators do."""
+    if text.lower().startswith(("http://", "https://")):
+        try:
+            address = urlsplit(text)
+            usable = bool(address.hostname) and address.port != 0
+        except ValueError:
+            usable = False
+        if not usable or not text.isprintable():
+            raise PydanticCustomError("url", "it should be a URL with a host, such as https://example.org/data.jsonl")
+        return text
+    longest = max((len(part.encode()) for part in Path(text).parts), default=0)
+    if "\0" in text or len(text.encode()) > PATH_BYTES or longest > NAME_BYTES:
+        raise PydanticCustomError(
+            "path", f"it should be a path of at most {PATH_BYTES} bytes, {NAME_BYTES} for each part, without NUL"
+        )
+    try:
+        Path(text).expanduser()
+    except RuntimeError as error:
+        raise PydanticCustomError("home", "there is no such user: write the path of the folder instead") from error
+    return text
+
+
+def _usable_temperature(value: float) -> float:
+    if 0 < value < LEAST_TEMPERATURE:
+        raise PydanticCustomError("temperature", f"it should be 0, or at least {LEAST_TEMPERATURE}")
+    return value
+
+
+Location = Annotated[str, Field(min_length=1), AfterValidator(_usable_location)]
+"""The path of a file or folder, or a URL where one is allowed; `~` stands for a user's home."""
+Seed = Annotated[int, Field(ge=0, le=2**53)]
+"""The largest whole number that a service can read from JSON."""
+Temperature = Annotated[float, Field(ge=0, le=1000), AfterValidator(_usable_temperature)]
+"""0 chooses the likeliest."""
 
 
 class Section(BaseModel):
@@ -74,13 +120,17 @@ def _sentence(model: type[Section], section: str, fault: dict[str, Any]) -> str:
     if not location:
         sections = ", ".join(model.model_fields)
         return f"the file should hold the sections {sections}, but it is {_shown(fault['input'])}"
-    return f"{location} {_wrong_value(fault)}"
+    return f"{location} {wrong_value(fault)}"
 
 
-def _wrong_value(fault: dict[str, Any]) -> str:
+def wrong_value(fault: dict[str, Any]) -> str:
+    """Say what a value should be and what it is, of a fault that pydantic found."""
     limits, shown = dict(fault.get("ctx", {})), _shown(fault["input"])
     if "pattern" in limits:
         limits["digits"] = limits["pattern"].partition("{")[2].partition("}")[0]
+    for name, limit in limits.items():
+        if isinstance(limit, int | float):
+            limits[name] = f"{limit:,.0f}" if abs(limit) >= 1e6 else f"{limit:g}"
     if fault["type"] in SHOULD:
         return f"should be {SHOULD[fault['type']].format(**limits)}, but it is {shown}"
     if fault["type"] in get_args(ErrorType):

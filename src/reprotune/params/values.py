@@ -9,28 +9,75 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import SafeConstructor
 from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import CollectionNode, Node
 
 from reprotune.errors import UserError
+from reprotune.files import read_text, size_words
 
 PARAMS_FILE = Path("params.yaml")
+
+YAML_BYTES = 256 << 10
+"""Largest YAML document that is read: reading more takes minutes. This pipeline's largest, dvc.lock, has 32 kB."""
+MOST_VALUES = 100_000
+"""Values in one document, those counted again that YAML repeats by an alias."""
+MOST_LEVELS = 100
+"""Depth of one document."""
 
 
 def read_document(path: Path = PARAMS_FILE) -> Any:
     """Read a YAML file into plain dictionaries and lists; raises `UserError` where it is missing or not valid."""
-    if not path.is_file():
-        raise UserError(
-            f"{path} is missing: run from the folder that holds it, or restore it with `git checkout {path}`"
-        )
+    remedy = f"run from the folder that holds it, or restore it with `git checkout {path}`"
+    return parsed_document(read_text(path, remedy, YAML_BYTES), str(path))
+
+
+def parsed_document(text: str, where: str) -> Any:
+    """Return the value of YAML 1.2 text; raises `UserError` naming `where` if it is not valid or goes beyond limits."""
+    if len(text) > YAML_BYTES:
+        raise UserError(f"{where} has more than {size_words(YAML_BYTES)}, which is the limit: restore it from Git")
+    yaml = YAML(typ="safe", pure=True)
+    yaml.Constructor = _BoundedConstructor
     try:
-        return YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+        return yaml.load(text)
     except YAMLError as error:
-        raise UserError(f"{path} {_yaml_fault(error)}") from error
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UserError(f"{where} {_yaml_fault(error)}") from error
+    except (_ExtentError, RecursionError) as error:
         raise UserError(
-            f"{path} line {line} is not UTF-8 text (byte 0x{error.object[error.start]:02x}): save the file as UTF-8"
+            f"{where} has more than {MOST_VALUES:,} values or {MOST_LEVELS} levels, aliases included: restore it from "
+            "a commit that you trust"
         ) from error
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, AssertionError) as error:
+        # what ruamel.yaml raises on a number, a date or a tag that it cannot make sense of
+        raise UserError(f"{where} is not valid YAML: {' '.join(str(error).split())[:200]}") from error
+
+
+class _ExtentError(Exception):
+    """A document is larger than any honest one."""
+
+
+class _BoundedConstructor(SafeConstructor):
+    """Makes values of a document only after its extent is known: aliases can make a few bytes fill the memory."""
+
+    def construct_document(self, node: Node) -> Any:
+        _extent(node, 0, {})
+        return super().construct_document(node)
+
+
+def _extent(node: Node, level: int, known: dict[int, int | None]) -> int:
+    """Return the number of values in a node, each alias counted as what it stands for; linear in the document."""
+    if level > MOST_LEVELS:
+        raise _ExtentError
+    if not isinstance(node, CollectionNode):
+        return 1
+    if id(node) not in known:
+        known[id(node)] = None  # being counted: whoever finds it has come in a circle
+        inside = [item for entry in node.value for item in (entry if isinstance(entry, tuple) else (entry,))]
+        known[id(node)] = 1 + sum(_extent(item, level + 1, known) for item in inside)
+    found = known[id(node)]
+    if found is None or found > MOST_VALUES:
+        raise _ExtentError
+    return found
 
 
 def _yaml_fault(error: YAMLError) -> str:

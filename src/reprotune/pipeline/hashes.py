@@ -13,6 +13,7 @@ from typing import Any
 from pathspec import GitIgnoreSpec
 
 from reprotune.errors import UserError
+from reprotune.files import read_json, read_text
 from reprotune.pipeline.lock import FOLDER, checked_listing
 from reprotune.scratch import scratch_root
 
@@ -31,8 +32,12 @@ class Hashes:
         self._seen: dict[str, str | None] = {}
         self._fresh = False
         ignored = root / ".dvcignore"
-        lines = ignored.read_text(encoding="utf-8").splitlines() if ignored.is_file() else []
-        self._ignored = GitIgnoreSpec.from_lines([*ALWAYS_IGNORED, *lines])
+        remedy = f"correct it, or run `git checkout {ignored.name}`"
+        lines = read_text(ignored, remedy).splitlines() if ignored.exists() else []
+        try:
+            self._ignored = GitIgnoreSpec.from_lines([*ALWAYS_IGNORED, *lines])
+        except ValueError as error:
+            raise UserError(f"{ignored.name} holds a pattern that cannot be understood ({error}): {remedy}") from error
 
     def of(self, path: str) -> str | None:
         """Return the MD5 of a file, or of a folder's listing with the suffix `.dir`; null if there is neither."""
@@ -96,10 +101,14 @@ class Hashes:
 def _read(path: Path) -> dict[str, Any]:
     """Return the JSON object in a file; an empty one where there is none."""
     try:
-        known = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        known = read_json(path, "delete it")
+    except UserError:
         return {}
-    return known if isinstance(known, dict) else {}
+    return {name: entry for name, entry in known.items() if _is_entry(entry)} if isinstance(known, dict) else {}
+
+
+def _is_entry(entry: Any) -> bool:
+    return isinstance(entry, list) and [type(part) for part in entry] == [int, int, int, str]
 
 
 def cache_folder(root: Path) -> Path:

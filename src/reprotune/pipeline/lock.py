@@ -12,16 +12,10 @@ from typing import Any
 from reprotune.errors import UserError
 from reprotune.untrusted import clipped
 
-LOCK_BYTES = 4 << 20
-"""Largest dvc.lock, dvc.yaml or params.yaml that is read; this pipeline's has 32 kB."""
 LISTING_BYTES = 64 << 20
 """Largest listing of a folder that is read."""
 MOST_FILES = 100_000
 """Files in one folder."""
-MOST_VALUES = 1_000_000
-"""Values in one document, those counted again that YAML repeats by an alias."""
-MOST_LEVELS = 100
-"""Depth of one document."""
 MOST_CHARS = 1024
 """Length of a path."""
 
@@ -42,7 +36,6 @@ def checked_lock(document: Any, where: str = "dvc.lock") -> dict[str, Any]:
     """
     if document is None:
         return {}
-    check_extent(document, where)
     stages = _mapping(_mapping(document, where).get("stages", {}), f"{where}: stages")
     checked = {str(name): _stage(_mapping(stage, f"{where}: {_shown(name)}"), where) for name, stage in stages.items()}
     _check_apart([out["path"] for stage in checked.values() for out in stage["outs"]], where)
@@ -72,21 +65,6 @@ def checked_listing(content: bytes, where: str) -> dict[str, str]:
         files[path] = md5
     _check_apart(list(files), where)
     return files
-
-
-def check_extent(document: Any, where: str) -> None:
-    """Raise `UserError` for a document with too many or too deeply nested values, as aliases in YAML can make them."""
-    found, waiting = 0, [(document, 0)]
-    while waiting:
-        value, level = waiting.pop()
-        inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-        found += len(inside)
-        if found > MOST_VALUES or level > MOST_LEVELS:
-            raise UserError(
-                f"{where} has more than {MOST_VALUES:,} values or {MOST_LEVELS} levels, aliases included: restore it "
-                "from a commit that you trust"
-            )
-        waiting.extend((item, level + 1) for item in inside)
 
 
 def path_fault(path: Any) -> str:

@@ -62,7 +62,7 @@ def _dataset(params: Document) -> str:
     if not dataset.file.is_file():
         raise UserError(f"fetch.dataset.source: there is no file {dataset.file}: check the path")
     normalizer = Normalizer(dataset, dataset.source)
-    for rows in read_rows(dataset.file, dataset.source, dataset.format):
+    for rows in read_rows(dataset.file, dataset.source, dataset.format, dataset.columns.model_dump().values()):
         normalizer.normalize(rows)
         break
     counts = normalizer.finish()
@@ -90,7 +90,11 @@ def _judge(params: Document) -> str:
     """Connect to the service, where the judge is one; Ollama also tells whether it has the model."""
     if params.judge.backend == "offline":
         return "offline statistics"
-    CLIENTS[params.judge.backend](params.judge).close()
+    client = CLIENTS[params.judge.backend](params.judge)
+    try:
+        client.reach()
+    finally:
+        client.close()
     return f"{params.judge.backend}, model {params.judge.model}"
 
 

@@ -1,17 +1,26 @@
 """The results of a finished run, read from the artifacts of all stages and joined by row."""
 
 import csv
-import json
+import io
+import math
 import random
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from reprotune.artifacts import MODELS, RECORDS, RESPONSES, SCORES, STATISTICS, read_table
 from reprotune.errors import UserError
+from reprotune.files import read_text
+from reprotune.results.documents import SUMMARIES, Judged, Speed, Training, read_checked
+from reprotune.results.words import FINISH_WORDS, STATUS_WORDS
 
 OWN_STATISTICS = (*STATISTICS, "number_agreement")
 """Every statistic of a single answer."""
+
+REMEDY = "run `dvc repro` (or `dvc pull`) to make it"
+LOSS_COLUMNS = ("step", "epoch", "train_loss", "validation_loss")
 
 EXAMPLES = 5
 EXAMPLES_SEED = 123
@@ -72,22 +81,25 @@ class Results:
         return [(answer.response_tokens, answer.score) for answer in answers if answer.score is not None]
 
 
-def load_results(data: Path) -> Results:
-    """Read every artifact under `data/`; raises `UserError` if one is missing or they do not belong together."""
+def load_results(data: Path, whole: bool = True) -> Results:
+    """Read every artifact under `data/`; raises `UserError` if one is missing, damaged or of another run.
+
+    Without `whole`, keys of JSON files may be missing, as they are in runs of earlier versions.
+    """
     return Results(
-        judged=_read_json(data / "judgements/metrics.json"),
-        training=_read_json(data / "model/metrics.json"),
+        judged=read_checked(data / "judgements/metrics.json", Judged, REMEDY, whole),
+        training=read_checked(data / "model/metrics.json", Training, REMEDY, whole),
         summaries={
-            stage: _read_json(data / stage / "summary.json") for stage in ("raw", "split", "formatted", "tokens")
+            stage: read_checked(data / stage / "summary.json", kind, REMEDY, whole) for stage, kind in SUMMARIES.items()
         },
-        loss=_read_csv(data / "model/loss.csv"),
+        loss=_read_loss(data / "model/loss.csv"),
         rows=_read_rows(data),
     )
 
 
 def load_speed(data: Path) -> dict[str, Any]:
     """Read the speed of the training, which is no part of the results: a rerun does not reproduce it."""
-    return _read_json(data / "speed/finetune.json")
+    return read_checked(data / "speed/finetune.json", Speed, REMEDY)
 
 
 def pick_examples(rows: list[Row]) -> dict[str, list[Row]]:
@@ -106,15 +118,13 @@ def pick_examples(rows: list[Row]) -> dict[str, list[Row]]:
 
 
 def _read_rows(data: Path) -> list[Row]:
-    records = {record["id"]: record for record in read_table(data / "split/test.parquet", RECORDS).to_pylist()}
-    scores = {
-        (score["model"], score["id"]): score
-        for score in read_table(data / "judgements/scores.parquet", SCORES).to_pylist()
-    }
-    responses = {
-        model: {row["id"]: row for row in read_table(data / f"responses/{model}.parquet", RESPONSES).to_pylist()}
-        for model in MODELS
-    }
+    records = _by_id(data / "split/test.parquet", RECORDS)
+    scores_file = data / "judgements/scores.parquet"
+    listed = read_table(scores_file, SCORES).to_pylist()
+    scores = {(score["model"], score["id"]): score for score in listed}
+    if len(scores) < len(listed):
+        raise UserError(f"{scores_file} scores an answer twice: {REMEDY}")
+    responses = {model: _by_id(data / f"responses/{model}.parquet", RESPONSES) for model in MODELS}
     rows = []
     for number, identifier in enumerate(responses["base"], start=1):
         record = records.get(identifier)
@@ -122,38 +132,63 @@ def _read_rows(data: Path) -> list[Row]:
             raise UserError(
                 f"{data}/responses and {data}/judgements do not belong together (row {identifier}): run `dvc repro`"
             )
-        base, finetuned = (_answer(responses[model].get(identifier), scores[model, identifier]) for model in MODELS)
+        base, finetuned = (
+            _answer(responses[model].get(identifier), scores[model, identifier], scores_file) for model in MODELS
+        )
         reference = responses["base"][identifier]["reference"]
         texts = (record["category"], record["instruction"], record["input"], reference)
         rows.append(Row(identifier, number, *texts, base, finetuned))
     return rows
 
 
-def _answer(response: dict[str, Any] | None, score: dict[str, Any]) -> Answer:
+def _by_id(path: Path, schema: pa.Schema) -> dict[str, dict[str, Any]]:
+    rows = read_table(path, schema).to_pylist()
+    found = {row["id"]: row for row in rows}
+    if len(found) < len(rows):
+        raise UserError(f"{path} has a row twice: {REMEDY}")
+    return found
+
+
+def _answer(response: dict[str, Any] | None, score: dict[str, Any], scores_file: Path) -> Answer:
     if response is None:
         raise UserError(f"model {score['model']} has no answer to row {score['id']}: run `dvc repro`")
+    statistics = {name: score[name] for name in OWN_STATISTICS}
+    points = score["score"]
+    if score["status"] not in STATUS_WORDS or not (points is None or 0 <= points <= 100):
+        raise UserError(f"{scores_file}: row {score['id']} has no score from 0 to 100 with a known status: {REMEDY}")
+    if any(value is not None and not math.isfinite(value) for value in statistics.values()):
+        raise UserError(f"{scores_file}: row {score['id']} has a statistic that is no finite number: {REMEDY}")
+    if response["finish_reason"] not in ("eos", *FINISH_WORDS) or response["response_tokens"] < 0:
+        raise UserError(f"the answer of model {score['model']} to row {score['id']} has no known end: {REMEDY}")
     return Answer(
         response=response["response"],
         response_tokens=response["response_tokens"],
         finish_reason=response["finish_reason"],
         status=score["status"],
-        score=score["score"],
-        statistics={name: score[name] for name in OWN_STATISTICS},
+        score=points,
+        statistics=statistics,
     )
 
 
-def _read_json(path: Path) -> dict[str, Any]:
-    _check_file(path)
-    content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return content
+def _read_loss(path: Path) -> list[dict[str, str]]:
+    """Read the log of a training: a line per step, with a loss that may be blank."""
+    try:
+        rows = list(csv.DictReader(io.StringIO(read_text(path, REMEDY), newline="")))
+    except csv.Error as error:
+        raise UserError(f"{path} is not readable CSV ({error}): {REMEDY}") from error
+    for number, row in enumerate(rows, start=1):
+        for column in LOSS_COLUMNS:
+            if not _is_number(row.get(column), column):
+                raise UserError(f"{path}: row {number} has no usable `{column}`: {REMEDY}")
+    if not rows:
+        raise UserError(f"{path} has no rows: {REMEDY}")
+    return rows
 
 
-def _read_csv(path: Path) -> list[dict[str, str]]:
-    _check_file(path)
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise UserError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
+def _is_number(text: str | None, column: str) -> bool:
+    if not text:
+        return text == "" and column.endswith("_loss")
+    try:
+        return math.isfinite(float(text)) and (column != "step" or (text.isdecimal() and len(text) < 16))
+    except ValueError:
+        return False

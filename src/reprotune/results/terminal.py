@@ -1,6 +1,6 @@
 """The tables at the end of `make repro`: the scores with their uncertainty, what was found, the time of each stage."""
 
-import json
+import os
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from rich.text import Text
 from reprotune.console import TIMINGS_DIRECTORY
 from reprotune.errors import UserError
 from reprotune.pipeline.dvc_yaml import DVC_YAML, stage_names
+from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
 from reprotune.training.checkout import read_checkout
 from reprotune.untrusted import visible
 
@@ -54,7 +55,7 @@ def read_timings(root: Path) -> list[Timing]:
     """
     found = {}
     for path in sorted((root / TIMINGS_DIRECTORY).glob("*.json")):
-        timing = _read(path, f"delete {path}")
+        timing = read_checked(path, StageTime, f"delete {path}")
         found[timing["stage"]] = Timing(
             timing["stage"], float(timing["seconds"]), datetime.fromtimestamp(path.stat().st_mtime).astimezone()
         )
@@ -76,20 +77,22 @@ def _scores_table(root: Path) -> Table:
     table.add_column("", style="bold", no_wrap=True)
     for name in ("Score", "95 % interval", "Std. error", "by category", "Rows"):
         table.add_column(name, justify="right", no_wrap=True)
-    scores = _metrics(root, "scores")
+    scores = _metrics(root, "scores", PublishedScores)
     for key, name in MODELS.items():
         numbers = scores.get(key, {})
         sign = "+" if key == "difference" else ""
-        if "score" not in numbers:
+        if numbers.get("score") is None:
             table.add_row(name, "–", "–", "–", "–", "–")
             continue
-        errors = [f"{numbers[error]:.2f}" if error in numbers else "–" for error in ("stderr", "stderr_clustered")]
-        table.add_row(name, f"{numbers['score']:{sign}.1f}", _interval(numbers, sign), *errors, f"{numbers['n']:,}")
+        errors = (numbers.get(error) for error in ("stderr", "stderr_clustered"))
+        shown = ["–" if error is None else f"{error:.2f}" for error in errors]
+        rows = f"{numbers.get('n') or 0:,}"
+        table.add_row(name, f"{numbers['score']:{sign}.1f}", _interval(numbers, sign), *shown, rows)
     return table
 
 
 def _interval(numbers: dict[str, Any], sign: str) -> str:
-    if "ci95_low" not in numbers or "ci95_high" not in numbers:
+    if numbers.get("ci95_low") is None or numbers.get("ci95_high") is None:
         return "–"
     return f"{numbers['ci95_low']:{sign}.1f} to {numbers['ci95_high']:{sign}.1f}"
 
@@ -104,7 +107,7 @@ def _facts_table(root: Path) -> Table:
 
 
 def _facts(root: Path) -> Iterator[tuple[str, str]]:
-    scores, training = _metrics(root, "scores"), _metrics(root, "training")
+    scores, training = _metrics(root, "scores", PublishedScores), _metrics(root, "training", PublishedTraining)
     if not scores:
         yield "Scores", REMEDY
     else:
@@ -138,15 +141,8 @@ def _timings_table(root: Path) -> Table | Text:
     return table
 
 
-def _metrics(root: Path, name: str) -> dict[str, Any]:
+def _metrics(root: Path, name: str, kind: type[Part]) -> dict[str, Any]:
     """Return the content of a metrics file; empty if it is missing."""
     path = METRICS / f"{name}.json"
-    return _read(root / path, f"run `git checkout {path}`, or `dvc repro`") if (root / path).is_file() else {}
-
-
-def _read(path: Path, remedy: str) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path} is not valid JSON ({error}): {remedy}") from error
-    return content
+    remedy = f"run `git checkout {path}`, or `dvc repro`"
+    return read_checked(root / path, kind, remedy) if os.path.lexists(root / path) else {}

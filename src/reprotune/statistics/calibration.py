@@ -7,7 +7,6 @@ Throughout, `scores` and `labels` are arrays of n numbers on the scale 0..100, a
 the statistics of each answer, in the order of `reprotune.artifacts.STATISTICS`.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,17 @@ from scipy.optimize import isotonic_regression
 
 from reprotune.artifacts import STATISTICS
 from reprotune.errors import UserError
+from reprotune.files import read_json
 
 FOLDS = 10
 PENALTY = 1.0
 """Ridge penalty on the coefficients of standardised features."""
 FEATURES = ["score", *STATISTICS]
 """What ridge uses, in this order."""
+
+LARGEST = 10**9
+"""Largest number in a mapping: both scales end at 100."""
+REMEDY = "fit a new one with `reprotune calibrate --fit`"
 
 Mapping = dict[str, Any]
 """A fitted mapping as JSON: `kind` and its numbers."""
@@ -61,34 +65,43 @@ FITS: dict[str, Callable[[np.ndarray, np.ndarray, np.ndarray], Mapping]] = {
 
 
 def read_mapping(path: Path) -> Mapping:
-    """Read a stored mapping; raises `UserError` if the file is missing or not JSON."""
-    try:
-        mapping = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(
-            f"{path} cannot be read as a mapping ({error}): fit a new one with `reprotune calibrate --fit`"
-        ) from error
+    """Read a stored mapping; raises `UserError` if it is missing or not one of ours."""
+    mapping = read_json(path, REMEDY)
     if not isinstance(mapping, dict):
-        raise UserError(f"{path} should be a JSON object: fit a new one with `reprotune calibrate --fit`")
+        raise UserError(f"{path} should be a JSON object: {REMEDY}")
+    provenance = mapping.get("provenance", {})
+    if not isinstance(provenance, dict) or not isinstance(provenance.get("sha256", {}), dict):
+        raise UserError(f"{path}: provenance should be an object: {REMEDY}")
+    mapped(mapping, np.zeros(1), np.zeros((1, len(STATISTICS))))
     return mapping
 
 
 def mapped(mapping: Mapping, scores: np.ndarray, texts: np.ndarray) -> np.ndarray:
     """Return the scores under a mapping, clipped to 0..100; raises `UserError` if it is not one of ours."""
-    try:
-        if mapping["kind"] == "isotonic":
-            values = np.interp(scores, mapping["scores"], mapping["labels"])
-        elif mapping["kind"] == "ridge" and mapping["features"] == FEATURES:
-            values = np.column_stack([scores, texts]) @ np.asarray(mapping["coefficients"]) + mapping["intercept"]
-        else:
-            raise ValueError("this version does not know its kind")
-        if not np.isfinite(values).all():
-            raise ValueError("some of its numbers are none, or too large")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"the mapping cannot be used ({error}): fit a new one with `reprotune calibrate --fit`"
-        ) from error
+    kind = mapping.get("kind")
+    if kind == "isotonic":
+        knots, labels = _numbers(mapping, "scores"), _numbers(mapping, "labels")
+        if len(knots) != len(labels) or not len(knots) or bool((np.diff(knots) <= 0).any()):
+            raise UserError(f"the mapping cannot be used (its scores do not rise, or have no labels): {REMEDY}")
+        values = np.interp(scores, knots, labels)
+    elif kind == "ridge" and mapping.get("features") == FEATURES:
+        coefficients, intercept = _numbers(mapping, "coefficients"), _numbers(mapping, "intercept")
+        if coefficients.shape != (len(FEATURES),) or intercept.shape != (1,):
+            raise UserError(f"the mapping cannot be used (it needs {len(FEATURES)} coefficients): {REMEDY}")
+        values = np.column_stack([scores, texts]) @ coefficients + intercept
+    else:
+        raise UserError(f"the mapping cannot be used (this version does not know its kind): {REMEDY}")
     return np.clip(values, 0.0, 100.0)
+
+
+def _numbers(mapping: Mapping, key: str) -> np.ndarray:
+    """Return the numbers under a key of a mapping; one alone counts as a list of one."""
+    found = mapping.get(key)
+    listed = found if isinstance(found, list) else [found]
+    for value in listed:
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= LARGEST:
+            raise UserError(f"the mapping cannot be used ({key} should be numbers up to {LARGEST:,}): {REMEDY}")
+    return np.array(listed, dtype=float)
 
 
 def cross_fitted(kind: str, scores: np.ndarray, labels: np.ndarray, texts: np.ndarray) -> np.ndarray:

@@ -122,7 +122,7 @@ def test_a_rubric_of_ones_own(tmp_path: Path) -> None:
         ("{{ response }} {{ anser }}", "cannot be filled in"),
         ("{{ response }", "line 1 is not valid Jinja"),
         ("{{ response.__class__.__mro__ }}", "cannot be filled in"),
-        (None, "cannot be read"),
+        (None, "is missing"),
     ],
 )
 def test_a_rubric_that_cannot_be_used_is_one_sentence(tmp_path: Path, text: str | None, words: str) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 from reprotune.artifacts import STATISTICS, write_json
 from reprotune.errors import UserError
 from reprotune.judging.answers import Answer, answer_questions, score_offline, with_judgements
-from reprotune.judging.labels.read import Scores, read_items, read_scores, scored_by_all
+from reprotune.judging.labels.read import Scores, names_file, read_items, read_scores, scored_by_all
 from reprotune.judging.offline import measure
 from reprotune.judging.questions.prompts import Item
 from reprotune.judging.run import judge_parts, method_name, opened_judge
@@ -43,7 +43,7 @@ class LabelledAnswers:
         own, labels, texts = _taken(scores, places), _taken(self.labels, places), self._texts(places)
         crossed = _placed(cross_fitted(kind, own, labels, texts), places, len(scores))
         found = self.agreement(crossed)
-        sources = {source for source in (self.labels_source, name) if Path(source).is_file()}
+        sources = {source for source in (self.labels_source, name) if names_file(source)}
         provenance = {
             "n": len(places),
             "answers": {"file": self.path.name, "field": self.answer_field, "sha256": file_sha256(self.path)},
@@ -122,6 +122,8 @@ def run_calibration(
         raise UserError(f"--fit is {fit}, but should be one of {', '.join(FITS)}")
     if fit is not None and (len(sources) > 1 or mapping is not None):
         raise UserError("--fit needs a single list of unmapped scores: name at most one --scores, and no --mapping")
+    if fit is not None and output.is_dir():
+        raise UserError(f"--output is {output}, which is a folder: name a file in it")
     data = LabelledAnswers(path, answer_field, labels)
     lists = [(source, data.scores(source)) for source in sources] or [own_scores(data.items, params)]
     for name, scores in lists:

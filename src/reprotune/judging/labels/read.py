@@ -5,15 +5,16 @@ answer. Scores are numbers 0..100, one per answer in the same order, null where 
 their own, or in a field of each object.
 """
 
-import json
 from collections.abc import Sequence
-from math import isnan
 from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
+from reprotune.files import parsed_json, read_text
 from reprotune.judging.questions.prompts import Item
 from reprotune.untrusted import clipped
+
+SHOWN_CHARS = 200
 
 Scores = list[float | None]
 """One score per answer; null where there is none."""
@@ -24,7 +25,7 @@ def read_items(path: Path, answer_field: str) -> list[Item]:
     items = []
     for number, row in enumerate(_objects(path), start=1):
         if answer_field not in row:
-            fields = ", ".join(sorted(row))
+            fields = clipped(", ".join(sorted(row)), SHOWN_CHARS)
             raise UserError(
                 f"{path}: row {number} has no field {answer_field!r} (it has {fields}): name one with --answer"
             )
@@ -44,7 +45,7 @@ def read_scores(source: str, path: Path, rows: int) -> Scores:
     Raises `UserError` unless there is exactly one entry per answer: which ones are missing from a shorter list cannot
     be known, so it is never aligned by guessing.
     """
-    if Path(source).is_file():
+    if names_file(source):
         scores = _json(Path(source))
         if not isinstance(scores, list):
             raise UserError(f"{source} should be a JSON list of scores: one number or null per answer in {path}")
@@ -61,6 +62,14 @@ def read_scores(source: str, path: Path, rows: int) -> Scores:
     return [_checked_score(value, f"{source}: entry {number}") for number, value in enumerate(scores, start=1)]
 
 
+def names_file(source: str) -> bool:
+    """Tell whether the name of a list of scores is that of a file; a field of the answers' file may have any name."""
+    try:
+        return Path(source).exists()
+    except (OSError, ValueError):  # too long for a path, say
+        return False
+
+
 def scored_by_all(lists: Sequence[Scores]) -> list[int]:
     """Return the places at which every list has a score; raises `UserError` if there are too few to compare."""
     places = [place for place, scores in enumerate(zip(*lists, strict=True)) if None not in scores]
@@ -72,10 +81,12 @@ def scored_by_all(lists: Sequence[Scores]) -> list[int]:
 def _checked_score(value: Any, where: str) -> float | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or (isinstance(value, float) and isnan(value)):
-        raise UserError(f"{where} is {clipped(repr(value), 60)}, but a score is a number from 0 to 100, or null")
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(
+            f"{where} is {clipped(repr(value), SHOWN_CHARS)}, but a score is a number from 0 to 100, or null"
+        )
     if not 0 <= value <= 100:
-        raise UserError(f"{where} is {clipped(str(value), 60)}, but scores range from 0 to 100: rescale them")
+        raise UserError(f"{where} is {clipped(str(value), SHOWN_CHARS)}, but scores range from 0 to 100: rescale them")
     return float(value)
 
 
@@ -87,7 +98,5 @@ def _objects(path: Path) -> list[dict[str, Any]]:
 
 
 def _json(path: Path) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}): correct the file") from error
+    remedy = "correct the path or the file"
+    return parsed_json(read_text(path, remedy), str(path), remedy)

@@ -14,10 +14,17 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import jinja2
-import jinja2.meta
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from reprotune.errors import UserError
+from reprotune.sandbox import (
+    BoundedEnvironment,
+    bounded,
+    compiled,
+    fault_words,
+    read_template,
+    rendered,
+    undeclared_names,
+)
 
 RUBRICS = Path(__file__).with_name("rubrics")
 
@@ -103,11 +110,13 @@ def question(rubric: str, item: Item) -> Question:
         text = _template(rubric).render(item._asdict())
         return Question(_user(text), None, "Respond with the integer number only.")
     guarded = {name: neutralised(value) for name, value in item._asdict().items()}
+    template = _template(rubric)
     try:
-        text = _template(rubric).render(guarded, fence=fence(item))
-    except jinja2.TemplateError as error:
+        with bounded():
+            text = rendered(lambda: template.render(guarded, fence=fence(item)))
+    except Exception as error:  # a user's rubric may do anything that the sandbox lets it
         raise UserError(
-            f"{rubric} cannot be filled in ({error}): correct the rubric that judge.rubric names"
+            f"{rubric} cannot be filled in ({fault_words(error)}): correct the rubric that judge.rubric names"
         ) from error
     repair = 'That reply could not be read. Reply again with only the JSON object {"reasoning": "...", "score": ...}.'
     return Question(_user(text), VERDICT_SCHEMA, repair)
@@ -144,12 +153,17 @@ def _user(text: str) -> tuple[Message, ...]:
 
 @cache
 def _template(rubric: str) -> jinja2.Template:
-    environment = ImmutableSandboxedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+    environment = BoundedEnvironment(undefined=jinja2.StrictUndefined, autoescape=False)
+    source = _source(rubric)
     try:
-        template = environment.from_string(_source(rubric))
-        fields = jinja2.meta.find_undeclared_variables(environment.parse(_source(rubric)))
+        template, tree = compiled(environment, source)
+        fields = undeclared_names(tree)
     except jinja2.TemplateSyntaxError as error:
         raise UserError(f"{rubric} line {error.lineno} is not valid Jinja: {error.message}") from error
+    except Exception as error:  # of Jinja's parser or Python's, on what is nested too deep
+        raise UserError(
+            f"{rubric} cannot be used ({fault_words(error)}): correct the rubric that judge.rubric names"
+        ) from error
     if rubric.endswith(".jinja") and "response" not in fields:
         raise UserError(f"{rubric} never shows the answer to the judge: put {{{{ response }}}} into the rubric")
     return template
@@ -157,7 +171,4 @@ def _template(rubric: str) -> jinja2.Template:
 
 def _source(rubric: str) -> str:
     path = Path(rubric).expanduser() if rubric.endswith(".jinja") else RUBRICS / f"{rubric}.jinja"
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise UserError(f"judge.rubric names {rubric}, which cannot be read ({error}): correct the path") from error
+    return read_template(path, "correct the path or the file that judge.rubric names")

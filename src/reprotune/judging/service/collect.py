@@ -45,6 +45,9 @@ class Client(Protocol):
         Raises `RequestError` (this question failed) or `UserError` (there is no point in going on).
         """
 
+    def reach(self) -> None:
+        """Raise `UserError` unless the service is there; what it would answer is another question."""
+
     def close(self) -> None:
         """Release the connections."""
 

@@ -55,6 +55,9 @@ class OllamaClient:
             "options": options,
         }
 
+    def reach(self) -> None:
+        """Nothing to do: looking up the digest has shown that the service and the model are there."""
+
     def close(self) -> None:
         """Release the connections."""
         self._transport.close()

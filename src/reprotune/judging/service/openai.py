@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from reprotune.errors import UserError
@@ -56,6 +57,11 @@ class OpenAIClient:
             "address": self._transport.place,
             "options": self._options,
         }
+
+    def reach(self) -> None:
+        """Raise `UserError` where nothing answers, or the key is refused; any other reply is a sign of life."""
+        with suppress(RequestError):
+            self._transport.request("GET", "/models")
 
     def close(self) -> None:
         """Release the connections."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from reprotune.params.schema import Section
+from reprotune.params.schema import MOST_COUNT, Location, Section
 
 EMBEDDED_DATASET = Path("data/embedded/dataset.jsonl")
 EMBEDDED_BASE = Path("data/embedded/base")
@@ -39,7 +39,7 @@ class ColumnNames(Section):
 class DatasetParams(Section):
     """Where the instruction records come from and which rows are usable."""
 
-    source: str = Field(min_length=1)
+    source: Location
     """`embedded`, a path, or an http(s) URL of JSON, JSONL, CSV, TSV or Parquet, plain or gzipped."""
     format: Literal["auto", "json", "jsonl", "csv", "tsv", "parquet"]
     """File format; `auto` goes by the file name, then by the first bytes."""
@@ -47,7 +47,7 @@ class DatasetParams(Section):
     """Expected SHA-256 of the source file as fetched; null: printed, not checked."""
     columns: ColumnNames
     """Which column of the source holds which field."""
-    max_chars: int = Field(ge=1)
+    max_chars: int = Field(ge=1, le=MOST_COUNT)
     """Rows with a longer instruction, input or output (in characters) are rejected."""
     on_bad_row: Literal["reject", "fail"]
     """`reject` sets unusable rows aside in rejected.parquet; `fail` stops at the first."""
@@ -65,7 +65,7 @@ class DatasetParams(Section):
 class BaseParams(Section):
     """Which pretrained model is fine-tuned."""
 
-    source: str = Field(min_length=1)
+    source: Location
     """`embedded`, a folder in Hugging Face layout, or `gpt2`, `gpt2-medium`, `gpt2-large`, `gpt2-xl` from the hub."""
     revision: CommitHash | None
     """Commit of the hub repository; null: the one pinned by this version of Reprotune."""

@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from reprotune.params.schema import Section
+from reprotune.params.schema import MOST_COUNT, Section, Seed
 
 
 class LoraParams(Section):
     """Low-rank adapters; used with `method: lora`."""
 
-    rank: int = Field(ge=1)
+    rank: int = Field(ge=1, le=MOST_COUNT)
     """Rank of the update of each weight matrix."""
     alpha: float = Field(gt=0)
     """The update is scaled by alpha / rank."""
@@ -25,16 +25,16 @@ class FinetuneParams(Section):
     """Train all weights, or only low-rank adapters that are merged on save."""
     lora: LoraParams
     """Adapter shape for `method: lora`."""
-    epochs: int = Field(ge=1)
+    epochs: int = Field(ge=1, le=MOST_COUNT)
     """Passes over the training rows."""
-    batch_size: int = Field(ge=1)
+    batch_size: int = Field(ge=1, le=MOST_COUNT)
     """Rows per optimizer step, over all micro-batches and devices."""
     drop_last: bool
     """Leave out the rows of an epoch that do not fill a batch."""
     batching: Literal["static", "dynamic", "bucketed", "packed"]
     """How a batch is laid out: padded to the longest row of all, padded to its own longest row, rows of similar
     length together, or without padding (rows isolated from one another)."""
-    micro_batch_tokens: int = Field(ge=1)
+    micro_batch_tokens: int = Field(ge=1, le=MOST_COUNT)
     """Most tokens (padding included) in one forward pass; larger batches are accumulated. Limits memory use."""
     activation_checkpointing: bool
     """Recompute activations in the backward pass instead of keeping them: less memory, about a third more time."""
@@ -60,11 +60,11 @@ class FinetuneParams(Section):
     """AdamW's decay rate of the mean squared gradient."""
     grad_clip: float | None = Field(gt=0)
     """Largest norm of the gradient; null: not clipped."""
-    eval_every: int | None = Field(ge=1)
+    eval_every: int | None = Field(ge=1, le=MOST_COUNT)
     """Steps between validations; null: once an epoch. Each uses the whole validation set."""
-    early_stopping_patience: int | None = Field(ge=1)
+    early_stopping_patience: int | None = Field(ge=1, le=MOST_COUNT)
     """Stop after this many validations without a new best; null: never."""
     precision: Literal["auto", "fp32", "bf16"]
     """Arithmetic of matrix products; weights stay float32. `auto`: bf16 where the hardware is fast at it."""
-    seed: int = Field(ge=0)
+    seed: Seed
     """Seed of the row order, of random initial weights and of adapters."""

@@ -3,15 +3,13 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
-
-from reprotune.params.schema import Section
+from reprotune.params.schema import Location, Section
 
 
 class FormatParams(Section):
     """How a record becomes the text the model sees."""
 
-    template: str = Field(min_length=1)
+    template: Location
     """`alpaca`, `phi3`, or the path of your own Jinja template (ending in .jinja)."""
     response_header: Literal["in_prompt", "in_response"]
     """Whether the template's response header ends the prompt or starts the response, so that the model has to write it

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
-from reprotune.params.schema import Section
+from reprotune.params.schema import MOST_COUNT, Location, Section, Seed, Temperature
 
 
 class JudgeParams(Section):
@@ -20,27 +20,27 @@ class JudgeParams(Section):
     when_other_model: Literal["fail", "warn"]
     """What to do when the service says that it asked another model than `model` (some serve whatever they have loaded):
     `fail`, or `warn` and record what was served. Dates, tags and owners in names make no other model."""
-    rubric: str
+    rubric: Location
     """`chapter`: the book chapter's one-line prompt; `reference`: an anchored rubric, reasoning before the score; or
     the path of your own (ending in .jinja), with the fields instruction, input, reference, response and fence."""
-    temperature: float = Field(ge=0)
+    temperature: Temperature
     """Sampling temperature of the judge."""
-    seed: int = Field(ge=0)
+    seed: Seed
     """Seed sent to the judge and used by resampling statistics."""
-    max_tokens: int = Field(ge=1)
+    max_tokens: int = Field(ge=1, le=MOST_COUNT)
     """Longest reply of the judge, in tokens."""
-    repeats: int = Field(ge=1)
+    repeats: int = Field(ge=1, le=1000)
     """How often each question is asked, each time with a different seed; the score is the mean of the replies' scores
     and their spread is reported, which needs a temperature above 0. No effect with `offline`."""
     expected_score: bool
     """Weight the possible scores by the judge's own token probabilities, if the service returns them and a score is
     one token; otherwise the written score counts. No effect with `offline`."""
-    mapping: str | None
+    mapping: Location | None
     """Path of a mapping from `reprotune calibrate --fit`, which is applied to the scores; null: none."""
     pairwise: bool
     """Also compare the base and the fine-tuned answer side by side; a judge sees both orders, which takes two
     more calls per row."""
-    canaries: int = Field(ge=0)
+    canaries: int = Field(ge=0, le=MOST_COUNT)
     """Test rows whose known good and bad answers are scored too, to show what the scores are worth; 0: none."""
     min_coverage: float = Field(ge=0, le=1)
     """Fail (keeping every reply) when a smaller share of the answers, or of the pairs, has a score."""

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from reprotune.params.schema import Section
+from reprotune.params.schema import MOST_COUNT, Section, Seed
 
 
 class SplitParams(Section):
@@ -14,11 +14,11 @@ class SplitParams(Section):
     """Share of the records for training."""
     test: float = Field(gt=0, lt=1)
     """Share of the records for testing; validation takes the rest."""
-    max_test_rows: int | None = Field(ge=1)
+    max_test_rows: int | None = Field(ge=1, le=MOST_COUNT)
     """Most rows in the test set, since each is answered and judged; the rest go to training. null: no limit."""
     order: Literal["file", "shuffled"]
     """`file`: train, then test, then validation, in file order; `shuffled`: at random, with `seed`."""
-    seed: int = Field(ge=0)
+    seed: Seed
     """Seed of the shuffle; no effect with `order: file`."""
     group_near_duplicates: bool
     """Keep rows with the same, or nearly the same, instruction and input in one split."""
