@@ -104,8 +104,8 @@ def active(folder: Path, ran: list[Ran]) -> str | None:
 
 
 def is_control(character: str) -> bool:
-    """Tell whether a character moves the cursor, changes the direction or is shown as nothing at all."""
-    return unicodedata.category(character) in ("Cc", "Cf", "Cs") and character not in "\n\t\r"
+    """Tell whether a character moves the cursor or changes the direction; joiners and soft hyphens belong to words."""
+    return unicodedata.category(character) in ("Cc", "Cf", "Cs") and character not in "\n\t\r\u200c\u200d\u00ad"
 
 
 class Page(HTMLParser):

@@ -13,9 +13,9 @@ BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SEED = 1
 """The default of the command."""
 CASES = {
-    "c": 24,
-    "d": 100,
-    "e": 30,
+    "c": 16,
+    "d": 70,
+    "e": 20,
     "f": 2,
 }
 """Group -> how many of its cases; the first ones that the command would run."""
@@ -41,5 +41,6 @@ def test_no_case_ends_badly(trials: Any, finished: Any, tmp_path: Path) -> None:
     chosen = [case for case in cases if case.split("/")[1] not in SLOW]
     with trials.Workers(project.root, project.environment, 2) as workers:
         results = list(workers.map(lambda forker, case: trials.run_case(forker, project, case, SEED, tmp_path), chosen))
-    assert len(results) == len(chosen) > 100
-    assert not trials.bad_ones(results, f"python benchmarks/torture.py --seed {SEED}")
+    assert len(results) == len(chosen) > 80
+    if bad := trials.bad_ones(results, f"python benchmarks/torture.py --seed {SEED}"):
+        pytest.fail(bad, pytrace=False)

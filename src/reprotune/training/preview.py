@@ -5,6 +5,7 @@ from rich.text import Text
 
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode
+from reprotune.untrusted import visible
 
 READ_STYLE = "dim"
 LEARNED_STYLES = ("bold green", "bold cyan")
@@ -19,7 +20,7 @@ def masked_row(rows: TokenRows, index: int, mask_instruction: bool) -> Text:
     for place, token in enumerate(ids):
         piece = "<|endoftext|>" if token == END_OF_TEXT else decode([int(token)])
         style = LEARNED_STYLES[place % 2] if place >= first_learned else READ_STYLE
-        text.append(piece, style=style)
+        text.append(visible(piece), style=style)
     return text
 
 
