@@ -159,3 +159,13 @@ def test_params_and_summary_print(folder: Path) -> None:
     assert outside.stderr.startswith("error: there is no dvc.yaml here")
     (folder / "dvc.yaml").write_text("stages: {}\n")
     assert "not measured yet" in reprotune("summary").stdout
+
+
+def test_another_checkout_is_not_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its stages run its own code, so the command would speak of other code than theirs."""
+    (tmp_path / "src/reprotune").mkdir(parents=True)
+    (tmp_path / "src/reprotune/cli.py").touch()
+    monkeypatch.chdir(tmp_path)
+    done = reprotune("plan")
+    assert done.exit_code == 1
+    assert "not of this checkout: run `pip install -e .` here" in done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reprotune.compare.comparison import compare
-from reprotune.compare.gate import Outcome, check_changes, check_limits, check_stale, failures, read_rules
+from reprotune.compare.gate import Outcome, check_changes, check_limits, check_names, check_stale, failures, read_rules
 from reprotune.compare.snapshot import RESULTS, Snapshot
 from reprotune.compare.words import notes
 from reprotune.errors import UserError
@@ -55,6 +55,14 @@ def test_the_shipped_rules_can_be_checked(snapshots: Pair) -> None:
     # the rows of validation are not the same in this change
     assert [outcome.state for outcome in outcomes] == ["kept", "mismatched", "kept", "kept"]
     assert {outcome.state for outcome in check_changes(rules, None)} == {"not checked"}
+    check_names(rules, snapshots[1])
+
+
+def test_a_misspelt_rule_is_an_error_even_where_it_is_not_checked(snapshots: Pair, tmp_path: Path) -> None:
+    path = tmp_path / "gate.yaml"
+    path.write_text("changes:\n  - metric: finetuned.coverag\n    better: higher\n    tolerance: 0\n")
+    with pytest.raises(UserError, match=r"has no metric finetuned\.coverag: choose one of finetuned\.coverage"):
+        check_names(read_rules(path), snapshots[1])
 
 
 @pytest.mark.parametrize(

@@ -85,3 +85,11 @@ def test_the_command_compares_two_files(tmp_path: Path, monkeypatch: pytest.Monk
     assert "won, lost, tied                   1, 0, 0" in lines
     values = json.loads(reprotune("pairwise", "new.parquet", "old.parquet", "--json").stdout)
     assert (values["wins"], values["losses"]) == (0, 1)
+
+
+def test_the_interval_is_that_of_the_verdict() -> None:
+    """Six wins and eight ties: clearly better, so 50 % is not in the interval beside it."""
+    rows = answers(["Wrong"] * 6 + ["x"] * 8, ["Right."] * 6 + ["x"] * 8)
+    found = summarise_pairs(with_scores(pair_up(rows), score_offline(rows)))
+    assert (found["wins"], found["ties"], found["verdict"]) == (6, 8, "better")
+    assert found["ci95_low"] > 0.5

@@ -94,3 +94,12 @@ def test_a_judge_at_work_does_not_hold_the_check_up(project: Path, service: Any)
     set_params(judge__backend="ollama")
     with ReplyStore(project / ".reprotune/judge/replies.jsonl"):
         assert reprotune("check").exit_code == 0
+
+
+def test_a_judge_that_is_not_there_is_found_before_training(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    set_params(judge__backend="openai")
+    done = reprotune("check")
+    assert done.exit_code == 1
+    assert "nothing answers at http://127.0.0.1:9/v1" in done.stderr

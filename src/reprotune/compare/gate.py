@@ -135,8 +135,9 @@ def check_limits(rules: Rules, snapshot: Snapshot) -> list[Outcome]:
 
 def check_names(rules: Rules, snapshot: Snapshot) -> None:
     """Raise `UserError` if a rule, checked or not, names a metric that the snapshot does not have."""
-    for rule in [*rules.changes, *rules.limits]:
-        _number(snapshot, rule.metric)
+    for metric in [*(rule.metric for rule in rules.changes), *(rule.metric for rule in rules.limits)]:
+        if metric not in PAIRED:
+            _number(snapshot, metric)
 
 
 def check_changes(rules: Rules, comparison: Comparison | None) -> list[Outcome]:
@@ -285,9 +286,6 @@ def _worded(rule: ChangeRule) -> str:
 def _number(snapshot: Snapshot, metric: str) -> float:
     numbers = snapshot.numbers()
     if metric not in numbers:
-        alike = get_close_matches(metric, numbers, n=1)
-        meant = f" (did you mean {alike[0]}?)" if alike else ""
-        raise UserError(
-            f"{RULES_FILE}: {snapshot.title} has no metric {metric}{meant}: choose one of {', '.join(sorted(numbers))}"
-        )
+        alike = get_close_matches(metric, numbers) or sorted(numbers)
+        raise UserError(f"{RULES_FILE}: {snapshot.title} has no metric {metric}: choose one of {', '.join(alike)}")
     return float(numbers[metric])
