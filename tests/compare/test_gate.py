@@ -60,7 +60,7 @@ def test_the_shipped_rules_can_be_checked(snapshots: Pair) -> None:
 
 def test_a_misspelt_rule_is_an_error_even_where_it_is_not_checked(snapshots: Pair, tmp_path: Path) -> None:
     path = tmp_path / "gate.yaml"
-    path.write_text("changes:\n  - metric: finetuned.coverag\n    better: higher\n    tolerance: 0\n")
+    path.write_text("changes:\n  - metric: finetuned.coverag\n    better: higher\n    tolerance: 0\nlimits: []\n")
     with pytest.raises(UserError, match=r"has no metric finetuned\.coverag: choose one of finetuned\.coverage"):
         check_names(read_rules(path), snapshots[1])
 
