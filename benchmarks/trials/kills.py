@@ -39,8 +39,11 @@ KEPT = ("data", "metrics")
 MEASURED = ("data/speed/", "data/report/", "metrics/speed.json")
 """How fast it went, or shows it."""
 TRACE = re.compile(r"^Traceback \(most recent call last\)", re.MULTILINE)
-BROKEN_LOCK = "JSON structure is corrupted"
-"""What DVC says of an empty `.dvc/tmp/rwlock`; the manual names the cure, which is to delete it."""
+CURES = {
+    "JSON structure is corrupted": ("rm", "-f", ".dvc/tmp/rwlock"),
+    "'./dvc.lock' validation failed": ("git", "checkout", "--", "dvc.lock"),
+}
+"""What DVC says of files that a kill has left empty, for it writes them in place -> the manual's cure."""
 
 
 class Strike(NamedTuple):
@@ -141,10 +144,18 @@ def struck(clone: Clone, strike: Strike) -> tuple[str, str]:
         return "fault", tail(said)
     if (trace := TRACE.search(said)) and "/dvc/" not in said[trace.start() :].split("\n\n")[0]:
         return "traceback", tail(said[trace.start() :])
-    if BROKEN_LOCK in said:
-        (clone.root / ".dvc/tmp/rwlock").unlink(missing_ok=True)
-        return "cure", "an empty rwlock from the kill before"
+    if cured := cure(clone, said):
+        return "cure", f"after the kill before: {cured}"
     return "fine", ""
+
+
+def cure(clone: Clone, said: str) -> str | None:
+    """Do what the manual says about DVC's complaint, if it is one of those; return the complaint."""
+    for complaint, command in CURES.items():
+        if complaint in said:
+            clone.run(*command)
+            return complaint
+    return None
 
 
 def start(clone: Clone, output: Any, *words: str) -> "subprocess.Popen[bytes]":
@@ -237,13 +248,13 @@ def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
 
 def finished(clone: Clone, undisturbed: dict[str, str]) -> tuple[str, str]:
     """Let `dvc repro` run to its end; returns whether what it leaves is right."""
-    verdict = "fine"
-    for _ in range(2):
+    verdict, why = "fine", ""
+    for _ in range(1 + len(CURES)):
         done = clone.run("dvc", "repro", check=False)
-        if done.returncode == 0 or BROKEN_LOCK not in done.stdout + done.stderr:
+        cured = cure(clone, done.stdout + done.stderr) if done.returncode else None
+        if cured is None:
             break
-        (clone.root / ".dvc/tmp/rwlock").unlink(missing_ok=True)
-        verdict = "cure"
+        verdict, why = "cure", cured
     if done.returncode:
         return "wrong", f"dvc repro does not recover: {tail(done.stdout + done.stderr)}"
     if files := different(outcome(clone), undisturbed):
@@ -254,7 +265,7 @@ def finished(clone: Clone, undisturbed: dict[str, str]) -> tuple[str, str]:
     left += [line for line in clone.run("git", "status", "--short").stdout.splitlines() if line.startswith("??")]
     if left:
         return "wrong", f"left behind: {left}"
-    return verdict, ""
+    return verdict, why
 
 
 def outcome(clone: Clone) -> dict[str, str]:
