@@ -5,6 +5,7 @@ workspace (for the workspace itself), from DVC's local cache, or from the remote
 files are data and nothing else: of bounded size, checked before use, and no setting in them is followed.
 """
 
+import os
 import subprocess
 from collections.abc import Sequence
 from functools import cached_property
@@ -78,7 +79,7 @@ class Revision:
     @cached_property
     def lock(self) -> dict[str, Any]:
         """The stages of dvc.lock, checked; empty for a workspace whose pipeline has never run."""
-        if self.commit is None and not (self.root / "dvc.lock").is_file():
+        if self.commit is None and not os.path.lexists(self.root / "dvc.lock"):
             return {}
         return checked_lock(self.yaml("dvc.lock"), f"dvc.lock of {self.title}")
 

@@ -8,43 +8,32 @@ into rows raises `UserError`.
 import csv
 import gzip
 import json
-import shutil
-import tempfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BufferedReader
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from reprotune.console import note
+from reprotune.dataset.limits import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    MOST_COLUMNS,
+    MOST_JSON_BYTES,
+    Meter,
+    OpenFile,
+    checked_header,
+)
+from reprotune.dataset.parquet import parquet_rows
 from reprotune.errors import UserError
-from reprotune.files import MOST_VALUES, has_too_many_values, open_regular, size_words
+from reprotune.files import MOST_VALUES, UTF8_BOM, has_too_many_values, open_regular, size_words
 from reprotune.untrusted import clipped
 
-BATCH_ROWS = 4096
-BATCH_BYTES = 32 << 20
-"""Rows are handed on in batches of about this size at most, since it is a batch that memory holds."""
 HEAD_BYTES = 4096
-MOST_ROW_BYTES = 16 << 20
-"""Longest row: a thousand times the longest text that a model reads."""
-MOST_JSON_BYTES = 128 << 20
-"""Largest JSON document, which unlike all other kinds is read as a whole."""
-MOST_COLUMNS = 1000
-MOST_BLANK_LINES = 1_000_000
-"""Longest run of blank lines, which are not rows."""
-UNPACKED_BYTES, UNPACKED_TIMES = 64 << 20, 250
-"""A gzipped file of more than so many bytes may not be more than so many times its own size: text is not, and what is
-could be without an end."""
 GZIP_MAGIC = b"\x1f\x8b"
 PARQUET_MAGIC = b"PAR1"
-UTF8_BOM = b"\xef\xbb\xbf"
 MARKUP_STARTS = (b"<!doctype", b"<html", b"<head", b"<body", b"<?xml", b"<!--")
 
 KINDS = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "tsv", ".parquet": "parquet"}
@@ -59,7 +48,6 @@ class Unreadable:
 
 
 SourceRow = dict[str, Any] | Unreadable
-OpenFile = BufferedReader | gzip.GzipFile
 
 
 def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None = None) -> Iterator[list[SourceRow]]:
@@ -75,7 +63,7 @@ def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None 
             head = file.read(HEAD_BYTES).removeprefix(UTF8_BOM).lstrip()
             file.seek(0)
             kind = _checked_kind(kind, name, head)
-            meter = _Meter(name, stored)
+            meter = Meter(name, stored)
             batch: list[SourceRow] = []
             for row in _rows(file, name, kind, head, meter, columns):
                 batch.append(row)
@@ -98,58 +86,6 @@ def _opened(path: Path) -> Iterator[tuple[OpenFile, int | None]]:
             return
         with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
             yield unpacked, path.stat().st_size
-
-
-class _Meter:
-    """Counts what is read, and stops where a row or an unpacked file is larger than any honest one."""
-
-    def __init__(self, name: str, stored: int | None) -> None:
-        self._name, self._stored = name, stored
-        self._bytes = self._row_bytes = self.batch_bytes = 0
-        self._line = self._blank_lines = 0
-
-    def lines(self, file: OpenFile) -> Iterator[str]:
-        """Yield decoded lines with their ends; raises `UserError` naming the line and byte that are not UTF-8."""
-        while line := file.readline(MOST_ROW_BYTES + 1):
-            self._line += 1
-            self.add(len(line))
-            self._blank_lines = self._blank_lines + 1 if len(line) <= 2 and line.isspace() else 0
-            if self._blank_lines > MOST_BLANK_LINES:
-                raise UserError(
-                    f"{self._name}: more than {MOST_BLANK_LINES:,} blank lines in a row end in line {self._line}, and "
-                    "that is the limit: take them out"
-                )
-            try:
-                yield (line.removeprefix(UTF8_BOM) if self._line == 1 else line).decode("utf-8")
-            except UnicodeDecodeError as error:
-                raise UserError(
-                    f"{self._name}: line {self._line} is not UTF-8 (byte {error.start + 1} of the line): save the file "
-                    "as UTF-8"
-                ) from error
-
-    def add(self, size: int) -> None:
-        """Count the bytes of a part of a row."""
-        self._bytes += size
-        self._row_bytes += size
-        if self._row_bytes > MOST_ROW_BYTES:
-            raise UserError(
-                f"{self._name}: the row that ends in line {self._line} or later has more than "
-                f"{size_words(MOST_ROW_BYTES)}, which is the limit: look for a missing line break or closing quote"
-            )
-        self.check_unpacked(self._bytes)
-
-    def check_unpacked(self, size: int) -> None:
-        """Raise `UserError` if a packed file turns out to have `size` bytes or more, which is too much."""
-        if self._stored is not None and size > max(UNPACKED_BYTES, UNPACKED_TIMES * self._stored):
-            raise UserError(
-                f"{self._name} unfolds to more than {UNPACKED_TIMES} times its size, which is the limit: unpack it and "
-                "look at what is in it"
-            )
-
-    def end_row(self) -> None:
-        """Count what follows to the next row."""
-        self.batch_bytes += self._row_bytes
-        self._row_bytes = 0
 
 
 def _checked_kind(kind: str, name: str, head: bytes) -> str:
@@ -190,14 +126,14 @@ def _kind_by_content(head: bytes) -> str:
 
 
 def _rows(
-    file: OpenFile, name: str, kind: str, head: bytes, meter: _Meter, columns: Collection[str] | None
+    file: OpenFile, name: str, kind: str, head: bytes, meter: Meter, columns: Collection[str] | None
 ) -> Iterator[SourceRow]:
     if kind == "json":
         return _json_rows(file, name, meter)
     if kind == "jsonl":
         return _jsonl_rows(file, meter)
     if kind == "parquet":
-        return _parquet_rows(file, name, meter, columns)
+        return parquet_rows(file, name, meter, columns)
     return _delimited_rows(file, name, _delimiter(kind, name, head), meter)
 
 
@@ -212,7 +148,7 @@ def _delimiter(kind: str, name: str, head: bytes) -> str:
     return ","
 
 
-def _json_rows(file: OpenFile, name: str, meter: _Meter) -> Iterator[SourceRow]:
+def _json_rows(file: OpenFile, name: str, meter: Meter) -> Iterator[SourceRow]:
     content = file.read(MOST_JSON_BYTES + 1)
     meter.check_unpacked(len(content))
     if len(content) > MOST_JSON_BYTES:
@@ -263,7 +199,7 @@ def _is_object(value: Any) -> bool:
     return isinstance(value, dict | Unreadable)
 
 
-def _jsonl_rows(file: OpenFile, meter: _Meter) -> Iterator[SourceRow]:
+def _jsonl_rows(file: OpenFile, meter: Meter) -> Iterator[SourceRow]:
     for line in meter.lines(file):
         meter.end_row()
         if line.isspace():
@@ -299,7 +235,7 @@ def _as_row(value: Any) -> SourceRow:
     return value
 
 
-def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: _Meter) -> Iterator[SourceRow]:
+def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: Meter) -> Iterator[SourceRow]:
     """Read CSV or TSV with a header row and double quotes (RFC 4180)."""
     csv.field_size_limit(2**31 - 1)  # over-long texts are rejected row by row later on, not a fault of the file
     reader = csv.reader(meter.lines(file), delimiter=delimiter, strict=True)
@@ -310,7 +246,7 @@ def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: _Meter) ->
             if not fields:
                 continue
             if not header:
-                header = _checked_header(fields, name)
+                header = checked_header(fields, name)
             elif len(fields) == len(header):
                 yield dict(zip(header, fields, strict=True))
             else:
@@ -321,75 +257,3 @@ def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: _Meter) ->
             f"{name}: cannot be divided into rows at line {reader.line_num} ({error}): put fields with line breaks, "
             f"delimiters or quotes in double quotes, and double the quotes inside"
         ) from error
-
-
-def _parquet_rows(file: OpenFile, name: str, meter: _Meter, columns: Collection[str] | None) -> Iterator[SourceRow]:
-    with tempfile.TemporaryFile() as unpacked:
-        if isinstance(file, gzip.GzipFile):  # Parquet is read from its end, so a gzipped file is unpacked first
-            shutil.copyfileobj(file, _Counted(unpacked.write, meter))
-        try:
-            with pq.ParquetFile(unpacked if isinstance(file, gzip.GzipFile) else file) as parquet:
-                names = _checked_header(parquet.schema_arrow.names, name)
-                wanted = [column for column in names if columns is None or column in columns]
-                empty = dict.fromkeys(names)
-                for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
-                    if not wanted:  # of no column, Parquet gives no rows
-                        break
-                    cells = [_cells(batch.column(column)) for column in wanted]
-                    for values in zip(*cells, strict=True):
-                        yield empty | dict(zip(wanted, values, strict=True))
-                if not wanted:
-                    yield from (dict(empty) for _ in range(parquet.metadata.num_rows))
-        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{name} is not a readable Parquet file ({error}): fetch or write it again") from error
-
-
-class _Counted:
-    """A file to write to that counts what is written."""
-
-    def __init__(self, write: Callable[[bytes], int], meter: _Meter) -> None:
-        self._write, self._meter, self._size = write, meter, 0
-
-    def write(self, content: bytes) -> int:
-        self._size += len(content)
-        self._meter.check_unpacked(self._size)
-        return self._write(content)
-
-
-@dataclass(frozen=True)
-class NoValue:
-    """A cell that Python has no value for, such as a date in the year 300,000; `kind` is its type in Arrow."""
-
-    kind: str
-
-    def __str__(self) -> str:
-        return f"a value of type {self.kind} that cannot be shown"
-
-
-def _cells(column: pa.Array) -> list[Any]:
-    """Return the values of a column, `NoValue` where there is none."""
-    try:
-        values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:
-        raise
-    except (ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException):
-        values = [_cell(scalar) for scalar in column]
-    return values
-
-
-def _cell(scalar: pa.Scalar) -> Any:
-    try:
-        return scalar.as_py()
-    except (ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException):
-        return NoValue(str(scalar.type))
-
-
-def _checked_header(names: list[str], name: str) -> list[str]:
-    if len(names) > MOST_COLUMNS:
-        raise UserError(
-            f"{name} has {len(names):,} columns, and {MOST_COLUMNS:,} is the limit: keep those that are needed"
-        )
-    repeated = sorted(column for column, count in Counter(names).items() if count > 1)
-    if repeated:
-        raise UserError(f"{name}: column {repeated[0]!r} occurs twice in the header: give each column its own name")
-    return names

