@@ -200,3 +200,48 @@ def test_a_missing_file_section_or_bad_syntax_is_one_sentence(write: Path) -> No
     write.write_text("format: {}\n")
     with pytest.raises(UserError, match="section split is missing"):
         SplitParams.load("split", write)
+
+
+@pytest.mark.parametrize("key", ["fetch.dataset.source", "fetch.base.source", "format.template", "judge.rubric"])
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ("~nosuchuser/x.jinja", "there is no such user: write the path of the folder instead"),
+        ("x/" * 2500 + "x.jinja", "it should be a path of at most 4095 bytes, 255 for each part, without NUL"),
+        ("x" * 300 + ".jinja", "it should be a path of at most 4095 bytes"),
+        ("a\0b.jinja", "it should be a path of at most 4095 bytes"),
+        ("http://[::1/x.jinja", "it should be a URL with a host"),
+        ("https:///x.jinja", "it should be a URL with a host"),
+        ("http://h:99999999/x.jinja", "it should be a URL with a host"),
+        ("a\ud83d.jinja", "cannot be"),
+    ],
+    ids=lambda text: text[:12],
+)
+def test_what_can_name_no_file_is_one_short_sentence(write: Path, key: str, value: str, words: str) -> None:
+    params: dict[str, Any] = read_document(ROOT / "params.yaml")
+    *sections, last = key.split(".")
+    place = params
+    for section in sections:
+        place = place[section]
+    place[last] = value
+    with pytest.raises(UserError, match=re.escape(key)) as refusal:
+        Document.parse("", params, write)
+    assert words in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("section", "key", "value", "words"),
+    [
+        ("finetune", "seed", 2**64, "should be at most 9,007,199,254,740,992, but it is 18446744073709551616"),
+        ("split", "seed", -1, "should be at least 0, but it is -1"),
+        ("generate", "temperature", 1e-320, "is 1e-320: it should be 0, or at least 0.0001"),
+        ("judge", "temperature", 1e300, "should be at most 1000, but it is 1e+300"),
+        ("generate", "max_new_tokens", 10**30, "should be at most 1,000,000,000"),
+        ("judge", "repeats", 2000, "should be at most 1000"),
+    ],
+)
+def test_numbers_stay_within_what_libraries_compute_with(section: str, key: str, value: float, words: str) -> None:
+    params: dict[str, Any] = read_document(ROOT / "params.yaml")
+    params[section][key] = value
+    with pytest.raises(UserError, match=re.escape(words)):
+        Document.parse("", params)

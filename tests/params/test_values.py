@@ -2,8 +2,9 @@
 
 import pytest
 
+from reprotune.errors import UserError
 from reprotune.params.differences import param_changes
-from reprotune.params.values import flattened, same_value, spelled
+from reprotune.params.values import flattened, parsed_document, same_value, spelled
 
 
 def test_nested_keys_are_joined_and_renamed() -> None:
@@ -34,3 +35,46 @@ def test_changes_name_the_key_and_both_values() -> None:
         "finetune.added: (absent) -> 1e-5",
         "finetune.gone: null -> (absent)",
     ]
+
+
+WIDE = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 12)
+)
+DEEP = "a0: &a0 {k: x}\n" + "".join(f"a{n}: &a{n} {{k: *a{n - 1}}}\n" for n in range(1, 300))
+MERGED = "a0: &a0 {k: x}\n" + "".join(f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
+
+
+@pytest.mark.parametrize("text", [WIDE, DEEP, MERGED, "a: &a [*a]\n", "[" * 1000, "- " * 5000], ids=range(6))
+def test_documents_of_aliases_and_levels_are_bounded(text: str) -> None:
+    with pytest.raises(UserError, match=r"^it has more than 100,000 values or 100 levels, aliases included"):
+        parsed_document(text, "it")
+
+
+def test_aliases_and_merges_of_honest_documents_are_read() -> None:
+    assert parsed_document("a: &a {x: 1}\nb: {<<: *a, y: 2}\nc: *a\n", "it")["b"] == {"x": 1, "y": 2}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 2001-99-99",
+        "a: !!int x",
+        f"a: {'9' * 5000}",
+        "a: !!python/object:os.system x",
+        "a: 0b_",
+        "a: 1\n--- \nb: 2",
+        "<<: 5",
+        "a: [\n<<<<<<< HEAD",
+        "\0",
+        "%YAML 9.9\n---\na: 1",
+    ],
+)
+def test_what_is_no_document_is_one_sentence(text: str) -> None:
+    with pytest.raises(UserError, match=r"^it .*is not valid YAML: ") as refusal:
+        parsed_document(text, "it")
+    assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 400
+
+
+def test_a_document_that_takes_minutes_to_read_is_refused() -> None:
+    with pytest.raises(UserError, match="has more than 256 kB, which is the limit"):
+        parsed_document("a: 1\n" * 60_000, "it")

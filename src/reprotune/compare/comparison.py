@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from reprotune.artifacts import NO_CATEGORY, SPLITS
 from reprotune.compare.snapshot import RESULTS, VALIDATION_TOKENS, Record, Snapshot
@@ -163,8 +164,15 @@ class Comparison:
 
     def paired_on(self, key: str, category: str) -> PairedChange:
         """Return a metric of `PAIRED` on the shared rows of one category."""
-        shared = [pair.after.id for pair in self.rows if category_name(pair.after) == category]
-        return _paired_metric(key, self.before, self.after, shared)
+        return _paired_metric(key, self.before, self.after, self._shared.get(category, []))
+
+    @cached_property
+    def _shared(self) -> dict[str, list[str]]:
+        """Category -> the ids of its shared rows."""
+        found: dict[str, list[str]] = {}
+        for pair in self.rows:
+            found.setdefault(category_name(pair.after), []).append(pair.after.id)
+        return found
 
     @property
     def category_names(self) -> list[str]:

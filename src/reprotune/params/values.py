@@ -60,24 +60,26 @@ class _BoundedConstructor(SafeConstructor):
     """Makes values of a document only after its extent is known: aliases can make a few bytes fill the memory."""
 
     def construct_document(self, node: Node) -> Any:
-        _extent(node, 0, {})
+        _extent(node, {})
         return super().construct_document(node)
 
 
-def _extent(node: Node, level: int, known: dict[int, int | None]) -> int:
-    """Return the number of values in a node, each alias counted as what it stands for; linear in the document."""
-    if level > MOST_LEVELS:
-        raise _ExtentError
+def _extent(node: Node, known: dict[int, tuple[int, int] | None]) -> tuple[int, int]:
+    """Return the number of values and of levels in a node, each alias counted as what it stands for.
+
+    Takes time in proportion to the text. Raises `_ExtentError` beyond the limits, and where a node holds itself.
+    """
     if not isinstance(node, CollectionNode):
-        return 1
+        return 1, 0
     if id(node) not in known:
         known[id(node)] = None  # being counted: whoever finds it has come in a circle
         inside = [item for entry in node.value for item in (entry if isinstance(entry, tuple) else (entry,))]
-        known[id(node)] = 1 + sum(_extent(item, level + 1, known) for item in inside)
-    found = known[id(node)]
-    if found is None or found > MOST_VALUES:
+        found = [_extent(item, known) for item in inside]
+        known[id(node)] = 1 + sum(values for values, _ in found), 1 + max((levels for _, levels in found), default=0)
+    extent = known[id(node)]
+    if extent is None or extent[0] > MOST_VALUES or extent[1] > MOST_LEVELS:
         raise _ExtentError
-    return found
+    return extent
 
 
 def _yaml_fault(error: YAMLError) -> str:

@@ -7,9 +7,9 @@ pages and comparisons also show what is not named.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from reprotune.errors import UserError
@@ -37,10 +37,21 @@ class Part(BaseModel):
     """An object in a document."""
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
+    together: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of keys of which each is null or none is."""
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        for keys in self.together:
+            if len({getattr(self, key) is None for key in keys}) > 1:
+                raise PydanticCustomError("together", f"{', '.join(keys)} should all be there or all be null")
+        return self
 
 
 class ModelScores(Part):
     """One model's answers."""
+
+    together = (("ci95_low", "ci95_high"),)
 
     score: Points | None
     n: Count
@@ -75,6 +86,8 @@ class Difference(Part):
 
 class Category(Part):
     """The answers of one category."""
+
+    together = (("finetuned_low", "finetuned_high"),)
 
     n: Count
     base: Points | None
@@ -116,6 +129,11 @@ class Health(Part):
 
 class Pairs(Part):
     """How pairs of answers compare."""
+
+    together = (
+        ("win_rate", "ci95_low", "ci95_high"),
+        ("length_adjusted_win_rate", "length_adjusted_low", "length_adjusted_high"),
+    )
 
     win_rate: Share | None
     ci95_low: Share | None
@@ -360,4 +378,6 @@ def _sentence(fault: dict[str, Any]) -> str:
     location = ".".join(key if re.fullmatch(r"[\w-]{1,60}", key) else repr(key[:60]) for key in keys)
     if fault["type"] == "missing":
         return f"{location} is missing"
+    if fault["type"] == "together":
+        return f"{location}: {fault['msg']}"
     return f"{location} should be an object" if fault["type"] == "model_type" else f"{location} {wrong_value(fault)}"
