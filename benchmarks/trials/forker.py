@@ -29,6 +29,8 @@ from typing import Any, Never
 
 PAGE = resource.getpagesize()
 POLL_SECONDS = 0.01
+MOST_MEMORY = 6 << 30
+"""Bytes of address space beyond the libraries': what wants more is judged by what it says then, and the machine lives."""
 MOST_SAID = 1_000_000
 """Bytes of output that are kept."""
 DIE_WITH_PARENT = 1
@@ -145,7 +147,7 @@ def child(request: dict[str, Any], outputs: list[int]) -> Never:
     os.environ.clear()
     os.environ.update(request["environment"])
     faulthandler.register(signal.SIGUSR1, all_threads=True)
-    for name, value in request["limits"].items():
+    for name, value in ({"RLIMIT_AS": MOST_MEMORY} | request["limits"]).items():
         # address space counts from what this process has already mapped
         own = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * PAGE if name == "RLIMIT_AS" else 0
         resource.setrlimit(getattr(resource, name), (own + value, own + value))

@@ -7,8 +7,8 @@ from ruamel.yaml import YAML
 from tests.builders.manual import ROOT
 
 PACKAGE = "src/reprotune/"
-JOINED = "scratch, untrusted"
-"""Two single modules of the ground floor that share a row of the drawing."""
+JOINED = "scratch, untrusted, files, sandbox"
+"""Four single modules of the ground floor that share a row of the drawing."""
 
 
 def test_dots_are_the_layers_of_the_import_closures() -> None:

@@ -147,7 +147,7 @@ def test_elsewhere_show_prints_the_whole_preset(tmp_path: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("edit", "kept"),
     [
-        (("source: embedded", "source: https://example.org/rows.json"), ["fetch.dataset"]),
+        (("source: embedded", "source: https://example.org/rows.json"), ["fetch.dataset", "split.order"]),
         (("backend: offline", "backend: openai"), ["judge"]),
         (("model: llama3", "model: mistral"), ["judge"]),
         (("rubric: reference", "rubric: mine.jinja"), ["judge"]),

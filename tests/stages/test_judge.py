@@ -129,5 +129,5 @@ def test_a_stored_mapping_is_applied_and_named(references: list[str]) -> None:
     with pytest.raises(UserError, match=r"mine\.json was fitted to scores of ollama.*, not of offline_composite"):
         stages.judge.main()
     Path("mine.json").unlink()
-    with pytest.raises(UserError, match=r"mine\.json cannot be read as a mapping"):
+    with pytest.raises(UserError, match=r"mine\.json is missing: fit a new one"):
         stages.judge.main()
