@@ -1,6 +1,8 @@
 """The command line: help, exit codes, one-sentence errors."""
 
 import errno
+import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -169,3 +171,37 @@ def test_another_checkout_is_not_served(tmp_path: Path, monkeypatch: pytest.Monk
     done = reprotune("plan")
     assert done.exit_code == 1
     assert "not of this checkout: run `pip install -e .` here" in done.stderr
+
+
+def in_process(words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Call `reprotune` from a shell, as a person does."""
+    command = f"{shlex.quote(sys.executable)} -m reprotune.cli {words}"
+    paths = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
+    return subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command],
+        cwd=cwd,
+        env=os.environ | {"PYTHONPATH": paths, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_an_encoding_of_few_characters_ends_no_command(folder: Path) -> None:
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    plain = {"LC_ALL": "C", "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    shown = in_process("summary", folder, **plain)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.isascii() and " - " in shown.stdout and "?" not in shown.stdout
+    (folder / "dvc.yaml").write_text("stages: {\u6f22: 5}\n", encoding="utf-8")
+    refused = in_process("plan", folder, **plain)
+    assert refused.returncode == 1 and "stage \\u{6f22} should be a mapping" in refused.stderr
+
+
+@pytest.mark.parametrize("words", ["--help", "params", "preset list", "summary"])
+def test_a_reader_that_has_heard_enough_gets_no_traceback(folder: Path, words: str) -> None:
+    (folder / "dvc.yaml").write_text("stages: {}\n")
+    shown = in_process(f"{words} | head -1", folder)
+    assert shown.stderr == "" and shown.stdout.count("\n") == 1
+    assert in_process(f"{words} | true", folder).stderr == ""

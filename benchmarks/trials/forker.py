@@ -30,7 +30,7 @@ from typing import Any, Never
 PAGE = resource.getpagesize()
 POLL_SECONDS = 0.01
 MOST_MEMORY = 6 << 30
-"""Bytes of address space beyond the libraries': what wants more is judged by what it says then, and the machine lives."""
+"""Bytes of address space beyond the libraries'; what wants more is judged by what it says then."""
 MOST_SAID = 1_000_000
 """Bytes of output that are kept."""
 DIE_WITH_PARENT = 1

@@ -6,6 +6,7 @@ and Typer with it, is imported only when the command is called, so that `reprotu
 
 import codecs
 import io
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
@@ -77,6 +78,18 @@ REPROTUNE = Group(
 
 
 def app(words: Sequence[str] | None = None) -> None:
+    """Run a command as `_run` does; exit with 1, and quietly, where whoever reads has heard enough (`| head`)."""
+    try:
+        try:
+            _run(words)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it ends
+        sys.exit(1)
+
+
+def _run(words: Sequence[str] | None) -> None:
     """Run the command that `words` (by default the arguments of this process) call, and exit.
 
     The exit code is 1 after a `UserError` or any other exception, whose sentence goes to standard error (see

@@ -31,7 +31,8 @@ def visible(value: Any) -> Any:
         elif character not in JOINERS:  # between two accents they change nothing
             marks = 0
         hidden = kind in ("Cc", "Cf") and character not in HARMLESS
-        shown.append(_spelled_out(character) if hidden or marks > MOST_MARKS else character)
+        piled_up = kind in MARKS and marks > MOST_MARKS
+        shown.append(_spelled_out(character) if hidden or piled_up else character)
     return "".join(shown)
 
 

@@ -71,7 +71,9 @@ def test_device_comes_from_the_machine_or_the_environment(monkeypatch: pytest.Mo
     assert pick_device() == CPU
 
 
-@pytest.mark.parametrize("name", ["gpu", "cuda:7"])
+@pytest.mark.parametrize(
+    "name", ["gpu", "cuda:7", "meta", "mps", "xpu", "hpu", "cpu:5", "cuda:99999999999999999999", "CPU", " cpu"]
+)
 def test_impossible_devices_are_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("REPROTUNE_DEVICE", name)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)

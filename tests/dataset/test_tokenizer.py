@@ -120,3 +120,17 @@ def test_saved_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
         digests.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert digests[0] == digests[1]
     assert set(digests[0]) == {"vocab.json", "merges.txt", "tokenizer_config.json"}
+
+
+@pytest.mark.parametrize(
+    "blanks", [" " * 100_001, "\n" * 1_000_000, " \t\n" * 40_000], ids=["blanks", "lines", "mixed"]
+)
+def test_more_white_space_than_can_be_divided_is_one_sentence(blanks: str) -> None:
+    with pytest.raises(UserError, match=r"the text that begins with 'x .* more than 100,000 white-space characters"):
+        tokenizer.encode_batch(["fine", "x " + blanks])
+
+
+def test_very_long_words_and_white_space_up_to_the_limit_are_encoded() -> None:
+    texts = ["x" + " " * 99_999 + "y", "a" * 300_000, "1" * 300_000, "!" * 300_000, "\u6f22" * 100_000]
+    for text, ids in zip(texts, tokenizer.encode_batch(texts), strict=True):
+        assert tokenizer.decode(ids) == text

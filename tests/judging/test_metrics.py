@@ -105,5 +105,5 @@ def test_coverage_below_the_limit_fails_in_one_sentence() -> None:
 
 def test_nothing_judged_fails_whatever_the_limit() -> None:
     scored = judge(answers(["x"], ["y"], ["a"]), Verdict("error"), Verdict("error"))
-    with pytest.raises(UserError, match="no answer of model base got a score"):
+    with pytest.raises(UserError, match=r"^no answer of model base got a score \(1 error\), so there is no result"):
         check_coverage(summarise(scored, "m", seed=1) | {"pairwise": None}, 0.0)

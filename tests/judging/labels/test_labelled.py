@@ -79,6 +79,12 @@ def test_the_judge_of_the_params_can_be_calibrated(file: Path, service: Any, mon
         (["--answer", "said", "--labels", "output"], "'It is 1.', but a score is a number"),
         (["--answer", "said", "--labels", "gold", "--fit", "magic"], "isotonic, ridge"),
         (["--answer", "said", "--labels", "gold", "--mapping", "none.json"], "none.json is missing"),
+        (
+            ["--answer", "said", "--labels", "gold", "--fit", "isotonic", "--output", "."],
+            "is a folder: name a file",
+        ),
+        (["--answer", "said", "--labels", "/"], "/ is a folder and no file"),
+        (["--answer", "said", "--labels", "x" * 5000], "no field of that name"),
     ],
 )
 def test_bad_input_is_one_sentence(file: Path, arguments: list[str], words: str) -> None:
