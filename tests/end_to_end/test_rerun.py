@@ -35,7 +35,7 @@ AFTER_EDIT = {
     "src/reprotune/params/schema.py": ALL,
     "src/reprotune/params/sections/split.py": {"split", "report"},
     "src/reprotune/params/document.py": {"report"},
-    "src/reprotune/scratch.py": FETCH | {"finetune", "judge"},
+    "src/reprotune/scratch.py": FETCH | {"finetune", "judge"} | GENERATE,
     "src/reprotune/dataset/download.py": FETCH,
     "src/reprotune/dataset/near_duplicates.py": {"split"},
     "src/reprotune/dataset/templates.py": {"format"},

@@ -64,13 +64,18 @@ def start(project: Path, service: Any) -> Start:
         text = PARAMS.format(backend=backend, pairwise=str(checks).lower(), canaries=12 if checks else 0)
         (project / "params.yaml").write_text(whole_params(text))
         paths = {"DVC_ROOT": str(project), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'src'}"}
-        return subprocess.Popen(
-            [sys.executable, "-m", "stages.judge"],
-            cwd=project,
-            env={**os.environ, **paths, **environment},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        # Where these tests run in the background of a shell, it has them, and whatever they start, ignore Ctrl-C.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                [sys.executable, "-m", "stages.judge"],
+                cwd=project,
+                env={**os.environ, **paths, **environment},
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     return run
 
