@@ -1,5 +1,6 @@
 """A short selection of `benchmarks/torture.py`: the same cases under one seed, so that each can be repeated there."""
 
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +8,13 @@ from typing import Any
 
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.pipeline]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.pipeline,
+    pytest.mark.skipif(
+        "REPROTUNE_TORTURE" not in os.environ, reason="takes minutes: set REPROTUNE_TORTURE=1 to run it"
+    ),
+]
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SEED = 1
