@@ -93,14 +93,24 @@ def test_bad_input_is_one_sentence(file: Path, arguments: list[str], words: str)
     assert words in found.stderr and found.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("score", ["1" + "0" * 400, "1e400", "-1e400", "NaN", "-0.1", '"' + "9" * 5000 + '"'])
-def test_a_number_that_is_no_score_is_named_and_not_printed_whole(file: Path, score: str) -> None:
+@pytest.mark.parametrize(
+    ("score", "words"),
+    [
+        ("1" + "0" * 400, "labels.json is not valid JSON (a whole number of 401 characters)"),
+        ("1e400", "labels.json is not valid JSON (1e400 is beyond the range of numbers)"),
+        ("-1e400", "labels.json is not valid JSON (-1e400 is beyond the range of numbers)"),
+        ("NaN", "labels.json is not valid JSON (NaN is no number)"),
+        ("-0.1", "labels.json: entry 1 is -0.1, but scores range from 0 to 100"),
+        ('"' + "9" * 5000 + '"', "labels.json: entry 1 is '9"),
+    ],
+)
+def test_a_number_that_is_no_score_is_named_and_not_printed_whole(file: Path, score: str, words: str) -> None:
     labels = file.with_name("labels.json")
     count = len(json.loads(file.read_text()))
     labels.write_text(f"[{', '.join([score] * count)}]")
     found = run(file, "--answer", "said", "--labels", str(labels))
     assert found.exit_code == 1
-    assert "labels.json: entry 1 is " in found.stderr or "labels.json is not valid JSON" in found.stderr
+    assert words in found.stderr
     assert len(found.stderr) < 400 + len(str(labels))
 
 
