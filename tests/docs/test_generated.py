@@ -11,7 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from docs.artifacts_page import JUDGE, JUDGE_HEALTH, JUDGE_PAIRS, MAPPING, STAGES, Artifact
+from docs.artifact_keys import JUDGE, JUDGE_HEALTH, JUDGE_PAIRS, MAPPING
+from docs.artifacts_page import STAGES, Artifact
 from docs.generate import PAGES, is_current
 from reprotune.artifacts import CONTRACTS
 from reprotune.params.reference import param_entries
