@@ -69,6 +69,22 @@ def test_a_template_that_takes_long_on_one_record_names_it(tmp_path: Path) -> No
         template.format_all(rows, "in_prompt")
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_an_alarm_that_a_destructor_swallows_comes_again() -> None:
+    class Deaf:
+        def __del__(self) -> None:
+            end = time.monotonic() + 1.2
+            while time.monotonic() < end:
+                pass
+
+    began = time.process_time()
+    with pytest.raises(Exception, match="more than 1 s"), sandbox.bounded():
+        Deaf()
+        while time.process_time() - began < 30:
+            pass
+    assert time.process_time() - began < 10
+
+
 def test_limits_hold_only_within_the_block() -> None:
     limits, handler = resource.getrlimit(resource.RLIMIT_AS), signal.getsignal(signal.SIGALRM)
     with pytest.raises(ZeroDivisionError), sandbox.bounded():

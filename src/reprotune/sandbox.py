@@ -25,6 +25,8 @@ MOST_CHARS = 4_000_000
 """Longest text that a template may make; a model's context is a thousandth of that."""
 MOST_SECONDS = 15
 """Longest time for all that runs in one `bounded` block."""
+AGAIN_SECONDS = 0.5
+"""How soon the alarm is repeated where it was not heard."""
 MOST_MEMORY = 512 << 20
 """Bytes that a template may take, where the system can limit them (Linux)."""
 MOST_EXPONENT = 64
@@ -95,19 +97,31 @@ def bounded() -> Iterator[None]:
 
     The time is limited in the main thread only, where signals arrive.
     """
-    main = threading.current_thread() is threading.main_thread()
     limits = resource.getrlimit(resource.RLIMIT_AS)
-    before = signal.signal(signal.SIGALRM, _time_is_up) if main else None
-    if main:
-        signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS)
     try:
-        _limit_memory(limits)
-        yield
+        with _alarm():
+            _limit_memory(limits)
+            yield
     finally:
-        if main:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            signal.signal(signal.SIGALRM, before)
         resource.setrlimit(resource.RLIMIT_AS, limits)
+
+
+@contextmanager
+def _alarm() -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _time_is_up)
+    # Again and again: Python swallows an exception that is raised within a destructor or a callback of its collector.
+    signal.setitimer(signal.ITIMER_REAL, MOST_SECONDS, AGAIN_SECONDS)
+    try:
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:  # also where the alarm came just before that line
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _limit_memory(limits: tuple[int, int]) -> None:
