@@ -107,6 +107,12 @@ def test_preset_list_show_apply(folder: Path) -> None:
     assert applied.stdout == "finetune.method: full -> lora\nparams.yaml: preset lora applied; next: dvc repro\n"
     assert "  method: lora\n" in (folder / "params.yaml").read_text(encoding="utf-8")
     assert reprotune("preset", "apply", "lora").stdout == "params.yaml: already as preset lora sets it\n"
+    own = (folder / "params.yaml").read_text(encoding="utf-8").replace("source: embedded", "source: mine.json", 1)
+    (folder / "params.yaml").write_text(own, encoding="utf-8")
+    assert reprotune("preset", "apply", "embedded", "--reset").stdout.splitlines()[-1] == (
+        "params.yaml: preset embedded applied; next: reprotune deps --fix, because a stage reads other files than "
+        "before, then dvc repro"
+    )
 
 
 def test_errors_are_one_sentence_and_exit_code_1(folder: Path) -> None:

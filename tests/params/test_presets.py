@@ -171,6 +171,35 @@ def test_what_names_something_of_the_user_s_own_stays(
     assert read_document(params_file) == preset_values("chapter-parity")
 
 
+@pytest.mark.parametrize(
+    ("edit", "preset", "reset", "other_files"),
+    [
+        (("source: embedded", "source: mine.jsonl"), DEFAULT, True, True),
+        (("source: embedded", "source: mine.jsonl"), DEFAULT, False, False),
+        (("source: embedded", "source: mine.jsonl"), "chapter-small", False, False),
+        (("source: embedded", "source: mine.jsonl"), "chapter-small", True, True),
+        (("template: alpaca", "template: mine.jinja"), "phi3", False, True),
+        (("template: alpaca", "template: mine.jinja"), "lora", False, False),
+        (("template: alpaca", "template: mine.jinja"), "lora", True, True),
+        (("rubric: reference", "rubric: mine.jinja"), DEFAULT, True, True),
+        (("mapping: null", "mapping: mine.json"), DEFAULT, True, True),
+        (("max_chars: 20000", "max_chars: many"), DEFAULT, True, True),
+    ],
+)
+def test_deps_have_to_follow_where_a_stage_reads_other_files(
+    params_file: Path, edit: tuple[str, str], preset: str, reset: bool, other_files: bool
+) -> None:
+    assert edit[0] in SHIPPED
+    params_file.write_text(SHIPPED.replace(*edit, 1), encoding="utf-8")
+    assert work_out(preset, params_file, reset).other_files == other_files
+
+
+def test_a_model_of_the_hub_instead_of_a_folder_of_one_s_own_is_another_dep(params_file: Path) -> None:
+    head, base, tail = SHIPPED.partition("  base:\n")
+    params_file.write_text(head + base + tail.replace("source: embedded", "source: models/mine", 1), encoding="utf-8")
+    assert work_out("chapter-small", params_file).other_files
+
+
 def test_numbers_keep_their_spelling_and_null_is_written_out(params_file: Path) -> None:
     apply_preset("chapter-parity", params_file)
     text = params_file.read_text(encoding="utf-8")

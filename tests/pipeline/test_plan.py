@@ -33,7 +33,10 @@ def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("columns", ["30", "64", "80", "300"])
-def test_commands_are_never_broken(monkeypatch: pytest.MonkeyPatch, columns: str) -> None:
+@pytest.mark.parametrize(("remote", "last_command"), [(True, "dvc repro --pull --allow-missing"), (False, "dvc repro")])
+def test_commands_are_never_broken(
+    monkeypatch: pytest.MonkeyPatch, columns: str, remote: bool, last_command: str
+) -> None:
     plan = [
         StagePlan("fetch", "run", [Reason("unfollowed", "x")], []),
         StagePlan("split", "maybe", [Reason("upstream", "after fetch")], ["data/x"]),
@@ -41,10 +44,12 @@ def test_commands_are_never_broken(monkeypatch: pytest.MonkeyPatch, columns: str
     monkeypatch.setenv("COLUMNS", columns)
     monkeypatch.setattr("reprotune.pipeline.plan.make_plan", lambda _: plan)
     monkeypatch.setattr("reprotune.pipeline.plan.params_fault", lambda _: None)
+    monkeypatch.setattr("reprotune.pipeline.settings.has_remote", lambda _: remote)
     last = reprotune("plan").stdout.splitlines()[-1]
-    assert last == plan_conclusion(plan)
-    commands = re.findall(r"`(.+?)`", last)
-    assert commands == ["dvc checkout", "reprotune deps --fix", "dvc repro --pull --allow-missing"]
+    assert last == plan_conclusion(plan, remote=remote)
+    commands = re.findall(r"`(.+?)`", last.partition(" Next: ")[2])
+    assert commands == ["reprotune deps --fix", last_command]
+    assert "`dvc checkout` restores what the cache has" in last
 
 
 def test_faults_of_params_are_named_and_no_run_is_recommended(pipeline: Path) -> None:

@@ -66,6 +66,25 @@ def test_shows_scores_with_intervals_and_what_was_found(project: Path) -> None:
     assert ["Validation loss", "4.200 -> 1.310, best at step 120"] in table
 
 
+def test_that_scores_are_stale_is_said_before_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = ["finetune.epochs: 2 -> 3", "src/a.py: changed", "src/b.py: changed", "src/c.py: changed"]
+    monkeypatch.setattr("reprotune.results.terminal.changes_since_run", lambda _: changes)
+    assert "Stale" not in shown(project), "there are no scores that could be"
+    write_metrics(project)
+    assert shown(project, width=200).startswith(
+        "Stale: these results were not made from the params, code and data here (finetune.epochs: 2 -> 3; src/a.py: "
+        "changed; src/b.py: changed; and 1 more): run `dvc repro`."
+    )
+    monkeypatch.setattr("reprotune.results.terminal.changes_since_run", lambda _: [])
+    assert "Stale" not in shown(project)
+
+
+def test_scores_that_nothing_is_known_about_are_not_called_current(project: Path) -> None:
+    write_metrics(project)
+    (project / "dvc.lock").write_text("- no lock\n")
+    assert shown(project).startswith("Whether these results are current cannot be told: ")
+
+
 def test_times_of_every_stage_are_one_table(project: Path) -> None:
     timings = project / ".reprotune/timings"
     timings.mkdir(parents=True)

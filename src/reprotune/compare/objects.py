@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
-from reprotune.pipeline.hashes import cache_folder
 from reprotune.pipeline.lock import FOLDER, LISTING_BYTES, checked_listing
+from reprotune.pipeline.settings import cache_folder
 
 TEXT_BYTES = 64 << 20
 """Largest JSON or CSV file that is read: it is read as a whole."""

@@ -9,10 +9,7 @@ from reprotune.compare.revision import Revision
 from reprotune.errors import UserError
 from reprotune.params.differences import param_changes
 from reprotune.pipeline.dvc_yaml import DVC_YAML, expanded_stages
-from reprotune.pipeline.plan import RUN, make_plan
-
-PUBLISHING = ("report",)
-"""Stages that only publish results: nothing that is compared comes from them."""
+from reprotune.pipeline.plan import PUBLISHING, changes_since_run
 
 
 def stale_reasons(revision: Revision) -> list[str]:
@@ -22,18 +19,11 @@ def stale_reasons(revision: Revision) -> list[str]:
     compared with the hashes in its dvc.lock. Data that is merely absent is not stale.
     """
     try:
-        found = _planned(revision) if revision.commit is None else _committed(revision)
-        return list(dict.fromkeys(found))
+        return (
+            changes_since_run(revision.root) if revision.commit is None else list(dict.fromkeys(_committed(revision)))
+        )
     except UserError as error:
         return [f"whether they are current cannot be told: {error}"]
-
-
-def _planned(revision: Revision) -> Iterator[str]:
-    for stage in make_plan(revision.root):
-        if stage.state == RUN and stage.name not in PUBLISHING:
-            for reason in stage.reasons:
-                # a new or removed stage or command says nothing without the stage's name; a param or a file does
-                yield reason.text if reason.kind in ("param", "code", "data") else f"{stage.name}: {reason.text}"
 
 
 def _committed(revision: Revision) -> Iterator[str]:

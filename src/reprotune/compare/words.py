@@ -77,6 +77,12 @@ class View:
 def view_of(comparison: Comparison) -> View:
     """Return the words for a comparison."""
     kind, sentence = headline(comparison)
+    told = notes(comparison)
+    if stale := stale_sides(comparison):
+        # what stale results show says nothing about the change, so it is not what a reader should see first
+        told = [*stale, f"What the results that are there show: {sentence}.", *told]
+        titles = " and ".join(side.title for side in (comparison.before, comparison.after) if side.stale)
+        kind, sentence = "noise", f"Stale: the results of {titles} are not those of the params, code and data there"
     params = [(change.key, [change.old, change.new]) for change in comparison.params]
     metrics = [_metric_row(change) for change in comparison.paired.values()]
     numbers = [_number_row(change) for change in comparison.numbers]
@@ -85,7 +91,7 @@ def view_of(comparison: Comparison) -> View:
     return View(
         kind=kind,
         headline=sentence,
-        notes=notes(comparison),
+        notes=told,
         params=Table("Params", "Key", head[:2], params),
         metrics=Table(
             "Fine-tuned model on shared rows", "Metric", [*head, VERDICT, "95 % interval", "p", DETECTABLE], metrics
@@ -98,7 +104,10 @@ def view_of(comparison: Comparison) -> View:
 
 
 def headline(comparison: Comparison) -> tuple[str, str]:
-    """Return the verdict on the fine-tuned score: its kind (`better`, `worse` or `noise`) and the sentence for it."""
+    """Return the verdict on the fine-tuned score: its kind (`better`, `worse` or `noise`) and the sentence for it.
+
+    Whether the results are stale has no part in it.
+    """
     if comparison.methods_differ:
         old, new = (snapshot.results.judged["method"] for snapshot in (comparison.before, comparison.after))
         return "noise", f"Scores cannot be compared: one revision was scored by {old}, the other by {new}"
@@ -124,12 +133,6 @@ def notes(comparison: Comparison) -> list[str]:
         found.append(
             f"The two models were made with different software or devices, which alone can change results: {made}."
         )
-    for snapshot in (comparison.before, comparison.after):
-        if snapshot.stale:
-            found.append(
-                f"The results of {snapshot.title} were not made from its params, code and data "
-                f"({stale_words(snapshot)}): run `dvc repro` there."
-            )
     if comparison.methods_differ:
         statistics = ", ".join(STATISTIC_WORDS[key.partition(".")[2]] for key in comparison.paired)
         found.append(f"Statistics that need no judge ({statistics}) are still compared.")
@@ -152,6 +155,16 @@ def notes(comparison: Comparison) -> list[str]:
     if why := comparison.losses_differ():
         found.append(f"The validation losses cannot be compared: they are {why}.")
     return found
+
+
+def stale_sides(comparison: Comparison) -> list[str]:
+    """Return a sentence for each side whose results are stale: why, and what to do."""
+    return [
+        f"The results of {side.title} were not made from its params, code and data ({stale_words(side)}): run "
+        "`dvc repro` there."
+        for side in (comparison.before, comparison.after)
+        if side.stale
+    ]
 
 
 def made_otherwise(comparison: Comparison) -> str:

@@ -71,7 +71,12 @@ def apply(
         print(f"{PARAMS_FILE}: not changed (--dry-run)")
         return
     application.write()
-    print(
-        f"{PARAMS_FILE}: "
-        + (f"preset {name} applied; next: dvc repro" if application.changes else f"already as preset {name} sets it")
-    )
+    if not application.changes:
+        print(f"{PARAMS_FILE}: already as preset {name} sets it")
+    elif application.other_files:
+        print(
+            f"{PARAMS_FILE}: preset {name} applied; next: reprotune deps --fix, because a stage reads other files than "
+            "before, then dvc repro"
+        )
+    else:
+        print(f"{PARAMS_FILE}: preset {name} applied; next: dvc repro")

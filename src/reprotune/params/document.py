@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Self
 
 from reprotune.params.schema import Section
-from reprotune.params.sections.fetch import BaseParams, DatasetParams
+from reprotune.params.sections.fetch import EMBEDDED_BASE, EMBEDDED_DATASET, BaseParams, DatasetParams
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.format import FormatParams
 from reprotune.params.sections.generate import GenerateParams
@@ -38,3 +38,22 @@ class Document(Section):
     def read(cls, path: Path = PARAMS_FILE) -> Self:
         """Read and check the whole file; raises `UserError` naming every fault."""
         return cls.parse("", read_document(path), path)
+
+    def local_files(self) -> dict[str, list[Path]]:
+        """Return the local files and folders that are named, by the stage that reads each."""
+        named: dict[str, list[Path | None]] = {
+            "fetch@dataset": [self.fetch.dataset.file],
+            "fetch@base": [self.fetch.base.folder],
+            "format": [self.format.file],
+            "judge": [*self.judge.files.values()],
+        }
+        local = {stage: [path for path in paths if path is not None] for stage, paths in named.items()}
+        return {stage: paths for stage, paths in local.items() if paths}
+
+    def followed_files(self) -> dict[str, list[Path]]:
+        """Return the files that dvc.yaml should list as deps, by stage.
+
+        They are the local ones; for a source on the network the embedded one, since the deps of a `foreach` cannot come
+        and go.
+        """
+        return {"fetch@dataset": [EMBEDDED_DATASET], "fetch@base": [EMBEDDED_BASE], **self.local_files()}

@@ -52,6 +52,8 @@ class Application:
     changes: list[ParamChange]
     kept: list[ParamChange]
     """The keys that only `--reset` would change: what they are, and what they would be."""
+    other_files: bool
+    """Whether a stage reads other local files than before, so that its deps in dvc.yaml have to follow."""
 
     def write(self) -> None:
         """Replace the file, if anything changes."""
@@ -118,8 +120,16 @@ def apply_preset(name: str, path: Path = PARAMS_FILE, reset: bool = False) -> Ap
     yaml.dump(document, written)
     text = written.getvalue().replace("\n", line_end)
     after = YAML(typ="safe", pure=True).load(text)
-    Document.parse("", after, path)
-    return Application(path, text, param_changes(before, after), param_changes(after, whole))
+    other_files = Document.parse("", after, path).followed_files() != _followed_files(before)
+    return Application(path, text, param_changes(before, after), param_changes(after, whole), other_files)
+
+
+def _followed_files(params: Any) -> dict[str, list[Path]] | None:
+    """Return the files that dvc.yaml should list for these params; null where a fault in them leaves that unknown."""
+    try:
+        return Document.parse("", params).followed_files()
+    except UserError:
+        return None
 
 
 def own_sections(params: Any) -> list[str]:

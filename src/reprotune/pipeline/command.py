@@ -28,6 +28,7 @@ def plan(
 
     from reprotune.errors import UserError
     from reprotune.pipeline.plan import CURRENT, make_plan, params_fault, plan_conclusion, plan_json, plan_table
+    from reprotune.pipeline.settings import has_remote
 
     stages, fault = make_plan(Path()), params_fault(Path())
     if as_json:
@@ -35,7 +36,8 @@ def plan(
     else:
         console = Console(highlight=False, markup=False)
         console.print(plan_table(stages))
-        console.print(plan_conclusion(stages, refused=fault is not None), soft_wrap=True)  # commands can be copied
+        conclusion = plan_conclusion(stages, refused=fault is not None, remote=has_remote(Path()))
+        console.print(conclusion, soft_wrap=True)  # commands can be copied
     if fault is not None:
         raise UserError(fault)
     if check and any(stage.state != CURRENT for stage in stages):

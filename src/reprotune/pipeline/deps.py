@@ -18,7 +18,6 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from reprotune.artifacts import write_text
 from reprotune.errors import UserError
 from reprotune.params.document import Document
-from reprotune.params.sections.fetch import EMBEDDED_BASE, EMBEDDED_DATASET
 from reprotune.params.values import PARAMS_FILE, read_document
 from reprotune.pipeline.closure import stage_closure
 from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, dep_path, expanded_stages
@@ -125,14 +124,8 @@ def _stage_findings(stage: _Stage, root: Path) -> Iterator[Finding]:
     code = stage_closure(stage.module, root)
     for dep in sorted(code - set(stage.deps)):
         yield Finding(stage.name, "missing", dep)
-    # The deps of a `foreach` cannot come and go, so for a source on the network the embedded one stays the dep.
-    unnamed = {"fetch@dataset": [dep_path(EMBEDDED_DATASET)], "fetch@base": [dep_path(EMBEDDED_BASE)]}
-    named = {
-        (name, path)
-        for name, paths in {**unnamed, **files_named_in_params(root)}.items()
-        for path in paths
-        if name in stage.expanded_deps
-    }
+    followed = Document.read(root / PARAMS_FILE).followed_files()
+    named = {(name, dep_path(path, root)) for name in stage.expanded_deps for path in followed.get(name, [])}
     for name, path in sorted(named):
         if path not in {dep_path(dep, root) for dep in stage.expanded_deps[name]}:
             yield Finding(name, "missing", path)
@@ -147,15 +140,8 @@ def files_named_in_params(root: Path) -> dict[str, list[str]]:
 
     Raises `UserError` if params.yaml is not valid.
     """
-    params = Document.read(root / PARAMS_FILE)
-    named: dict[str, list[Path | None]] = {
-        "fetch@dataset": [params.fetch.dataset.file],
-        "fetch@base": [params.fetch.base.folder],
-        "format": [params.format.file],
-        "judge": [*params.judge.files.values()],
-    }
-    local = {stage: [dep_path(path, root) for path in paths if path is not None] for stage, paths in named.items()}
-    return {stage: paths for stage, paths in local.items() if paths}
+    named = Document.read(root / PARAMS_FILE).local_files()
+    return {stage: [dep_path(path, root) for path in paths] for stage, paths in named.items()}
 
 
 def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:

@@ -3,7 +3,6 @@
 As in DVC, a file counts as unchanged as long as its inode, size and modification time stay the same.
 """
 
-import configparser
 import hashlib
 import json
 import os
@@ -15,6 +14,7 @@ from pathspec import GitIgnoreSpec
 from reprotune.errors import UserError
 from reprotune.files import read_json, read_text
 from reprotune.pipeline.lock import FOLDER, checked_listing
+from reprotune.pipeline.settings import cache_folder
 from reprotune.scratch import scratch_root
 
 REMEMBERED_BYTES = 1 << 20
@@ -109,13 +109,3 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _is_entry(entry: Any) -> bool:
     return isinstance(entry, list) and [type(part) for part in entry] == [int, int, int, str]
-
-
-def cache_folder(root: Path) -> Path:
-    """Return the folder of DVC's cache, as the repository's own settings have it."""
-    settings = configparser.ConfigParser(interpolation=None)
-    try:
-        settings.read([root / ".dvc/config", root / ".dvc/config.local"], encoding="utf-8")
-    except configparser.Error:
-        return root / ".dvc/cache"  # DVC itself will say what is wrong
-    return root / ".dvc" / settings.get("cache", "dir", fallback="cache")

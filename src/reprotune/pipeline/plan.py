@@ -27,6 +27,8 @@ from reprotune.untrusted import visible
 RUN, MAYBE, CURRENT = "run", "maybe", "up to date"
 STYLES = {RUN: "bold yellow", MAYBE: "yellow", CURRENT: "dim"}
 SHOWN_REASONS = 8
+PUBLISHING = ("report",)
+"""Stages that only publish results: no score, loss or answer comes from them."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,21 @@ def make_plan(root: Path) -> list[StagePlan]:
     return list(plans.values())
 
 
+def changes_since_run(root: Path) -> list[str]:
+    """Return what has changed at `root` since its results were made; empty if they are those of what is there now.
+
+    Raises `UserError` if that cannot be told.
+    """
+    reasons = [
+        # a new or removed stage or command says nothing without the stage's name; a param or a file does
+        reason.text if reason.kind in ("param", "code", "data") else f"{stage.name}: {reason.text}"
+        for stage in make_plan(root)
+        if stage.state == RUN and stage.name not in PUBLISHING
+        for reason in stage.reasons
+    ]
+    return list(dict.fromkeys(reasons))
+
+
 def plan_json(plan: list[StagePlan]) -> dict[str, Any]:
     """Return the plan as JSON values."""
     return {"stages": [asdict(stage) for stage in plan]}
@@ -110,8 +127,11 @@ def params_fault(root: Path) -> str | None:
     return None
 
 
-def plan_conclusion(plan: list[StagePlan], refused: bool = False) -> str:
-    """Return the plan in one line, and the command that carries it out; `refused`: a param is wrong, so none can."""
+def plan_conclusion(plan: list[StagePlan], refused: bool = False, remote: bool = True) -> str:
+    """Return the plan in one line, and the command that carries it out.
+
+    `refused`: a param is wrong, so none can. `remote`: there is one that data can be pulled from.
+    """
     count = {state: sum(stage.state == state for stage in plan) for state in STYLES}
     if not count[RUN]:
         text = "Nothing has to run."
@@ -124,8 +144,13 @@ def plan_conclusion(plan: list[StagePlan], refused: bool = False) -> str:
     if any(reason.kind == "unfollowed" for stage in plan for reason in stage.reasons):
         steps = ["`reprotune deps --fix`"]
     if any(stage.not_here for stage in plan):
-        text += " Some unchanged data is missing here (`dvc checkout` restores what the cache has)."
-        steps.append("`dvc repro --pull --allow-missing`")
+        if remote:
+            text += " Some unchanged data is missing here (`dvc checkout` restores what the cache has)."
+            steps.append("`dvc repro --pull --allow-missing`")
+        else:
+            text += " Some unchanged data is missing here, and DVC has no remote to pull it from"
+            text += " (`dvc checkout` restores what the cache has, `dvc repro` makes the rest again)."
+            steps.append("`dvc repro`")
     elif count[RUN]:
         steps.append("`dvc repro`")
     return f"{text} Next: {', then '.join(steps)}." if steps else text

@@ -14,6 +14,7 @@ from rich.text import Text
 from reprotune.console import TIMINGS_DIRECTORY
 from reprotune.errors import UserError
 from reprotune.pipeline.dvc_yaml import DVC_YAML, stage_names
+from reprotune.pipeline.plan import changes_since_run
 from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
 from reprotune.training.checkout import read_checkout
 from reprotune.untrusted import visible
@@ -26,6 +27,7 @@ MODELS = {"base": "Base", "finetuned": "Fine-tuned", "difference": "Difference"}
 
 COMMIT_DIGITS = 8
 SHOWN_FILES = 3
+SHOWN_CHANGES = 3
 
 
 class Timing(NamedTuple):
@@ -45,7 +47,7 @@ def summary(root: Path) -> Group:
     """
     if not (root / DVC_YAML).is_file():
         raise UserError(f"there is no {DVC_YAML} here: run this from the folder that holds params.yaml")
-    return Group(_scores_table(root), _facts_table(root), _timings_table(root))
+    return Group(*_stale(root), _scores_table(root), _facts_table(root), _timings_table(root))
 
 
 def read_timings(root: Path) -> list[Timing]:
@@ -70,6 +72,22 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {round(seconds) % 60:02d} s"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _stale(root: Path) -> Iterator[Text]:
+    """Yield, where there are scores, why they are not those of what is there now; nothing where they are."""
+    if not _metrics(root, "scores", PublishedScores):
+        return
+    try:
+        changes = changes_since_run(root)
+    except UserError as error:
+        yield Text(visible(f"Whether these results are current cannot be told: {error}"), "bold yellow")
+        return
+    if changes:
+        more = f"; and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
+        shown = f"{'; '.join(changes[:SHOWN_CHANGES])}{more}"
+        told = f"Stale: these results were not made from the params, code and data here ({shown}): run `dvc repro`."
+        yield Text(visible(told), "bold yellow")
 
 
 def _scores_table(root: Path) -> Table:
