@@ -26,6 +26,13 @@ MOST_LEVELS = 50
 MOST_DIGITS = 18
 """Longest whole number in a JSON document of our own; more do not fit into 64 bits."""
 SHOWN_CHARS = 200
+UNFINISHED = {
+    "Invalid control character at": "a line break or another control character inside a text",
+    "Unterminated string starting at": "a text without its closing quote",
+    "Invalid \\escape": "a backslash that stands for nothing",
+    "Invalid \\uXXXX escape": "a \\u without four hex digits",
+}
+"""What Python's JSON reader says for its place to follow, or in signs -> the same in words."""
 
 UTF8_BOM = b"\xef\xbb\xbf"
 
@@ -93,7 +100,7 @@ def parsed_json(text: str, where: str, remedy: str) -> Any:
         if "\\u" in text:
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except json.JSONDecodeError as error:
-        fault = f"{error.msg}, line {error.lineno} column {error.colno}"
+        fault = f"{json_fault(error)}, line {error.lineno} column {error.colno}"
     except UnicodeEncodeError:
         fault = "half of a surrogate pair, which is no character"
     except RecursionError:
@@ -103,6 +110,11 @@ def parsed_json(text: str, where: str, remedy: str) -> Any:
     else:
         return value
     raise UserError(f"{where} is not valid JSON ({fault}): {remedy}")
+
+
+def json_fault(error: json.JSONDecodeError) -> str:
+    """Return what is wrong in JSON text, in words that can stand before the place or without it."""
+    return UNFINISHED.get(error.msg, error.msg)
 
 
 def _check_depth(value: Any) -> None:

@@ -125,6 +125,32 @@ def test_bad_jsonl_lines_are_rows(read: Callable[..., list[SourceRow]]) -> None:
     assert json.loads(rows[1].raw) == '{"a": \n'
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", ""])
+@pytest.mark.parametrize(
+    ("line", "fault", "column"),
+    [
+        ('{"a": "cut', "a text without its closing quote", 7),
+        ('{"a": "b\tc"}', "a line break or another control character inside a text", 9),
+        (r'{"a": "\q"}', "a backslash that stands for nothing", 8),
+        (r'{"a": "\u12"}', r"a \u without four hex digits", 9),
+        ('{"a": 1 "b"}', "Expecting ',' delimiter", 9),
+        ('{"a": 1} x', "Extra data", 10),
+    ],
+)
+def test_what_is_wrong_with_a_line_is_said_with_its_place(
+    read: Callable[..., list[SourceRow]], line: str, fault: str, column: int, end: str
+) -> None:
+    (row,) = read(f"{line}{end}".encode(), "x.jsonl")
+    assert isinstance(row, Unreadable)
+    assert (row.reason, row.place) == (f"not valid JSON: {fault}", f"character {column}")
+
+
+def test_a_json_document_that_is_cut_says_where(read: Callable[..., list[SourceRow]]) -> None:
+    sentence = "x.json is not valid JSON: a text without its closing quote in line 2, column 7: fix it there"
+    with pytest.raises(UserError, match=sentence):
+        read(b'[{},\n{"a": "cut', "x.json")
+
+
 def test_json_list_with_other_values(read: Callable[..., list[SourceRow]]) -> None:
     assert read(b'[{"a": 1}, "text"]', "x.json") == [{"a": 1}, Unreadable("not a JSON object", '"text"')]
     assert read(b"[]", "x.json") == []

@@ -164,6 +164,16 @@ def test_max_rejected_fraction(fraction: float, fails: bool) -> None:
         assert normalize(rows, max_rejected_fraction=fraction)[2]["rejected"] == 1
 
 
+def test_the_place_of_a_fault_is_said_but_not_counted_apart() -> None:
+    rows: list[SourceRow] = [GOOD, *(Unreadable("cut", "{", f"character {place}") for place in (7, 9))]
+    _, rejected, summary = normalize(rows)
+    assert [row["reason"] for row in rejected] == ["cut (character 7)", "cut (character 9)"]
+    assert summary["reasons"] == {"cut": 2}
+    for changes in ({"max_rejected_fraction": 0.0}, {"on_bad_row": "fail"}):
+        with pytest.raises(UserError, match=r"row 1 \(counting from 0, character 7\)(: cut| is unusable: cut)"):
+            normalize(rows, **changes)
+
+
 def test_nothing_usable() -> None:
     with pytest.raises(UserError, match="2 of 2 rows are unusable"):
         normalize([GOOD | {"output": ""}, GOOD | {"output": 1}])

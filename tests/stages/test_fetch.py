@@ -105,7 +105,7 @@ def test_unusable_rows_are_set_aside(run: Run, tmp_path: Path) -> None:
     rejected = read_table(tmp_path / "data" / "raw" / "rejected.parquet", REJECTED).to_pylist()
     assert [(row["source_row"], row["reason"]) for row in rejected] == [
         (1, "output is empty"),
-        (2, "not valid JSON: Expecting value"),
+        (2, "not valid JSON: Expecting value (character 17)"),
     ]
     assert summary(tmp_path)["reasons"] == {"output is empty": 1, "not valid JSON: Expecting value": 1}
 

@@ -28,7 +28,7 @@ from reprotune.dataset.limits import (
 )
 from reprotune.dataset.parquet import parquet_rows
 from reprotune.errors import UserError
-from reprotune.files import MOST_VALUES, UTF8_BOM, has_too_many_values, open_regular, size_words
+from reprotune.files import MOST_VALUES, UTF8_BOM, has_too_many_values, json_fault, open_regular, size_words
 from reprotune.untrusted import clipped
 
 HEAD_BYTES = 4096
@@ -41,10 +41,12 @@ KINDS = {".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", 
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A row that cannot be read: why, and the row as JSON text."""
+    """A row that cannot be read: why, the row as JSON text, and where in it the fault is."""
 
     reason: str
+    """The same words for every row with the same fault."""
     raw: str
+    place: str = ""
 
 
 SourceRow = dict[str, Any] | Unreadable
@@ -173,7 +175,7 @@ def _json_rows(file: OpenFile, name: str, meter: Meter) -> Iterator[SourceRow]:
         if error.msg == "Extra data" and text.lstrip().startswith("{"):
             raise UserError(f"{name} has one JSON object per line: set fetch.dataset.format to jsonl") from error
         raise UserError(
-            f"{name} is not valid JSON: {error.msg} in line {error.lineno}, column {error.colno}: fix it there"
+            f"{name} is not valid JSON: {json_fault(error)} in line {error.lineno}, column {error.colno}: fix it there"
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name} cannot be read as JSON ({error}): fix or shorten the value") from error
@@ -205,9 +207,10 @@ def _jsonl_rows(file: OpenFile, meter: Meter) -> Iterator[SourceRow]:
         if line.isspace():
             continue
         try:
-            yield _as_row(DECODER.decode(line))
+            # without the line's end, which a text that is not closed would seem to hold
+            yield _as_row(DECODER.decode(line.rstrip("\r\n")))
         except json.JSONDecodeError as error:
-            yield Unreadable(f"not valid JSON: {error.msg}", json.dumps(line))
+            yield Unreadable(f"not valid JSON: {json_fault(error)}", json.dumps(line), f"character {error.colno}")
         except (ValueError, RecursionError):
             yield Unreadable("not readable JSON: a number too long or nesting too deep", json.dumps(line))
 

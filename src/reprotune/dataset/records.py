@@ -39,7 +39,7 @@ class Normalizer:
         self.source = source
         self.rows = 0
         self.reasons: Counter[str] = Counter()
-        self._first_rejected: int | None = None
+        self._first_rejected = ""
         self._columns: dict[str, None] = {}  # every column seen, in order
         self._copies: Counter[str] = Counter()
 
@@ -55,8 +55,10 @@ class Normalizer:
             try:
                 records.append(self._record(row) | {"source_row": source_row})
             except _UnusableError as fault:
-                self._count_rejected(source_row, str(fault))
-                rejected.append({"source_row": source_row, "reason": str(fault), "raw": _raw(row)})
+                place = row.place if isinstance(row, Unreadable) else ""
+                self._count_rejected(source_row, str(fault), place)
+                reason = f"{fault} ({place})" if place else str(fault)
+                rejected.append({"source_row": source_row, "reason": reason, "raw": _raw(row)})
         return records, rejected
 
     def finish(self) -> dict[str, Any]:
@@ -73,8 +75,8 @@ class Normalizer:
             most = self.reasons.most_common(SHOWN_REASONS)
             reasons = "; ".join(f"{reason} ({counted(count, 'row')})" for reason, count in most)
             raise UserError(
-                f"{self.source}: {rejected} of {self.rows} rows are unusable, the first is row {self._first_rejected} "
-                f"(counting from 0): {reasons}: fix the rows, or check fetch.dataset.columns, max_chars and "
+                f"{self.source}: {rejected} of {self.rows} rows are unusable, the first is {self._first_rejected}: "
+                f"{reasons}: fix the rows, or check fetch.dataset.columns, max_chars and "
                 f"max_rejected_fraction"
             )
         summary = {
@@ -109,15 +111,14 @@ class Normalizer:
         copy = self._copies[digest]
         return {"id": digest if copy == 1 else f"{digest}-{copy}", **texts, "category": category}
 
-    def _count_rejected(self, source_row: int, reason: str) -> None:
+    def _count_rejected(self, source_row: int, reason: str, place: str) -> None:
+        where = f"row {source_row} (counting from 0{f', {place}' if place else ''})"
         if self.params.on_bad_row == "fail":
             self._check_columns()
             raise UserError(
-                f"{self.source}: row {source_row} (counting from 0) is unusable: {reason}: fix it, or set "
-                f"fetch.dataset.on_bad_row to reject"
+                f"{self.source}: {where} is unusable: {reason}: fix it, or set fetch.dataset.on_bad_row to reject"
             )
-        if self._first_rejected is None:
-            self._first_rejected = source_row
+        self._first_rejected = self._first_rejected or where
         self.reasons[reason] += 1
 
     def _check_columns(self) -> None:

@@ -105,7 +105,10 @@ def _numbers(mapping: Mapping, key: str) -> np.ndarray:
 
 
 def cross_fitted(kind: str, scores: np.ndarray, labels: np.ndarray, texts: np.ndarray) -> np.ndarray:
-    """Return each score under a mapping fitted without it, in ten folds: what the mapping is worth on new answers."""
+    """Return each score under a mapping fitted without it, in `FOLDS` folds: what the mapping is worth on new answers.
+
+    Fewer rows than folds are left out one by one.
+    """
     fold = np.arange(len(scores)) % FOLDS
     result = np.empty(len(scores))
     for number in range(min(FOLDS, len(scores))):

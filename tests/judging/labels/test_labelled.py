@@ -118,9 +118,12 @@ def test_a_number_that_is_no_score_is_named_and_not_printed_whole(file: Path, sc
 def test_a_stored_mapping_has_its_provenance_and_can_be_applied(file: Path, tmp_path: Path, kind: str) -> None:
     stored = tmp_path / "mapping.json"
     options = ["--answer", "said", "--labels", "gold"]
-    assert run(file, *options, "--fit", kind, "--output", stored).exit_code == 0
+    file.write_text(json.dumps(ROWS * 5))
+    fitted = run(file, *options, "--fit", kind, "--output", stored)
+    assert fitted.exit_code == 0
+    assert f"\n{kind} mapping of offline_composite, cross-validated in 10 folds  (n = 30)\n" in fitted.stdout
     mapping = json.loads(stored.read_text())
-    assert mapping["provenance"]["n"] == 6
+    assert mapping["provenance"]["n"] == 30
     assert mapping["provenance"]["scores"] == "offline_composite"
     assert len(mapping["provenance"]["answers"]["sha256"]) == 64
     first = stored.read_bytes()
@@ -129,3 +132,31 @@ def test_a_stored_mapping_has_its_provenance_and_can_be_applied(file: Path, tmp_
     plain, under = run(file, *options).stdout, run(file, *options, "--mapping", stored).stdout
     errors = [float(text.split("mean absolute error")[1].split()[0]) for text in (plain, under)]
     assert errors[1] < errors[0]
+
+
+@pytest.mark.parametrize("kind", ["isotonic", "ridge"])
+@pytest.mark.parametrize(("scores", "usable"), [("judge", 29), ("gold", 29), (None, 29)])
+def test_a_mapping_is_not_fitted_to_a_handful_of_rows(
+    file: Path, tmp_path: Path, kind: str, scores: str | None, usable: int
+) -> None:
+    rows = [{**row, "judge": row["gold"]} for row in (ROWS * 5)[:usable]]
+    unscored = [{**ROWS[0], "judge": None, "gold": None}] * 3
+    file.write_text(json.dumps([*rows, *unscored]))
+    stored = tmp_path / "mapping.json"
+    options = ["--answer", "said", "--labels", "gold", *(["--scores", scores] if scores else [])]
+    found = run(file, *options, "--fit", kind, "--output", stored)
+    assert (found.exit_code, found.stdout, stored.exists()) == (1, "", False)
+    assert found.stderr.startswith("error: only 29 answers can be used, but --fit needs 30 that have both a score")
+    assert found.stderr.count("\n") == 1
+    assert run(file, *options).exit_code == 0, "comparing is possible"
+
+
+def test_no_judge_is_paid_for_a_fit_that_cannot_be_made(
+    file: Path, service: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).resolve().parents[3] / "params.yaml").read_text()
+    file.with_name("params.yaml").write_text(text.replace("backend: offline", "backend: openai"))
+    monkeypatch.chdir(file.parent)
+    found = run(file, "--answer", "said", "--labels", "gold", "--judge", "--fit", "ridge")
+    assert found.stderr.startswith("error: only 6 answers can be used, but --fit needs 30")
+    assert not service.calls

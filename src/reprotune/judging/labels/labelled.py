@@ -15,7 +15,7 @@ from reprotune.judging.run import judge_parts, method_name, opened_judge
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import file_sha256
 from reprotune.statistics.agreement import Agreement, agreement
-from reprotune.statistics.calibration import FITS, Mapping, cross_fitted, mapped, read_mapping
+from reprotune.statistics.calibration import FITS, FOLDS, Mapping, cross_fitted, mapped, read_mapping
 
 
 class LabelledAnswers:
@@ -39,7 +39,7 @@ class LabelledAnswers:
 
     def fit(self, kind: str, name: str, scores: Scores) -> tuple[Mapping, Agreement]:
         """Fit a mapping; returns it with its provenance, and its agreement with labels that it was not fitted on."""
-        places = scored_by_all([scores, self.labels])
+        places = scored_by_all([scores, self.labels], to_fit=True)
         own, labels, texts = _taken(scores, places), _taken(self.labels, places), self._texts(places)
         crossed = _placed(cross_fitted(kind, own, labels, texts), places, len(scores))
         found = self.agreement(crossed)
@@ -125,13 +125,15 @@ def run_calibration(
     if fit is not None and output.is_dir():
         raise UserError(f"--output is {output}, which is a folder: name a file in it")
     data = LabelledAnswers(path, answer_field, labels)
+    if fit is not None:
+        scored_by_all([data.labels], to_fit=True)  # before a judge is asked, which may cost money
     lists = [(source, data.scores(source)) for source in sources] or [own_scores(data.items, params)]
     for name, scores in lists:
+        fitted = None if fit is None else data.fit(fit, name, scores)
         if mapping is not None:
             scores, name = data.apply(mapping, scores), f"{name} under {mapping}"  # noqa: PLW2901 - the mapped list
         yield from agreement_lines(name, data.agreement(scores))
-        if fit is not None:
-            fitted, found = data.fit(fit, name, scores)
-            write_json(output, fitted)
-            yield from agreement_lines(f"{fit} mapping of {name}, cross-validated in ten folds", found)
+        if fitted is not None:
+            write_json(output, fitted[0])
+            yield from agreement_lines(f"{fit} mapping of {name}, cross-validated in {FOLDS} folds", fitted[1])
             yield f"the mapping is in {output}"

@@ -15,6 +15,11 @@ from reprotune.judging.questions.prompts import Item
 from reprotune.untrusted import clipped
 
 SHOWN_CHARS = 200
+FEWEST_TO_COMPARE = 3
+FEWEST_TO_FIT = 30
+"""Rows from which a held-out error can be believed: it is then known to a seventh of itself (normal errors have a mean
+absolute error with a standard error of .76 / sqrt(n) of it), a correlation to .2, and ridge has four rows for each of
+its seven coefficients."""
 
 Scores = list[float | None]
 """One score per answer; null where there is none."""
@@ -70,11 +75,23 @@ def names_file(source: str) -> bool:
         return False
 
 
-def scored_by_all(lists: Sequence[Scores]) -> list[int]:
-    """Return the places at which every list has a score; raises `UserError` if there are too few to compare."""
+def scored_by_all(lists: Sequence[Scores], to_fit: bool = False) -> list[int]:
+    """Return the places at which every list has a score.
+
+    Raises `UserError` if there are too few to compare or, with `to_fit`, to fit a mapping.
+    """
     places = [place for place, scores in enumerate(zip(*lists, strict=True)) if None not in scores]
-    if len(places) < 3:
-        raise UserError(f"only {len(places)} answers have both a score and a label: at least 3 are needed to compare")
+    if to_fit and len(places) < FEWEST_TO_FIT:
+        raise UserError(
+            f"only {len(places)} answers can be used, but --fit needs {FEWEST_TO_FIT} that have both a score and a "
+            "label: with fewer, the error on answers left out of the fit is too uncertain to say whether the mapping "
+            "helps: label more answers, or compare without --fit"
+        )
+    if len(places) < FEWEST_TO_COMPARE:
+        raise UserError(
+            f"only {len(places)} answers have both a score and a label: at least {FEWEST_TO_COMPARE} are needed to "
+            "compare"
+        )
     return places
 
 
