@@ -30,7 +30,7 @@ def test_a_fault_of_the_user_is_a_sentence_and_the_way_back() -> None:
         run_stage("split", lambda: raising(UserError("params.yaml: split.train is missing")))
     first, second = str(caught.value).splitlines()
     assert first == "split: error: params.yaml: split.train is missing"
-    assert "git stash && dvc checkout" in second
+    assert second.index("run `dvc repro` again") < second.index("git stash && dvc checkout"), "the lighter one first"
     assert "git checkout" not in second, "that would throw the person's edits away"
     assert not Path(".reprotune/timings").exists()
 

@@ -6,10 +6,13 @@
 # The comment is found by the hidden first line of FILE. Needs `gh` with permission to write to the pull request.
 set -euo pipefail
 
-number=${1:?the number of the pull request is missing}
-file=${2:?FILE is missing}
+if [ $# -ne 2 ] || [ -z "${GITHUB_REPOSITORY:-}" ]; then
+  echo 'Usage: GITHUB_REPOSITORY=owner/name .github/scripts/comment.sh NUMBER FILE' >&2
+  exit 2
+fi
+number=$1 file=$2
 marker=$(head -n 1 "$file")
-comments=repos/${GITHUB_REPOSITORY:?}/issues
+comments=repos/$GITHUB_REPOSITORY/issues
 
 known=$(gh api --paginate "$comments/$number/comments" --jq \
   ".[] | select(.user.login == \"github-actions[bot]\" and (.body | startswith(\"$marker\"))) | .id" | head -n 1)

@@ -82,6 +82,9 @@ def read_summary(path: str) -> str:
 
 
 def main() -> None:
+    if len(sys.argv) != 3:
+        print("Usage: .github/scripts/inert.py ARTIFACT.zip COMMIT > comment.md", file=sys.stderr)
+        sys.exit(2)
     path, commit = sys.argv[1:]
     if not re.fullmatch(r"[0-9a-f]{40}", commit):
         sys.exit(f"{commit!r} is no commit")

@@ -8,8 +8,13 @@
 # `gh` with permission to read the run and to write to the pull request.
 set -euo pipefail
 
-repository=repos/${GITHUB_REPOSITORY:?}
-: "${RUN_ID:?}" "${HEAD_SHA:?}" "${HEAD_BRANCH:?}" "${HEAD_REPOSITORY:?}"
+for name in GITHUB_REPOSITORY RUN_ID HEAD_SHA HEAD_BRANCH HEAD_REPOSITORY; do
+  if [ -z "${!name:-}" ]; then
+    echo "publish.sh: the environment has no $name; it is called by the workflow comment.yml" >&2
+    exit 2
+  fi
+done
+repository=repos/$GITHUB_REPOSITORY
 scripts=$(dirname "$0")
 most_bytes=1000000
 work=$(mktemp -d)

@@ -12,14 +12,23 @@
 # broken, dvc.lock is out of date or anything else fails; the summary then says why.
 set -euo pipefail
 
-commit=$(git rev-parse --verify --quiet --end-of-options "${1:?BASE is missing}^{commit}") ||
-  { echo "Git knows no revision $1: fetch it first" >&2; exit 2; }
-mkdir -p "${2:?OUT is missing}"
+refuse() {  # $1: a sentence
+  printf 'review.sh: %s\nUsage: .github/scripts/review.sh BASE OUT [check|run]\n' "$1" >&2
+  exit 2
+}
+
+if [ $# -lt 2 ] || [ $# -gt 3 ]; then refuse "2 or 3 words are needed, not $#"; fi
+mode=${3:-check}
+case $mode in check | run) ;; *) refuse "the third word is check or run, not $mode" ;; esac
+commit=$(git rev-parse --verify --quiet --end-of-options "$1^{commit}") ||
+  refuse "Git knows no revision $1 here: fetch it, or run this inside the repository"
+for program in reprotune dvc; do
+  command -v "$program" > /dev/null || refuse "there is no $program: activate the environment"
+done
+mkdir -p "$2" || refuse "$2 cannot be made a folder"
 out=$(cd "$2" && pwd)
 scripts=$(cd "$(dirname "$0")" && pwd)
-mode=${3:-check}
 base=$commit
-case $mode in check | run) ;; *) echo "The third word is check or run, not $mode" >&2; exit 2 ;; esac
 rm -f "$out"/{summary,compare}.md "$out/compare.html"  # of an earlier review
 export COLUMNS=110  # of the tables, which stand as plain text in the summary
 
@@ -66,12 +75,13 @@ repro() (  # $1: as above, then options
 )
 
 failed() {  # $1: what failed, $2: the file with its output
-  status=1 stale=
+  status=1 why=$1 stale=
   { printf '## The review failed: %s\n\n' "$1"; tail -n 20 "$2" | as_code 20; } > "$out/compare.md"
   echo 'Not checked: see above.' > "$out/gate.txt"
 }
 
 status=0
+why=  # the review fails, in a few words
 stale=  # how the committed results differ from what a run gives
 # shellcheck disable=SC2016  # backticks of Markdown
 if ! reprotune plan --check > "$out/plan.txt" 2>&1; then
@@ -91,14 +101,14 @@ elif [ "$mode" = run ] && [ -z "$stale" ] && ! stale=$("$scripts/committed.py" 2
 elif ! reprotune compare "$base" --markdown "$out/compare.md" --html "$out/compare.html" > "$out/compare.txt" 2>&1; then
   failed 'the results cannot be compared' "$out/compare.txt"
 elif ! reprotune gate --against "$base" > "$out/gate.txt" 2>&1; then
-  status=1
+  status=1 why='the gate is broken'
   if ! grep -Eq '^gate\.yaml: [0-9]+ of [0-9]+ (rules|checks) ' "$out/gate.txt"; then
-    fault=$(tail -n 12 "$out/gate.txt")
+    fault=$(tail -n 12 "$out/gate.txt") why='the gate does not run'
     printf 'The gate does not run:\n%s\n' "$fault" > "$out/gate.txt"
   fi
 fi
 gate=$([ "$status" = 0 ] && echo passed || echo failed)
-if [ -n "$stale" ]; then status=1; fi
+if [ -n "$stale" ]; then status=1 why="${why:+$why, and }the committed results are not those of a run"; fi
 
 {
   echo '<!-- reprotune review -->'
@@ -116,4 +126,9 @@ if [ -n "$stale" ]; then status=1; fi
   printf '\n### Plan of `dvc repro`\n\n'
   as_code 30 < "$out/plan.txt"
 } > "$out/summary.md"
+if [ "$status" = 0 ]; then
+  echo "The review passed: $out/summary.md"
+else
+  echo "The review failed: $why (see $out/summary.md)" >&2
+fi
 exit "$status"

@@ -20,8 +20,8 @@ Item = TypeVar("Item")
 
 TIMINGS_DIRECTORY = Path(".reprotune/timings")
 RECOVERY = (
-    "`dvc repro` continues from here once that is fixed; `git stash && dvc checkout` goes back to the last commit "
-    "(`git stash pop` returns your edits)."
+    "Correct that and run `dvc repro` again: it continues from here, and your edits stay. Only to give up: "
+    "`git stash && dvc checkout` goes back to the last commit (`git stash pop` returns your edits)."
 )
 
 

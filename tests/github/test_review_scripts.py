@@ -87,8 +87,13 @@ def review(tmp_path: Path) -> Callable[..., tuple[int, str, list[str]]]:
             "LOG": str(tmp_path / "log"),
         }
         command = [SCRIPTS / "review.sh", "HEAD", str(tmp_path / "out"), mode]
-        done = subprocess.run(command, cwd=repository, env=environment, check=False)
+        done = subprocess.run(command, cwd=repository, env=environment, capture_output=True, text=True, check=False)
         summary = (tmp_path / "out/summary.md").read_text()
+        where = tmp_path / "out/summary.md"
+        if done.returncode:
+            assert re.fullmatch(rf"The review failed: .+ \(see {where}\)\n", done.stderr)
+        else:
+            assert (done.stdout, done.stderr) == (f"The review passed: {where}\n", "")
         return done.returncode, summary, (tmp_path / "log").read_text().splitlines()
 
     return run
@@ -137,6 +142,60 @@ def test_a_plan_that_crashes_is_not_taken_for_one_that_is_out_of_date(review) ->
     assert code == 1
     assert "## The review failed: dvc.lock is out of date, or `reprotune plan` does not run" in summary
     assert "committed results" not in summary
+
+
+USAGE = "Usage: .github/scripts/review.sh BASE OUT [check|run]"
+
+
+@pytest.mark.parametrize(
+    ("words", "fault"),
+    [
+        ([], "2 or 3 words are needed, not 0"),
+        (["HEAD"], "2 or 3 words are needed, not 1"),
+        (["HEAD", "out", "run", "more"], "2 or 3 words are needed, not 4"),
+        (["HEAD", "out", "fast"], "the third word is check or run, not fast"),
+        (["nope", "out"], "Git knows no revision nope here"),
+        (["", "out"], "Git knows no revision  here"),
+        (["HEAD", "out"], "there is no reprotune: activate the environment"),
+        (["HEAD", "file/out"], "file/out cannot be made a folder"),
+    ],
+)
+def test_a_call_that_is_not_understood_is_answered_with_the_usage(tmp_path: Path, words: list[str], fault: str) -> None:
+    (tmp_path / "file").write_text("no folder")
+    (tmp_path / "bin").mkdir()
+    programs = ["git", "bash", "dirname", "mkdir"]
+    if words != ["HEAD", "out"]:
+        (tmp_path / "bin/reprotune").write_text(FAKE_REPROTUNE)
+        (tmp_path / "bin/dvc").write_text(FAKE_DVC)
+    for name in programs:
+        (tmp_path / "bin" / name).symlink_to(str(shutil.which(name)))
+    for path in (tmp_path / "bin").iterdir():
+        path.chmod(0o755)
+    identity = ["-c", "user.name=Test", "-c", "user.email=test@localhost"]
+    for command in (["init", "--quiet"], [*identity, "commit", "--quiet", "--allow-empty", "--message", "base"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    done = subprocess.run(
+        ["bash", str(SCRIPTS / "review.sh"), *words],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path / "bin")},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    said = done.stderr.splitlines()
+    assert (done.returncode, done.stdout, said[-1]) == (2, "", USAGE)
+    assert said[-2].startswith(f"review.sh: {fault}")
+    assert "unbound" not in done.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("script", ["comment.sh", "publish.sh", "inert.py"])
+def test_the_other_scripts_say_what_they_lack(script: str) -> None:
+    done = subprocess.run(
+        [SCRIPTS / script], env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert done.stderr.startswith(("Usage: ", "publish.sh: the environment has no GITHUB_REPOSITORY"))
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """Values of YAML documents: flattened, compared, spelled."""
 
+from pathlib import Path
+
 import pytest
 
 from reprotune.errors import UserError
 from reprotune.params.differences import param_changes
-from reprotune.params.values import flattened, parsed_document, same_value, spelled
+from reprotune.params.values import flattened, parsed_document, read_document, same_value, spelled
 
 
 def test_nested_keys_are_joined_and_renamed() -> None:
@@ -78,3 +80,17 @@ def test_what_is_no_document_is_one_sentence(text: str) -> None:
 def test_a_document_that_takes_minutes_to_read_is_refused() -> None:
     with pytest.raises(UserError, match="has more than 256 kB, which is the limit"):
         parsed_document("a: 1\n" * 60_000, "it")
+
+
+@pytest.mark.parametrize("content", [b"a: 1\n" * 100_000, None], ids=["too large", "a folder"])
+def test_advice_keeps_what_is_there(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "params.yaml"
+    with pytest.raises(UserError, match=r"params\.yaml is missing: .* restore it with `git checkout"):
+        read_document(path)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    with pytest.raises(UserError, match=r"correct it, or set it aside with `git stash push") as caught:
+        read_document(path)
+    assert "git checkout" not in str(caught.value), "that would throw edits away"

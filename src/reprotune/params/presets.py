@@ -107,7 +107,8 @@ def apply_preset(name: str, path: Path = PARAMS_FILE, reset: bool = False) -> Ap
     before = read_document(path)
     if not isinstance(before, dict):
         raise UserError(
-            f"{path} holds no sections: `git stash push {path}` sets it aside and restores the committed one"
+            f"{path} holds no sections: correct it, or set it aside with `git stash push {path}`, which restores the "
+            "committed one"
         )
     line_end = "\r\n" if b"\r\n" in path.read_bytes() else "\n"
     yaml = _round_trip()

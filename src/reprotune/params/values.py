@@ -3,6 +3,7 @@
 YAML is read in version 1.2, as DVC reads it, so that `1e-3` is a number and `yes` is text.
 """
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +29,10 @@ MOST_LEVELS = 100
 
 def read_document(path: Path = PARAMS_FILE) -> Any:
     """Read a YAML file into plain dictionaries and lists; raises `UserError` where it is missing or not valid."""
-    remedy = f"run from the folder that holds it, or restore it with `git checkout {path}`"
+    if os.path.lexists(path):
+        remedy = f"correct it, or set it aside with `git stash push {path}`, which restores the committed one"
+    else:
+        remedy = f"run from the folder that holds it, or restore it with `git checkout {path}`"
     return parsed_document(read_text(path, remedy, YAML_BYTES), str(path))
 
 

@@ -32,7 +32,7 @@ class Hashes:
         self._seen: dict[str, str | None] = {}
         self._fresh = False
         ignored = root / ".dvcignore"
-        remedy = f"correct it, or run `git checkout {ignored.name}`"
+        remedy = f"correct it, or set your edits of it aside with `git stash push {ignored.name}`"
         lines = read_text(ignored, remedy).splitlines() if ignored.exists() else []
         try:
             self._ignored = GitIgnoreSpec.from_lines([*ALWAYS_IGNORED, *lines])
