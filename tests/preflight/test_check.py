@@ -75,12 +75,16 @@ def test_wrong_params_are_all_named(project: Path) -> None:
 def test_a_lock_that_a_killed_dvc_left_damaged_is_named(project: Path) -> None:
     lock = project / ".dvc/tmp/rwlock"
     lock.parent.mkdir(parents=True)
-    lock.write_text("{}")
-    assert reprotune("check").exit_code == 0
-    lock.write_text("")
-    done = reprotune("check")
-    assert done.exit_code == 1
-    assert "delete it (`rm .dvc/tmp/rwlock`)" in done.stderr
+    for whole in ("{}", '{"read": {}}', '{"write": {"/p": {"pid": 1, "cmd": "dvc"}}, "read": {}}'):
+        lock.write_text(whole)
+        assert reprotune("check").exit_code == 0
+    corrupted, format_error = '("JSON structure is corrupted")', '("format error")'
+    for text, said in (("", corrupted), ("\xff", corrupted), ("[]", format_error), ('{"write": []}', format_error)):
+        lock.write_text(text, encoding="latin-1")
+        done = reprotune("check")
+        assert done.exit_code == 1
+        assert said in done.stderr
+        assert "delete it (`rm .dvc/tmp/rwlock`)" in done.stderr
 
 
 def test_adapters_that_are_too_large_are_found_before_training(project: Path) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from reprotune.dataset.readers import read_rows
 from reprotune.dataset.records import Normalizer
@@ -101,11 +102,22 @@ def _judge(params: Document) -> str:
 def _dvc() -> str:
     """Look for the one file of DVC that a kill can leave in a state that DVC does not get over."""
     try:
-        if RWLOCK.exists():
-            json.loads(RWLOCK.read_text(encoding="utf-8"))
-    except ValueError as error:
+        holders = json.loads(RWLOCK.read_text(encoding="utf-8")) if RWLOCK.exists() else {}
+        fault = "" if _is_rwlock(holders) else "format error"
+    except (ValueError, RecursionError):
+        fault = "JSON structure is corrupted"
+    if fault:
         raise UserError(
-            f'{RWLOCK} is damaged, because DVC was killed while it wrote it, and stops every dvc command ("JSON '
-            f'structure is corrupted"): make sure that no DVC runs here, and delete it (`rm {RWLOCK}`)'
-        ) from error
+            f"{RWLOCK} is damaged, mostly because DVC was killed while it wrote it, and stops every dvc command "
+            f'("{fault}"): make sure that no DVC runs here, and delete it (`rm {RWLOCK}`)'
+        )
     return "no lock is damaged"
+
+
+def _is_rwlock(holders: Any) -> bool:
+    """Tell whether this is what DVC keeps: who reads and who writes each path."""
+    return (
+        isinstance(holders, dict)
+        and holders.keys() <= {"read", "write"}
+        and all(isinstance(paths, dict) for paths in holders.values())
+    )
