@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reprotune.pipeline.plan import Reason, StagePlan, plan_conclusion
+from reprotune.pipeline.plan import Reason, StagePlan, make_plan, plan_conclusion
 from tests.builders.command_line import reprotune
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,6 +28,7 @@ stages:
 def pipeline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "params.yaml").write_text(SHIPPED, encoding="utf-8")
     (tmp_path / "dvc.yaml").write_text(DVC_YAML)
+    (tmp_path / "data/raw").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -50,6 +51,54 @@ def test_commands_are_never_broken(
     commands = re.findall(r"`(.+?)`", last.partition(" Next: ")[2])
     assert commands == ["reprotune deps --fix", last_command]
     assert "`dvc checkout` restores what the cache has" in last
+
+
+LOCK = """\
+schema: '2.0'
+stages:
+  split:
+    cmd: python -m stages.split
+    deps:
+    - path: data/mine.csv
+      md5: 0123456789abcdef0123456789abcdef
+"""
+
+
+@pytest.mark.parametrize(
+    ("dep", "source", "reason", "conclusion"),
+    [
+        ("data/mine.csv", "embedded", "absent", "DVC stops at the missing file: restore it, or correct what names it."),
+        ("rows.csv", "rows.csv", "absent", "DVC stops at the missing file: restore it, or correct what names it."),
+        ("mine.jinja", "embedded", "unneeded", "Next: `reprotune deps --fix`, then `dvc repro`."),
+        ("src/gone.py", "embedded", "unneeded", "Next: `reprotune deps --fix`, then `dvc repro`."),
+    ],
+)
+def test_a_dep_that_is_gone_stops_dvc(pipeline: Path, dep: str, source: str, reason: str, conclusion: str) -> None:
+    (pipeline / "dvc.yaml").write_text(
+        "stages:\n  fetch:\n    foreach:\n      dataset: {}\n    do:\n      cmd: python -m stages.fetch\n"
+        f"      deps: [{dep}]\n      outs: [data/raw]\n"
+    )
+    (pipeline / "params.yaml").write_text(SHIPPED.replace("source: embedded", f"source: {source}", 1))
+    (stage,) = make_plan(pipeline)
+    assert reason in [found.kind for found in stage.reasons]
+    assert reprotune("plan").stdout.endswith(f"1 of 1 stages will run. {conclusion}\n")
+
+
+def test_what_dvc_add_keeps_is_unchanged_where_it_is_missing(pipeline: Path) -> None:
+    (pipeline / "dvc.yaml").write_text(
+        "stages:\n  split:\n    cmd: python -m stages.split\n    deps: [data/mine.csv]\n"
+    )
+    (pipeline / "dvc.lock").write_text(LOCK)
+    added = pipeline / "data/mine.csv.dvc"
+    added.write_text("outs:\n- md5: 0123456789abcdef0123456789abcdef\n  path: mine.csv\n")
+    (stage,) = make_plan(pipeline)
+    assert (stage.state, stage.reasons, stage.not_here) == ("up to date", [], ["data/mine.csv"])
+    added.write_text("outs:\n- md5: fedcba9876543210fedcba9876543210\n  path: mine.csv\n")
+    (stage,) = make_plan(pipeline)
+    assert stage.reasons == [Reason("data", "data/mine.csv: changed")]
+    added.unlink()
+    (stage,) = make_plan(pipeline)
+    assert [found.kind for found in stage.reasons] == ["absent"]
 
 
 def test_faults_of_params_are_named_and_no_run_is_recommended(pipeline: Path) -> None:

@@ -64,6 +64,19 @@ def test_every_fault_is_found_at_once(project: Path, monkeypatch: pytest.MonkeyP
     assert "127.0.0.1:9" in faults[3]
 
 
+def test_a_file_that_dvc_does_not_follow_is_known_before_the_stage_refuses_it(project: Path) -> None:
+    (project / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    assert reprotune("check").exit_code == 0
+    (project / "rows.json").write_text(json.dumps([{"instruction": "a", "output": "b"}]))
+    set_params(fetch__dataset__source="rows.json")
+    done = reprotune("check")
+    assert done.exit_code == 1
+    assert done.stderr == (
+        "error: dvc.yaml does not list rows.json of fetch@dataset, so the stage will refuse to run: run `reprotune "
+        "deps --fix`\n"
+    )
+
+
 def test_wrong_params_are_all_named(project: Path) -> None:
     set_params(judge__backend="olama", finetune__epochs=0)
     done = reprotune("check")

@@ -5,7 +5,7 @@ each dep, param and out with dvc.lock, names the change (a param's old and new v
 stages downstream as `maybe`: they run if their inputs really change.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -33,7 +33,11 @@ PUBLISHING = ("report",)
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a stage runs: `kind` is `new`, `command`, `param`, `code`, `data`, `output`, `unfollowed` or `upstream`."""
+    """Why a stage runs: `kind` is `new`, `command`, `param`, `code`, `data`, `output` or `upstream`.
+
+    Or why it cannot: `unfollowed` (dvc.yaml lacks a dep), `unneeded` (one that is gone is still listed there) or
+    `absent` (a file that is needed is gone).
+    """
 
     kind: str
     text: str
@@ -63,13 +67,15 @@ def make_plan(root: Path) -> list[StagePlan]:
             f"{DVC_YAML}: the stages {', '.join(sorted(set(error.args[1])))} form a cycle: remove it"
         ) from error
     hashes = Hashes(root)
-    unfollowed = _unfollowed(root, stages)
+    named = _named_files(root)
+    unfollowed = _unfollowed(named, stages)
     locked_outs = {out: stage.locked.hashes.get(out) for stage in stages.values() if stage.locked for out in stage.outs}
     plans: dict[str, StagePlan] = {}
     remade: set[str] = set()
     for name in order:
         not_here: list[str] = []
-        reasons = [*unfollowed.get(name, []), *_own_reasons(root, stages[name], hashes, locked_outs, not_here)]
+        own = _own_reasons(root, stages[name], hashes, locked_outs, not_here)
+        reasons = [*unfollowed.get(name, []), *_gone(root, stages[name], makers, named.get(name, [])), *own]
         moving = [above for above in needed[name] if plans[above].state != CURRENT]
         state = RUN if reasons else MAYBE if moving else CURRENT
         if state == MAYBE:
@@ -138,11 +144,12 @@ def plan_conclusion(plan: list[StagePlan], refused: bool = False, remote: bool =
     else:
         text = f"{count[RUN]} of {len(plan)} stages will run"
         text += f", {count[MAYBE]} more if their inputs change." if count[MAYBE] else "."
+    kinds = {reason.kind for stage in plan for reason in stage.reasons}
     if refused:
         return f"{text} None can before {PARAMS_FILE} is right." if count[RUN] else text
-    steps = []
-    if any(reason.kind == "unfollowed" for stage in plan for reason in stage.reasons):
-        steps = ["`reprotune deps --fix`"]
+    if "absent" in kinds:
+        return f"{text} DVC stops at the missing file: restore it, or correct what names it."
+    steps = ["`reprotune deps --fix`"] if kinds & {"unfollowed", "unneeded"} else []
     if any(stage.not_here for stage in plan):
         if remote:
             text += " Some unchanged data is missing here (`dvc checkout` restores what the cache has)."
@@ -165,12 +172,29 @@ def _overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def _unfollowed(root: Path, stages: dict[str, PipelineStage]) -> dict[str, list[Reason]]:
-    """Return, by stage, the local input that params.yaml names and dvc.yaml does not: the stage refuses to run."""
+def _named_files(root: Path) -> dict[str, list[str]]:
+    """Return the local files that params.yaml names, by stage; none where it is wrong, as `params_fault` says."""
     try:
-        named = files_named_in_params(root)
+        return files_named_in_params(root)
     except UserError:
-        return {}  # `params_fault` says so
+        return {}
+
+
+def _gone(root: Path, stage: PipelineStage, makers: Mapping[str, str], named: list[str]) -> Iterator[Reason]:
+    """Yield the deps that are not there and that no stage makes: DVC refuses to run the stage."""
+    for dep in stage.deps:
+        if (root / dep).exists() or _added(root, dep) or any(_overlap(dep, out) for out in makers):
+            continue
+        if dep in named:
+            yield Reason("absent", f"{dep}: there is no such file, but {PARAMS_FILE} names it")
+        elif dep.startswith("data/"):  # written by hand, and left alone by `reprotune deps --fix`
+            yield Reason("absent", f"{dep}: there is no such file, but {DVC_YAML} lists it")
+        else:
+            yield Reason("unneeded", f"{dep}: removed, but {DVC_YAML} still lists it")
+
+
+def _unfollowed(named: Mapping[str, list[str]], stages: dict[str, PipelineStage]) -> dict[str, list[Reason]]:
+    """Return, by stage, the local input that params.yaml names and dvc.yaml does not: the stage refuses to run."""
     return {
         name: [Reason("unfollowed", f"params.yaml names {path}, which is not among its deps: it will refuse to run")]
         for name, paths in named.items()
@@ -194,13 +218,25 @@ def _own_reasons(
         yield from (Reason("param", str(change)) for change in changes)
     for dep in stage.deps:
         found = None if hashes.are_part(dep, locked.hashes.get(dep)) else hashes.of(dep)
-        yield from _dep_reasons(dep, found, locked, locked_outs, not_here)
+        added = _added(root, dep) if found is None else None
+        yield from _dep_reasons(dep, found, locked, locked_outs | ({dep: added} if added else {}), not_here)
     for out in stage.outs:
         found, wanted = hashes.of(out), locked.hashes.get(out)
         if wanted and (found is None or hashes.are_part(out, wanted)):
             not_here.append(out)
         elif found != wanted:
             yield Reason("output", f"output {out} is {'changed' if wanted else 'new'} (restored if the cache has it)")
+
+
+def _added(root: Path, dep: str) -> str | None:
+    """Return the hash of a file that `dvc add` put under DVC's care, which a fresh clone does not have; else null."""
+    note = root / f"{dep}.dvc"
+    if not note.is_file():
+        return None
+    document = read_document(note)
+    outs = document.get("outs") if isinstance(document, dict) else None
+    entry = outs[0] if isinstance(outs, list) and outs else None
+    return str(entry["md5"]) if isinstance(entry, dict) and "md5" in entry else None
 
 
 def _dep_reasons(
@@ -212,7 +248,7 @@ def _dep_reasons(
         if found != wanted:
             yield Reason(kind, f"{dep}: {'changed' if wanted else 'new'}")
     elif not any(dep == out or dep.startswith(f"{out}/") for out in locked_outs):
-        yield Reason(kind, f"{dep}: removed")
+        return  # `_gone` says so, or a stage makes it that has never run
     elif dep in locked_outs and wanted != locked_outs[dep]:
         yield Reason(kind, f"{dep}: changed")
     elif dep not in not_here:

@@ -15,6 +15,8 @@ from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, check_rank, read_conf
 from reprotune.model.source import check_checkpoint, folder_files
 from reprotune.params.document import Document
 from reprotune.params.values import PARAMS_FILE
+from reprotune.pipeline.deps import files_named_in_params
+from reprotune.pipeline.dvc_yaml import DVC_YAML, read_pipeline
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 
@@ -44,6 +46,7 @@ def check(path: Path = PARAMS_FILE) -> list[Finding]:
         _attempted("base model", lambda: _base(params)),
         _attempted("template", lambda: load_template(params.format.template).name),
         _attempted("judge", lambda: _judge(params)),
+        _attempted("dvc.yaml", lambda: _deps(path.parent)),
         _attempted("DVC", _dvc),
     ]
 
@@ -97,6 +100,21 @@ def _judge(params: Document) -> str:
     finally:
         client.close()
     return f"{params.judge.backend}, model {params.judge.model}"
+
+
+def _deps(root: Path) -> str:
+    """Compare the local files that are named with the deps in dvc.yaml: a stage refuses what DVC cannot follow."""
+    if not (root / DVC_YAML).exists():
+        return "not here"
+    listed = {stage.name: stage.deps for stage in read_pipeline(root)}
+    named = files_named_in_params(root).items()
+    missing = [f"{path} of {stage}" for stage, paths in named for path in paths if path not in listed.get(stage, [])]
+    if missing:
+        raise UserError(
+            f"{DVC_YAML} does not list {', '.join(missing)}, so the stage will refuse to run: run `reprotune deps "
+            "--fix`"
+        )
+    return "lists every local file that is named"
 
 
 def _dvc() -> str:
