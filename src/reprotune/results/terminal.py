@@ -86,8 +86,10 @@ def _stale(root: Path) -> Iterator[Text]:
     if changes:
         more = f"; and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
         shown = f"{'; '.join(changes[:SHOWN_CHANGES])}{more}"
-        told = f"Stale: these results were not made from the params, code and data here ({shown}): run `dvc repro`."
-        yield Text(visible(told), "bold yellow", overflow="ignore", no_wrap=True)  # commands can be copied
+        yield Text(
+            visible(f"Stale: these results were not made from the params, code and data here ({shown})."), "yellow"
+        )
+        yield Text("Run `dvc repro` for those of what is here.", "bold yellow")  # on a line of its own, to be copied
 
 
 def _scores_table(root: Path) -> Table:
