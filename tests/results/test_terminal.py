@@ -73,8 +73,11 @@ def test_that_scores_are_stale_is_said_before_them(project: Path, monkeypatch: p
     write_metrics(project)
     assert shown(project, width=200).startswith(
         "Stale: these results were not made from the params, code and data here (finetune.epochs: 2 -> 3; src/a.py: "
-        "changed; src/b.py: changed; and 1 more): run `dvc repro`."
+        "changed; src/b.py: changed; and 1 more)."
     )
+    narrow = shown(project, width=60)
+    assert "\nRun `dvc repro` for those of what is here.\n" in narrow, "no command is broken or cut"
+    assert "and 1 more)." in " ".join(narrow.split())
     monkeypatch.setattr("reprotune.results.terminal.changes_since_run", lambda _: [])
     assert "Stale" not in shown(project)
 
