@@ -72,6 +72,18 @@ CPU = RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocat
             "a file below the present folder cannot be read or written, its disk is full: free some space",
         ),
         (
+            RuntimeError("can't start new thread"),
+            "generate@base",
+            "the system starts no further process or thread, since its memory or the number that it allows is used up: "
+            "end other programs, or raise the limits (`ulimit -u`, `ulimit -v`)",
+        ),
+        (
+            system_error(errno.EAGAIN),
+            "reprotune compare",
+            "the system starts no further process or thread, since its memory or the number that it allows is used up: "
+            "end other programs, or raise the limits (`ulimit -u`, `ulimit -v`)",
+        ),
+        (
             system_error(errno.EACCES, "data"),
             "reprotune plan",
             "data cannot be read or written, permission denied: change its permissions or its owner (`ls -ld` shows "

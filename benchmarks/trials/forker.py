@@ -155,6 +155,9 @@ def child(request: dict[str, Any], outputs: list[int]) -> Never:
         os.setgroups([])
         os.setgid(request["user"])
         os.setuid(request["user"])
+    # A command refuses to work on a checkout with another `reprotune` than its own; this one is the folder's, for it
+    # is the same code. Without this, every command in a copy of the repository ends there, and nothing else is tried.
+    sys.modules["reprotune.cli"].__file__ = str(Path(request["folder"]) / "src/reprotune/cli.py")
     if deadlines := request.get("deadlines"):
         from reprotune.judging.service.transport import Deadlines  # noqa: PLC0415
 

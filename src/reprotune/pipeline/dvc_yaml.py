@@ -14,7 +14,7 @@ from typing import Any
 from reprotune.errors import UserError
 from reprotune.params.values import PARAMS_FILE, read_document
 
-DVC_YAML, DVC_LOCK = "dvc.yaml", "dvc.lock"
+DVC_YAML = "dvc.yaml"
 CODE = ("src/", "stages/")
 """Where the deps that are code lie; all others are data."""
 
@@ -49,13 +49,13 @@ class PipelineStage:
 
 def read_pipeline(root: Path) -> list[PipelineStage]:
     """Return the stages in the order of dvc.yaml; raises `UserError` where a file cannot be read."""
-    from reprotune.pipeline.lock import checked_lock  # noqa: PLC0415 - stages load this module, and never read a lock
+    from reprotune.pipeline.lock import read_lock  # noqa: PLC0415 - stages load this module, and never read a lock
 
     document = _mapping(read_document(root / DVC_YAML), DVC_YAML)
     unknown = sorted(document.keys() - {"stages", "plots", "metrics", "params"})
     if unknown:
         raise _unsupported(DVC_YAML, repr(unknown[0]))
-    lock = checked_lock(read_document(root / DVC_LOCK)) if os.path.lexists(root / DVC_LOCK) else {}
+    lock = read_lock(root)
     return [_stage(name, definition, lock.get(name), root) for name, definition in expanded_stages(document)]
 
 

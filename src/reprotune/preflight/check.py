@@ -14,6 +14,7 @@ from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, check_rank, read_conf
 from reprotune.model.source import check_checkpoint, folder_files
 from reprotune.params.document import Document
 from reprotune.params.values import PARAMS_FILE
+from reprotune.pipeline.lock import read_lock
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 
@@ -99,7 +100,7 @@ def _judge(params: Document) -> str:
 
 
 def _dvc() -> str:
-    """Look for the one file of DVC that a kill can leave in a state that DVC does not get over."""
+    """Look at the two files of DVC that a kill can leave in a state that DVC does not get over."""
     try:
         if RWLOCK.exists():
             json.loads(RWLOCK.read_text(encoding="utf-8"))
@@ -108,4 +109,5 @@ def _dvc() -> str:
             f'{RWLOCK} is damaged, because DVC was killed while it wrote it, and stops every dvc command ("JSON '
             f'structure is corrupted"): make sure that no DVC runs here, and delete it (`rm {RWLOCK}`)'
         ) from error
+    read_lock(Path())
     return "no lock is damaged"
