@@ -1,6 +1,7 @@
 """Faults on purpose: kills, edits, full disks, bad input, a hostile judge, hostile text; each judged automatically.
 
-    python benchmarks/torture.py [--groups abcdef] [--cases 1000] [--kills 200] [--edits 25] [--seed 1] [--only CASE] [--workers 2]
+    python benchmarks/torture.py [--groups abcdef] [--cases 1000] [--kills 200] [--edits 25] [--seed 1] [--workers 2]
+        [--only CASE]
 
 A tiny copy of this working tree runs the pipeline once (a minute, and not again while the code stays the same); then
 every case happens in a copy of that. What is bad is printed with the command that repeats it; the exit code is 1 if
