@@ -5,7 +5,7 @@
 
 A tiny copy of this working tree runs the pipeline once (a minute, and not again while the code stays the same); then
 every case happens in a copy of that. What is bad is printed with the command that repeats it; the exit code is 1 if
-anything is. Needs the extra `test`; Linux only.
+anything is. Ctrl-C ends it with the table of what was done. Needs the extra `test`; Linux only.
 """
 
 import argparse
@@ -35,13 +35,16 @@ def main() -> None:
     started = time.monotonic()
     project = Project.made(work)
     (work / "cases").mkdir(exist_ok=True)
-    results = []
-    for result in run(options, project, work / "cases"):
-        results.append(result)
-        if result.bad or options.only:
-            print(f"{result.verdict}: {result.case}: {result.what!a}\n    {result.why!a}", flush=True)
-        elif len(results) % 50 == 0:
-            print(f"{len(results)} cases, {sum(one.bad for one in results)} bad", file=sys.stderr, flush=True)
+    results: list[Result] = []
+    try:
+        for result in run(options, project, work / "cases"):
+            results.append(result)
+            if result.bad or options.only:
+                print(f"{result.verdict}: {result.case}: {result.what!a}\n    {result.why!a}", flush=True)
+            elif len(results) % 50 == 0:
+                print(f"{len(results)} cases, {sum(one.bad for one in results)} bad", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(results)}; the table has these", file=sys.stderr, flush=True)
     repeat = f"python benchmarks/torture.py --seed {options.seed} --work {work}"
     bad = [result for result in results if result.bad]
     print(f"\n{table(results)}\n\n{sentence(describe())}; {time.monotonic() - started:.0f} s.")
