@@ -21,7 +21,6 @@ CASES = {
 """Group -> how many of its cases; the first ones that the command would run."""
 LEFT_OUT = {
     "bomb": "its limits are far above what a test may take",
-    "special-file": "waiting for a pipe takes half a minute",
     "read-only": "pytest's folders are closed to the user without rights that it needs",
 }
 
