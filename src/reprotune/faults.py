@@ -42,6 +42,18 @@ NO_THREAD = re.compile(r"can't start new thread|thread creation failed|pthread_c
 """How Python and the libraries say that the system gives them no thread: a `RuntimeError` with one of these."""
 
 
+NO_OTHER_PATH = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM)
+"""Errors in opening or reading a file that no other file would help with."""
+
+
+def advised(error: Exception, name: str) -> str:
+    """Return the sentence of a `UserError`; where the machine is to blame for it, the one about the machine."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in NO_OTHER_PATH:
+        return machine_fault(cause, name) or str(error)
+    return str(error)
+
+
 def told(error: Exception, name: str) -> str:
     """Return what a person is told about an error that ended the stage or command `name`: one sentence.
 
