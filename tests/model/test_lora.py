@@ -7,31 +7,31 @@ import torch
 from torch import Tensor
 
 from reprotune.errors import UserError
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
 from reprotune.model.lora import add_adapters, merge_adapters
+from reprotune.model.network import Network
 from reprotune.model.weights import load_model, save_model
 
 INPUT_IDS = torch.arange(30).reshape(2, 15)
 
 
 @pytest.fixture
-def model() -> GPT2:
-    network = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=16, n_positions=32, vocab_size=50))
+def model() -> Network:
+    network = Network(ModelConfig(n_layer=2, n_head=2, n_embd=16, n_positions=32, vocab_size=50))
     network.initialize(torch.Generator().manual_seed(0))
     return network
 
 
-def adapt(model: GPT2, seed: int = 1) -> None:
+def adapt(model: Network, seed: int = 1) -> None:
     add_adapters(model, rank=4, alpha=8, generator=torch.Generator().manual_seed(seed))
 
 
-def loss(model: GPT2) -> Tensor:
+def loss(model: Network) -> Tensor:
     logits = model.logits(model(INPUT_IDS))[:, :-1]
     return torch.nn.functional.cross_entropy(logits.flatten(0, 1), INPUT_IDS[:, 1:].flatten())
 
 
-def train(model: GPT2) -> None:
+def train(model: Network) -> None:
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=1e-2)
     for _ in range(5):
@@ -40,13 +40,13 @@ def train(model: GPT2) -> None:
         optimizer.step()
 
 
-def test_fresh_adapters_change_nothing(model: GPT2) -> None:
+def test_fresh_adapters_change_nothing(model: Network) -> None:
     before = model.logits(model(INPUT_IDS))
     adapt(model)
     assert torch.equal(model.logits(model(INPUT_IDS)), before)
 
 
-def test_only_adapters_are_trained(model: GPT2) -> None:
+def test_only_adapters_are_trained(model: Network) -> None:
     frozen = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     adapt(model)
     before = loss(model).item()
@@ -63,7 +63,7 @@ def test_only_adapters_are_trained(model: GPT2) -> None:
     assert trained == 2 * 4 * ((16 + 48) + (16 + 16) + (16 + 64) + (64 + 16))
 
 
-def test_update_is_scaled_by_alpha_over_rank(model: GPT2) -> None:
+def test_update_is_scaled_by_alpha_over_rank(model: Network) -> None:
     original = model.blocks[0].c_fc.weight.detach().clone()
     adapt(model)
     train(model)
@@ -73,7 +73,7 @@ def test_update_is_scaled_by_alpha_over_rank(model: GPT2) -> None:
     torch.testing.assert_close(model.blocks[0].c_fc.weight.detach(), expected)
 
 
-def test_merged_model_says_the_same_and_can_be_saved(model: GPT2, tmp_path: Path) -> None:
+def test_merged_model_says_the_same_and_can_be_saved(model: Network, tmp_path: Path) -> None:
     names = [name for name, _ in model.named_parameters()]
     adapt(model)
     train(model)
@@ -87,14 +87,14 @@ def test_merged_model_says_the_same_and_can_be_saved(model: GPT2, tmp_path: Path
     assert torch.equal(loaded.logits(loaded(INPUT_IDS)), model.logits(model(INPUT_IDS)))
 
 
-def test_start_depends_on_the_seed_only(model: GPT2) -> None:
-    other = GPT2(model.config)
+def test_start_depends_on_the_seed_only(model: Network) -> None:
+    other = Network(model.config)
     adapt(model)
     adapt(other)
     assert torch.equal(model.blocks[1].c_attn.down, other.blocks[1].c_attn.down)
     assert not torch.equal(model.blocks[0].c_attn.down, other.blocks[1].c_attn.down)
 
 
-def test_a_rank_above_that_of_the_matrices_is_refused(model: GPT2) -> None:
+def test_a_rank_above_that_of_the_matrices_is_refused(model: Network) -> None:
     with pytest.raises(UserError, match=rf"finetune\.lora\.rank is 100000, .* rank {model.config.n_embd} at most"):
         add_adapters(model, 100_000, 8.0, torch.Generator())

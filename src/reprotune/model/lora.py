@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from reprotune.model.checkpoint import check_rank
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 
 ADAPTED_LAYERS = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
 
@@ -35,7 +35,7 @@ class LoRALinear(nn.Module):
         return self.base
 
 
-def add_adapters(model: GPT2, rank: int, alpha: float, generator: torch.Generator) -> None:
+def add_adapters(model: Network, rank: int, alpha: float, generator: torch.Generator) -> None:
     """Freeze `model` and give every linear layer of its blocks an adapter; only the adapters get gradients.
 
     `generator` is a CPU generator. Raises `UserError` if `rank` is above that of the matrices.
@@ -47,7 +47,7 @@ def add_adapters(model: GPT2, rank: int, alpha: float, generator: torch.Generato
             setattr(block, name, LoRALinear(getattr(block, name), rank, alpha, generator))
 
 
-def merge_adapters(model: GPT2) -> None:
+def merge_adapters(model: Network) -> None:
     """Fold every adapter into its layer, so that `model` is a plain, unfrozen GPT-2 again; for saving."""
     for block in model.blocks:
         for name in ADAPTED_LAYERS:

@@ -25,12 +25,13 @@ from reprotune.model.checkpoint import (
     CONFIG,
     WEIGHTS,
     WEIGHTS_INDEX,
-    GPT2Config,
+    ModelConfig,
     check_tensors,
     opened_tensors,
     read_config,
     weight_files,
 )
+from reprotune.model.families import FAMILIES
 from reprotune.params.sections.fetch import HUB_MODELS, BaseParams
 
 HUB_OWNER = "openai-community"
@@ -160,14 +161,15 @@ def _hub_fault(error: Exception, repository: str, name: str, revision: str) -> s
 
 
 def check_checkpoint(files: dict[str, Path]) -> None:
-    """Raise `UserError` unless the files (name -> path) are a GPT-2 that our network computes as it was trained."""
+    """Raise `UserError` unless the files (name -> path) are a model that our network computes as it was trained."""
     config = read_config(files[CONFIG])
-    if config.vocab_size != GPT2Config.vocab_size:
+    if config.vocab_size != ModelConfig.vocab_size:
         raise UserError(
-            f"{files[CONFIG]}: vocab_size is {config.vocab_size}, but GPT-2's tokenizer has {GPT2Config.vocab_size} "
+            f"{files[CONFIG]}: vocab_size is {config.vocab_size}, but GPT-2's tokenizer has {ModelConfig.vocab_size} "
             "tokens: choose another model"
         )
-    with opened_tensors([path for name, path in files.items() if name.endswith(".safetensors")]) as tensors:
+    weights = [path for name, path in files.items() if name.endswith(".safetensors")]
+    with opened_tensors(weights, FAMILIES[config.family]) as tensors:
         check_tensors(tensors, config, files[CONFIG].parent if WEIGHTS_INDEX in files else files[WEIGHTS])
 
 

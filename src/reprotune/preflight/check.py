@@ -10,7 +10,8 @@ from reprotune.dataset.records import Normalizer
 from reprotune.dataset.templates import load_template
 from reprotune.errors import UserError
 from reprotune.judging.run import CLIENTS
-from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, check_rank, read_config
+from reprotune.model.checkpoint import CONFIG, check_rank, read_config
+from reprotune.model.config import GPT2_SIZES
 from reprotune.model.source import check_checkpoint, folder_files
 from reprotune.params.document import Document
 from reprotune.params.values import PARAMS_FILE

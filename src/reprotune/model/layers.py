@@ -1,0 +1,65 @@
+"""The parts in which families differ: norms, rotary positions, the gate of the feed-forward network."""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from reprotune.model.config import Llama3Scaling, ModelConfig, Rotary
+
+Rotation = tuple[Tensor, Tensor]
+"""Cosines and sines, each [B, 1, T, D / 2] float32, by which queries and keys are turned."""
+
+
+class RMSNorm(nn.Module):
+    """x / rms(x) * weight, computed in float32 (Zhang and Sennrich 2019, arXiv:1910.07467)."""
+
+    def __init__(self, width: int, eps: float) -> None:
+        super().__init__()
+        self.eps = eps
+        self.weight = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., width] -> [..., width], in the format of `x`."""
+        return F.rms_norm(x.float(), (len(self.weight),), self.weight, self.eps).to(x.dtype)
+
+
+def norm(config: ModelConfig, width: int) -> nn.Module:
+    """Return a fresh norm of the config's kind over the last `width` numbers."""
+    return RMSNorm(width, config.norm_eps) if config.norm == "rms" else nn.LayerNorm(width, eps=config.norm_eps)
+
+
+class SwiGLU(nn.Module):
+    """silu(gate) * value, of a layer that makes both."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """[..., 2 I] -> [..., I]; the gate is the first half."""
+        gate, value = x.chunk(2, dim=-1)
+        return F.silu(gate) * value
+
+
+def rotation(rotary: Rotary, head_size: int, positions: Tensor) -> Rotation:
+    """Return by how much heads of width D are turned at each position, [B, T] -> [B, 1, T, D / 2] twice.
+
+    Computed anew for each pass: a few operations on one row of numbers, against thousands in the layers.
+    """
+    exponents = torch.arange(0, head_size, 2, dtype=torch.float32, device=positions.device) / head_size
+    frequencies = 1.0 / rotary.theta**exponents
+    if rotary.scaling is not None:
+        frequencies = _stretched(frequencies, rotary.scaling)
+    angles = positions[:, None, :, None].float() * frequencies
+    return angles.cos(), angles.sin()
+
+
+def _stretched(frequencies: Tensor, scaling: Llama3Scaling) -> Tensor:
+    waves = scaling.original_positions * frequencies / (2 * math.pi)  # within the original context
+    blend = ((waves - scaling.low) / (scaling.high - scaling.low)).clamp(0, 1)
+    return frequencies * (blend + (1 - blend) / scaling.factor)
+
+
+def rotate(x: Tensor, by: Rotation) -> Tensor:
+    """Turn each pair (x[i], x[i + D / 2]) of every head, [B, H, T, D] -> the same shape and format."""
+    cosine, sine = by
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1).to(x.dtype)
