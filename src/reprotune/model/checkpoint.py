@@ -118,6 +118,11 @@ def weight_files(folder: Path) -> list[str]:
             f"{folder} has no {WEIGHTS}: Reprotune reads no pickled weights, so save the model again with "
             "`save_pretrained(folder, safe_serialization=True)` of transformers"
         )
+    return [WEIGHTS_INDEX, *shard_names(index)]
+
+
+def shard_names(index: Path) -> list[str]:
+    """Return the names of the files that an index lists; raises `UserError` where one may lie outside the folder."""
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{index} has no weight_map: save the model again with transformers")
@@ -125,7 +130,7 @@ def weight_files(folder: Path) -> list[str]:
     for shard in shards:
         if Path(shard).name != shard or "\\" in shard or not shard.endswith(".safetensors"):
             raise UserError(f"{index} names {shard!r}, which is not a .safetensors file of the folder")
-    return [WEIGHTS_INDEX, *shards]
+    return shards
 
 
 @contextmanager

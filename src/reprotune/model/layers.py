@@ -44,12 +44,15 @@ def rotation(rotary: Rotary, head_size: int, positions: Tensor) -> Rotation:
 
     Computed anew for each pass: a few operations on one row of numbers, against thousands in the layers.
     """
-    exponents = torch.arange(0, head_size, 2, dtype=torch.float32, device=positions.device) / head_size
-    frequencies = 1.0 / rotary.theta**exponents
-    if rotary.scaling is not None:
-        frequencies = _stretched(frequencies, rotary.scaling)
-    angles = positions[:, None, :, None].float() * frequencies
+    angles = positions[:, None, :, None].float() * stretched_frequencies(rotary, head_size, positions.device)
     return angles.cos(), angles.sin()
+
+
+def stretched_frequencies(rotary: Rotary, head_size: int, device: torch.device | str = "cpu") -> Tensor:
+    """Return by how much each pair of a head's dimensions is turned from one position to the next, [D / 2] float32."""
+    exponents = torch.arange(0, head_size, 2, dtype=torch.float32, device=device) / head_size
+    frequencies = 1.0 / rotary.theta**exponents
+    return frequencies if rotary.scaling is None else _stretched(frequencies, rotary.scaling)
 
 
 def _stretched(frequencies: Tensor, scaling: Llama3Scaling) -> Tensor:

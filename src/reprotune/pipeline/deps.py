@@ -150,7 +150,7 @@ def files_named_in_params(root: Path) -> dict[str, list[str]]:
     params = Document.read(root / PARAMS_FILE)
     named: dict[str, list[Path | None]] = {
         "fetch@dataset": [params.fetch.dataset.file],
-        "fetch@base": [params.fetch.base.folder],
+        "fetch@base": [params.fetch.base.path],
         "format": [params.format.file],
         "judge": [*params.judge.files.values()],
     }
