@@ -1,16 +1,20 @@
 """Adapters: nothing at the start, alone in training, gone after the merge."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
 from reprotune.errors import UserError
-from reprotune.model.config import ModelConfig
-from reprotune.model.lora import add_adapters, merge_adapters
+from reprotune.model.config import ModelConfig, Rotary
+from reprotune.model.lora import add_adapters, merge_adapters, save_adapters
 from reprotune.model.network import Network
 from reprotune.model.weights import load_model, save_model
+from reprotune.params.sections.finetune import LoraParams
 
 INPUT_IDS = torch.arange(30).reshape(2, 15)
 
@@ -23,7 +27,12 @@ def model() -> Network:
 
 
 def adapt(model: Network, seed: int = 1) -> None:
-    add_adapters(model, rank=4, alpha=8, generator=torch.Generator().manual_seed(seed))
+    add_adapters(model, lora(), torch.Generator().manual_seed(seed))
+
+
+def lora(**changes: Any) -> LoraParams:
+    plain = {"rank": 4, "alpha": 8, "targets": "all", "rank_stabilised": False, "dora": False, "keep_adapters": False}
+    return LoraParams(**{**plain, **changes})
 
 
 def loss(model: Network) -> Tensor:
@@ -97,4 +106,73 @@ def test_start_depends_on_the_seed_only(model: Network) -> None:
 
 def test_a_rank_above_that_of_the_matrices_is_refused(model: Network) -> None:
     with pytest.raises(UserError, match=rf"finetune\.lora\.rank is 100000, .* rank {model.config.n_embd} at most"):
-        add_adapters(model, 100_000, 8.0, torch.Generator())
+        add_adapters(model, lora(rank=100_000), torch.Generator())
+
+
+LLAMA = ModelConfig(
+    n_layer=2,
+    n_head=4,
+    n_embd=16,
+    n_positions=32,
+    vocab_size=50,
+    n_kv_head=2,
+    n_inner=24,
+    norm="rms",
+    rotary=Rotary(10_000.0),
+    gated=True,
+    qkv_bias=True,
+    out_bias=False,
+    mlp_bias=False,
+    tied=False,
+    family="qwen2",
+)
+VARIANTS = [{}, {"targets": "attention"}, {"targets": "feed_forward"}, {"rank_stabilised": True}, {"dora": True}]
+
+
+@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+@pytest.mark.parametrize("config", [ModelConfig(2, 2, 16, 32, 50), LLAMA], ids=["gpt2", "qwen2"])
+def test_peft_reads_the_adapters_and_computes_the_same(
+    config: ModelConfig, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    network = Network(config)
+    network.initialize(torch.Generator().manual_seed(0))
+    save_model(network, tmp_path / "base")
+    params = lora(**changes)
+    add_adapters(network, params, torch.Generator().manual_seed(1))
+    train(network)
+    save_adapters(network, params, tmp_path / "adapter")
+    adapted = network.logits(network(INPUT_IDS)).detach()
+    oracle = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "adapter")
+    with torch.no_grad():
+        torch.testing.assert_close(oracle.eval()(INPUT_IDS).logits, adapted, atol=2e-5, rtol=0)
+    merge_adapters(network)
+    torch.testing.assert_close(network.logits(network(INPUT_IDS)).detach(), adapted, atol=2e-5, rtol=0)
+    merged = oracle.merge_and_unload().state_dict()
+    save_model(network, tmp_path / "merged")
+    for name, tensor in AutoModelForCausalLM.from_pretrained(tmp_path / "merged").state_dict().items():
+        torch.testing.assert_close(tensor, merged[name], atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("changes", VARIANTS[-2:], ids=str)
+def test_gradients_are_those_of_peft(changes: dict[str, Any], tmp_path: Path) -> None:
+    network = Network(LLAMA)
+    network.initialize(torch.Generator().manual_seed(0))
+    save_model(network, tmp_path / "base")
+    params = lora(**changes)
+    add_adapters(network, params, torch.Generator().manual_seed(1))
+    train(network)
+    save_adapters(network, params, tmp_path / "adapter")
+    oracle = PeftModel.from_pretrained(
+        AutoModelForCausalLM.from_pretrained(tmp_path / "base"), tmp_path / "adapter", is_trainable=True
+    )
+    oracle(INPUT_IDS, labels=INPUT_IDS).loss.backward()
+    network.zero_grad()
+    loss(network).backward()
+    theirs = {name: p.grad for name, p in oracle.named_parameters() if p.grad is not None}
+    block = network.blocks[1]
+    for ours, wanted in [(block.c_attn.up[:16], "q_proj.lora_B"), (block.c_attn.down[4:8], "k_proj.lora_A")]:
+        name = next(name for name in theirs if f"layers.1.self_attn.{wanted}" in name)
+        whole = block.c_attn.up if "lora_B" in wanted else block.c_attn.down
+        part = whole.grad[:16] if "lora_B" in wanted else whole.grad[4:8]
+        assert part.shape == ours.shape
+        torch.testing.assert_close(part, theirs[name], atol=1e-5, rtol=1e-4)

@@ -16,7 +16,14 @@ from reprotune.params.sections.finetune import FinetuneParams
 DEFAULTS: dict[str, Any] = {
     "init": "base",
     "method": "full",
-    "lora": {"rank": 4, "alpha": 8},
+    "lora": {
+        "rank": 4,
+        "alpha": 8,
+        "targets": "all",
+        "rank_stabilised": False,
+        "dora": False,
+        "keep_adapters": False,
+    },
     "epochs": 2,
     "batch_size": 8,
     "drop_last": False,

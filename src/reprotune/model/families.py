@@ -15,6 +15,8 @@ from reprotune.model.config_fields import ConfigFields
 Shape = tuple[int, ...]
 
 EMBEDDING, HEAD = "wte", "lm_head"
+LINEAR = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
+"""The linear layers of a block, as the network names them."""
 
 
 class StoredTensor(NamedTuple):
@@ -308,17 +310,19 @@ def stored_tensors(config: ModelConfig) -> Iterator[StoredTensor]:
         if not place:
             yield StoredTensor(f"{family.outer[part]}.{kind}", shape, parameter, 0, shape[0], False)
             continue
-        names = family.inner[part]
         transposed = part in family.transposed and kind == "weight"
+        rows_of = part_rows(config, part) if part in LINEAR else shape[:1]
         start = 0
-        for name, rows in zip(names, _rows(config, part, len(names), shape[0]), strict=True):
+        for name, rows in zip(family.inner[part], rows_of, strict=True):
             stored = (shape[1], rows) if transposed else (rows, *shape[1:])
             yield StoredTensor(f"{family.layers}{place[1]}.{name}.{kind}", stored, parameter, start, rows, transposed)
             start += rows
 
 
-def _rows(config: ModelConfig, part: str, names: int, rows: int) -> tuple[int, ...]:
-    """Return how many rows of one of our parameters each of its stored tensors fills."""
-    if names == 1:
-        return (rows,)
-    return {"c_attn": config.qkv_widths, "c_fc": config.inner_widths}[part]
+def part_rows(config: ModelConfig, layer: str) -> tuple[int, ...]:
+    """Return how many rows of one of our linear layers each matrix fills that the family's files hold apart."""
+    width = config.n_embd
+    rows = {"c_attn": config.qkv_widths, "attn_proj": (width,), "c_fc": config.inner_widths, "mlp_proj": (width,)}[
+        layer
+    ]
+    return rows if len(FAMILIES[config.family].inner[layer]) == len(rows) else (sum(rows),)

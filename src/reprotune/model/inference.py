@@ -4,9 +4,8 @@ from torch import nn
 
 from reprotune.compute.blocked_weights import BlockedLinear
 from reprotune.compute.device import Compute
+from reprotune.model.families import LINEAR
 from reprotune.model.network import Network
-
-LINEAR_LAYERS = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
 
 
 def prepare_for_inference(model: Network, compute: Compute) -> None:
@@ -33,7 +32,7 @@ def block_matrices(model: Network) -> None:
     The token embedding stays next to the blocked head, since a blocked matrix has no rows to look up.
     """
     for block in model.blocks:
-        for name in LINEAR_LAYERS:
+        for name in LINEAR:
             linear: nn.Linear = getattr(block, name)
             gelu = name == "c_fc" and not model.config.gated
             setattr(block, name, BlockedLinear(linear.weight, linear.bias, gelu))
