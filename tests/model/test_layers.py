@@ -7,7 +7,7 @@ from transformers import LlamaConfig
 from transformers.models.llama.modeling_llama import LlamaRotaryEmbedding, apply_rotary_pos_emb
 
 from reprotune.model.config import Llama3Scaling, Rotary
-from reprotune.model.layers import RMSNorm, rotate, rotation
+from reprotune.model.layers import RMSNorm, SwiGLU, rotate, rotation
 
 
 @pytest.mark.parametrize("shape", [(7, 5), (2, 3, 33), (1, 4, 6, 8)])
@@ -58,3 +58,27 @@ def test_rotations_are_those_of_transformers(scaling: Llama3Scaling | None) -> N
     expected = apply_rotary_pos_emb(query, key, cosine, sine)
     turned = rotation(Rotary(1000.0, scaling), 16, positions)
     torch.testing.assert_close((rotate(query, turned), rotate(key, turned)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_rotations_back_are_the_gradients(dtype: torch.dtype) -> None:
+    turned = rotation(Rotary(100.0), 6, torch.arange(4)[None])
+    x = torch.randn(1, 3, 4, 6, generator=torch.Generator().manual_seed(0)).to(dtype).requires_grad_()
+    grad = torch.randn(1, 3, 4, 6, generator=torch.Generator().manual_seed(1)).to(dtype)
+    cosine, sine = (torch.cat([part, part], dim=-1) for part in turned)
+    plain = x.detach().float().requires_grad_()
+    first, second = plain.chunk(2, dim=-1)
+    expected = plain * cosine + torch.cat([-second, first], dim=-1) * sine
+    expected.backward(grad.float())
+    out = rotate(x, turned)
+    out.backward(grad)
+    assert x.grad is not None and plain.grad is not None and out.dtype == x.grad.dtype == dtype
+    torch.testing.assert_close(out, expected.to(dtype))
+    torch.testing.assert_close(x.grad, plain.grad.to(dtype))
+
+
+def test_the_gradient_of_a_gate_is_that_of_its_formula() -> None:
+    x = torch.randn(3, 5, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    gate, value = x.chunk(2, dim=-1)
+    torch.testing.assert_close(SwiGLU()(x), F.silu(gate) * value)
+    assert torch.autograd.gradcheck(SwiGLU(), (x,))

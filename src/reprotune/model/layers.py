@@ -67,8 +67,28 @@ class SwiGLU(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., 2 I] -> [..., I]; the gate is the first half."""
+        gated: Tensor = _SwiGLUFunction.apply(x)
+        return gated
+
+
+class _SwiGLUFunction(torch.autograd.Function):
+    """Keeps its input alone for the backward pass, and writes both halves of the gradient where they belong."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
         gate, value = x.chunk(2, dim=-1)
-        return F.silu(gate) * value
+        return F.silu(gate).mul_(value)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> Tensor:
+        (x,), (grad,) = ctx.saved_tensors, grad_outputs
+        gate, value = x.chunk(2, dim=-1)
+        x_grad = torch.empty_like(x)
+        of_gate, of_value = x_grad.chunk(2, dim=-1)
+        torch.mul(F.silu(gate), grad, out=of_value)
+        torch.ops.aten.silu_backward.grad_input(grad * value, gate, grad_input=of_gate)
+        return x_grad
 
 
 def rotation(rotary: Rotary, head_size: int, positions: Tensor) -> Rotation:
@@ -95,6 +115,28 @@ def _stretched(frequencies: Tensor, scaling: Llama3Scaling) -> Tensor:
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
     """Turn each pair (x[i], x[i + D / 2]) of every head, [B, H, T, D] -> the same shape and format."""
-    cosine, sine = by
+    turned: Tensor = _RotateFunction.apply(x, *by)
+    return turned
+
+
+class _RotateFunction(torch.autograd.Function):
+    """The gradient of a rotation is the rotation back, so nothing but the angles is kept for it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+        ctx.save_for_backward(cosine, sine)
+        return _rotated(x, cosine, sine)
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor, None, None]:
+        cosine, sine = ctx.saved_tensors
+        return _rotated(grad_outputs[0], cosine, -sine), None, None
+
+
+def _rotated(x: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    out = torch.empty(x.shape, dtype=sine.dtype, device=x.device)
     first, second = x.chunk(2, dim=-1)
-    return torch.cat([first * cosine - second * sine, second * cosine + first * sine], dim=-1).to(x.dtype)
+    left, right = out.chunk(2, dim=-1)
+    torch.mul(first, cosine, out=left).addcmul_(second, sine, value=-1)
+    torch.mul(second, cosine, out=right).addcmul_(first, sine)
+    return out.to(x.dtype)
