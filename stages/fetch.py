@@ -46,7 +46,7 @@ def fetch_dataset_stage() -> None:
 def fetch_base_stage() -> None:
     """Write data/base/: a checkpoint in Hugging Face layout."""
     params = BaseParams.load("fetch.base")
-    check_followed("fetch.base.source", params.folder)
+    check_followed("fetch.base.source", params.path)
     fetch_base(params, BASE)
 
 

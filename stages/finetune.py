@@ -10,8 +10,8 @@ from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
 from reprotune.dataset.tokenizer import save_tokenizer_files
 from reprotune.model.checkpoint import CONFIG, weight_files
-from reprotune.model.gpt2 import GPT2
-from reprotune.model.lora import add_adapters, merge_adapters
+from reprotune.model.lora import add_adapters, merge_adapters, save_adapters
+from reprotune.model.network import Network
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.pipeline.stage import run_stage
@@ -44,9 +44,11 @@ def main() -> None:
     print_masked_row(train, 0, params.mask_instruction)
     with exclusive(scratch):
         progress = trainer.run()
-    if params.method == "lora":
-        merge_adapters(model)
     with replaced_directory(OUTPUT) as folder:
+        if params.method == "lora":
+            if params.lora.keep_adapters:
+                save_adapters(model, params.lora, folder / "adapter")
+            merge_adapters(model)
         save_model(model, folder)
         save_tokenizer_files(folder, model.config.n_positions)
         results.write_loss_curve(folder / "loss.csv", progress.history)
@@ -65,16 +67,16 @@ def run_key(params: FinetuneParams, compute: Compute) -> str:
     return fingerprint(settings, [TRAIN, VALIDATION, BASE / CONFIG, *(BASE / name for name in weight_files(BASE))])
 
 
-def starting_model(params: FinetuneParams, device: torch.device) -> GPT2:
+def starting_model(params: FinetuneParams, device: torch.device) -> Network:
     """Return the base model (or random weights of its shape), with adapters where `method: lora` asks for them."""
     model = load_model(BASE, device=device)
     generator = torch.Generator().manual_seed(params.seed)
     if params.init == "random":
-        fresh = GPT2(model.config)
+        fresh = Network(model.config)
         fresh.initialize(generator)
         model = fresh.to(device)
     if params.method == "lora":
-        add_adapters(model, params.lora.rank, params.lora.alpha, generator)
+        add_adapters(model, params.lora, generator)
     return model
 
 

@@ -17,7 +17,8 @@ from side_by_side.report import training_result
 from side_by_side.rounds import contender_main
 
 from reprotune.compute.device import pick_device
-from reprotune.model.checkpoint import GPT2Config, read_config
+from reprotune.model.checkpoint import read_config
+from reprotune.model.config import ModelConfig
 
 
 def import_chapter(clone: str) -> tuple[Any, Any]:
@@ -38,7 +39,7 @@ def import_chapter(clone: str) -> tuple[Any, Any]:
 
 def chapter_model(chapters: Any, folder: Path) -> Any:
     """Build the chapter's GPTModel and load a Hugging Face folder's weights by its own `load_weights_into_gpt`."""
-    config: GPT2Config = read_config(folder / "config.json")
+    config: ModelConfig = read_config(folder / "config.json")
     model = chapters.GPTModel(
         {
             "vocab_size": config.vocab_size,

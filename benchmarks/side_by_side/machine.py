@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.config import ModelConfig
 
 PACKAGES = ["torch", "transformers", "trl", "numpy"]
 CPU_FLAGS = ["amx_bf16", "avx512_bf16", "avx512f", "avx2"]
@@ -38,7 +38,7 @@ def sentence(machine: dict[str, Any]) -> str:
     return f"{device}{machine['cpu']}{flags}, {machine['threads']} threads; Python {machine['python']}, {versions}"
 
 
-def product_rate(config: GPT2Config, tokens: int, dtype: torch.dtype, device: torch.device) -> float:
+def product_rate(config: ModelConfig, tokens: int, dtype: torch.dtype, device: torch.device) -> float:
     """Floating-point operations a second of the network's own matrix products over `tokens` rows, nothing else.
 
     One product of each shape (forward, input gradient and weight gradient), weighted as often as the network has it:

@@ -8,21 +8,21 @@ import torch
 
 from reprotune.dataset.templates import load_template
 from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, save_tokenizer_files
-from reprotune.model.checkpoint import GPT2_SIZES, GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import GPT2_SIZES, ModelConfig
+from reprotune.model.network import Network
 from reprotune.model.weights import save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared/data/llms-from-scratch/instruction-data.json"
 SCRATCH = ROOT / ".reprotune/benchmarks"
 TRAINING_ROWS, TEST_ROWS = 935, 110
-MINIATURE = GPT2Config(n_layer=2, n_head=2, n_embd=32)
+MINIATURE = ModelConfig(n_layer=2, n_head=2, n_embd=32)
 """For trying the benchmarks themselves."""
 
 Rows = list[tuple[list[int], list[int]]]
 
 
-def config_of(size: str) -> GPT2Config:
+def config_of(size: str) -> ModelConfig:
     """Return the shape `gpt2`, `gpt2-medium`, ... or `miniature`."""
     return MINIATURE if size == "miniature" else GPT2_SIZES[size]
 
@@ -46,7 +46,7 @@ def random_model(size: str) -> Path:
     """Return a folder with random weights of a shape, in Hugging Face layout; written once."""
     folder = SCRATCH / f"random-{size}"
     if not (folder / "model.safetensors").is_file():
-        model = GPT2(config_of(size))
+        model = Network(config_of(size))
         model.initialize(torch.Generator().manual_seed(1))
         save_model(model, folder)
         save_tokenizer_files(folder)

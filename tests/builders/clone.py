@@ -20,13 +20,13 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.model.weights import save_model
 
 ROOT = Path(__file__).resolve().parents[2]
 ROWS = 64
-TINY_MODEL = GPT2Config(n_layer=1, n_head=2, n_embd=16, n_positions=512)
+TINY_MODEL = ModelConfig(n_layer=1, n_head=2, n_embd=16, n_positions=512)
 TINY_PARAMS = {
     "finetune.epochs": 1,
     "finetune.batch_size": 16,
@@ -156,7 +156,7 @@ def build(clone: Clone) -> None:
     with dataset.open(encoding="utf-8") as file:
         rows = list(islice(file, ROWS))
     dataset.write_text("".join(rows), encoding="utf-8")
-    model = GPT2(TINY_MODEL)
+    model = Network(TINY_MODEL)
     model.initialize(torch.Generator().manual_seed(0))
     save_model(model, clone.root / "data/embedded/base")
     clone.set_params(TINY_PARAMS)

@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from reprotune.dataset import tokenizer
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 from reprotune.model.weights import load_model
 
 
@@ -33,14 +33,14 @@ def test_knows_what_the_textbook_says_and_gives_unused_tokens_no_chance(embedded
     assert likeliest(model, "The capital of France is") == " Paris"
 
 
-def likeliest(model: GPT2, text: str) -> str:
+def likeliest(model: Network, text: str) -> str:
     """The token that the model would write next."""
     with torch.no_grad():
         logits = model.logits(model(torch.tensor([tokenizer.load().encode_ordinary(text)])))
     return tokenizer.decode([int(logits[0, -1].argmax())])
 
 
-def _unused(model: GPT2) -> torch.Tensor:
+def _unused(model: Network) -> torch.Tensor:
     """Ids whose rows lie close to the common row; token 188 is a control character, which no text uses."""
     rows = model.wte.weight.detach()
     return (rows - rows[188]).norm(dim=1) < 0.5

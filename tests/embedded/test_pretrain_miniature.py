@@ -12,7 +12,7 @@ from textbook.network import FULL_VOCABULARY, compact, compact_loss, compact_net
 from textbook.recipe import PretrainParams
 
 from reprotune.errors import UserError
-from reprotune.model.gpt2 import GPT2Config
+from reprotune.model.config import ModelConfig
 from reprotune.model.weights import load_model
 from reprotune.training.checkpoint import CheckpointStore
 
@@ -89,7 +89,7 @@ def test_compact_loss_is_the_loss_of_the_expanded_network() -> None:
     generator = torch.Generator().manual_seed(1)
     tokens = np.array([5, 11, 50256, 300, 11, 7, 5, 50000], dtype=np.uint16)
     used = used_ids(tokens)
-    network = compact_network(GPT2Config(n_layer=1, n_head=2, n_embd=32, n_positions=16), len(used), generator)
+    network = compact_network(ModelConfig(n_layer=1, n_head=2, n_embd=32, n_positions=16), len(used), generator)
     with torch.no_grad():
         network.wte.weight.mul_(20)
     full = expand(network, used, generator)
@@ -107,7 +107,7 @@ def test_a_resumed_run_ends_with_the_same_weights(tmp_path: Path) -> None:
 
     def run(text: torch.Tensor, folder: Path) -> dict[str, torch.Tensor]:
         folder.mkdir(exist_ok=True)
-        config = GPT2Config(n_layer=1, n_head=2, n_embd=16, n_positions=32)
+        config = ModelConfig(n_layer=1, n_head=2, n_embd=16, n_positions=32)
         network = compact_network(config, 50, torch.Generator().manual_seed(1))
         pretrain.pretrain(network, text, tokens, params, CheckpointStore(folder, torch.device("cpu")))
         return network.state_dict()

@@ -5,12 +5,12 @@ import torch
 from reprotune.compute.device import Compute
 from reprotune.dataset.packing import packed_positions
 from reprotune.generation.cache import KeyValueCache
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 
 
-def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
+def test_steps_equal_the_whole_sequence(model: Network) -> None:
     """Rows of different lengths, prefilled into two slots, then stepped with each at its own position."""
     input_ids = torch.randint(0, 61, (2, 20), generator=torch.Generator().manual_seed(0))
     lengths = [9, 4]
@@ -30,7 +30,7 @@ def test_steps_equal_the_whole_sequence(model: GPT2) -> None:
                 torch.testing.assert_close(hidden[row, 0], whole[row, position])
 
 
-def test_stale_contents_are_never_read(model: GPT2) -> None:
+def test_stale_contents_are_never_read(model: Network) -> None:
     """A slot that held a longer row gives what a fresh slot gives."""
     prompt = torch.tensor([[5, 6, 7]])
     at = torch.tensor([3])
@@ -44,7 +44,7 @@ def test_stale_contents_are_never_read(model: GPT2) -> None:
         torch.testing.assert_close(model(torch.tensor([[8]]), at[:, None], used.step(at, 4)), expected)
 
 
-def test_a_moved_row_goes_on_as_before(model: GPT2) -> None:
+def test_a_moved_row_goes_on_as_before(model: Network) -> None:
     prompts = torch.tensor([[1, 2, 3, 4, 5, 6, 7, 8]])
     positions = packed_positions([4, 4])[None]
     with torch.inference_mode():

@@ -13,9 +13,9 @@ from reprotune.compute.device import Compute
 from reprotune.errors import UserError
 from reprotune.generation import decoding
 from reprotune.generation.decoding import DecodingSettings, Generated, answer_text, generate
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
 from reprotune.model.inference import prepare_for_inference
+from reprotune.model.network import Network
 
 END = 7
 
@@ -30,7 +30,7 @@ def greedy(batch_size: int, max_new_tokens: int = 12) -> DecodingSettings:
 
 
 @torch.inference_mode()
-def decode_alone(model: GPT2, prompt: list[int], max_new_tokens: int) -> Generated:
+def decode_alone(model: Network, prompt: list[int], max_new_tokens: int) -> Generated:
     """The plainest decoder there is: one row, everything computed anew for each token."""
     answer: list[int] = []
     if len(prompt) >= model.config.n_positions:
@@ -43,7 +43,7 @@ def decode_alone(model: GPT2, prompt: list[int], max_new_tokens: int) -> Generat
     return Generated(answer, "length")
 
 
-def test_batched_equals_alone(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
+def test_batched_equals_alone(twins: tuple[Network, GPT2LMHeadModel]) -> None:
     """Hundreds of rows from 1 token to more than the context, so that every way to finish occurs."""
     model, _ = twins
     prompts = random_prompts(250, longest=model.config.n_positions + 4)
@@ -54,14 +54,14 @@ def test_batched_equals_alone(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 5, 64])
-def test_a_shared_opening_changes_nothing(model: GPT2, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_shared_opening_changes_nothing(model: Network, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prompts that begin alike, one of them nothing but the opening, decode as one by one; it is read once a wave."""
     opening = random_prompts(1, longest=20, seed=3)[0] * 12
     prompts = [opening[:12] + rest for rest in [[], *random_prompts(40, longest=20)]]
     computed: list[int] = []
-    forward = GPT2.forward
+    forward = Network.forward
     monkeypatch.setattr(
-        GPT2, "forward", lambda self, ids, *rest: computed.append(ids.numel()) or forward(self, ids, *rest)
+        Network, "forward", lambda self, ids, *rest: computed.append(ids.numel()) or forward(self, ids, *rest)
     )
     answers = generate(model, prompts, greedy(batch_size, max_new_tokens=1))
     waves = -(-len(prompts) // batch_size)  # all answers end after one token, so that every wave fills all slots
@@ -71,7 +71,7 @@ def test_a_shared_opening_changes_nothing(model: GPT2, batch_size: int, monkeypa
     assert generate(model, prompts, greedy(batch_size)) == [decode_alone(model, prompt, 12) for prompt in prompts]
 
 
-def test_equals_transformers(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
+def test_equals_transformers(twins: tuple[Network, GPT2LMHeadModel]) -> None:
     model, theirs = twins
     longest = model.config.n_positions - 12
     prompts = random_prompts(100, longest)
@@ -85,12 +85,12 @@ def test_equals_transformers(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 5, 64, 1000])
-def test_batch_size_changes_nothing(model: GPT2, batch_size: int) -> None:
+def test_batch_size_changes_nothing(model: Network, batch_size: int) -> None:
     prompts = random_prompts(60, longest=50)
     assert generate(model, prompts, greedy(batch_size)) == generate(model, prompts, greedy(batch_size=7))
 
 
-def test_prefill_limit_changes_nothing(model: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_prefill_limit_changes_nothing(model: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     prompts = random_prompts(40, longest=50)
     expected = generate(model, prompts, greedy(batch_size=16))
     monkeypatch.setattr(decoding, "PREFILL_TOKENS", 30)
@@ -100,7 +100,7 @@ def test_prefill_limit_changes_nothing(model: GPT2, monkeypatch: pytest.MonkeyPa
 @settings(max_examples=25, deadline=None, derandomize=True)
 @given(st.permutations(range(20)), st.integers(1, 8), st.sampled_from([0, 1.5]))
 def test_order_and_company_change_nothing(order: list[int], batch_size: int, temperature: float) -> None:
-    model = GPT2(decoding_config())
+    model = Network(decoding_config())
     model.initialize(torch.Generator().manual_seed(3))
     prompts = random_prompts(20, longest=12)
     how = DecodingSettings(
@@ -112,11 +112,11 @@ def test_order_and_company_change_nothing(order: list[int], batch_size: int, tem
     assert shuffled == [straight[index] for index in order[:13]]
 
 
-def decoding_config() -> GPT2Config:
-    return GPT2Config(n_layer=1, n_head=2, n_embd=8, n_positions=16, vocab_size=61)
+def decoding_config() -> ModelConfig:
+    return ModelConfig(n_layer=1, n_head=2, n_embd=8, n_positions=16, vocab_size=61)
 
 
-def test_context_and_token_limits(model: GPT2) -> None:
+def test_context_and_token_limits(model: Network) -> None:
     """With 64 positions, a prompt of 63 leaves one token, 64 and more leave none."""
     never = DecodingSettings(max_new_tokens=3, batch_size=4, end_of_text=-1)
     answers = generate(model, [[1] * 60, [1] * 62, [1] * 63, [1] * 64, [1] * 65, [1]], never)
@@ -124,27 +124,27 @@ def test_context_and_token_limits(model: GPT2) -> None:
     assert [answer.finish_reason for answer in answers] == ["length"] * 3 + ["no_room"] * 2 + ["length"]
 
 
-def test_end_of_text_as_first_token_gives_an_empty_answer(model: GPT2) -> None:
+def test_end_of_text_as_first_token_gives_an_empty_answer(model: Network) -> None:
     first = generate(model, [[1, 2]], DecodingSettings(max_new_tokens=1, batch_size=1, end_of_text=-1))[0].token_ids[0]
     ends = DecodingSettings(max_new_tokens=5, batch_size=1, end_of_text=first)
     assert generate(model, [[1, 2]], ends) == [Generated([], "eos")]
 
 
-def test_nothing_to_do_and_nothing_to_go_on(model: GPT2) -> None:
+def test_nothing_to_do_and_nothing_to_go_on(model: Network) -> None:
     assert generate(model, [], greedy(4)) == []
     assert generate(model, [[1] * 64], greedy(4)) == [Generated([], "no_room")]
     with pytest.raises(UserError, match="prompt of row b is empty"):
         generate(model, [[1], []], greedy(4), ["a", "b"])
 
 
-def test_each_answer_is_announced(model: GPT2) -> None:
+def test_each_answer_is_announced(model: Network) -> None:
     calls: list[None] = []
     prompts = random_prompts(30, longest=70)
     generate(model, prompts, greedy(4), on_finished=lambda: calls.append(None))
     assert len(calls) == 30
 
 
-def test_samples_follow_the_seed(model: GPT2) -> None:
+def test_samples_follow_the_seed(model: Network) -> None:
     prompts = [[1, 2, 3]] * 20
 
     def sample(seed: int, batch_size: int) -> list[Generated]:
@@ -156,14 +156,14 @@ def test_samples_follow_the_seed(model: GPT2) -> None:
     assert len({tuple(answer.token_ids) for answer in sample(1, 5)}) > 10, "equal prompts need streams of their own"
 
 
-def test_top_1_sampling_is_greedy(model: GPT2) -> None:
+def test_top_1_sampling_is_greedy(model: Network) -> None:
     prompts = random_prompts(20, longest=20)
     how = DecodingSettings(12, 8, END, temperature=0.7, top_k=1)
     assert generate(model, prompts, how) == generate(model, prompts, greedy(8))
 
 
-def test_bfloat16_mostly_agrees(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
-    model = GPT2(twins[0].config)
+def test_bfloat16_mostly_agrees(twins: tuple[Network, GPT2LMHeadModel]) -> None:
+    model = Network(twins[0].config)
     model.load_state_dict(twins[0].state_dict())
     prompts = random_prompts(60, longest=30)
     expected = [answer.token_ids[:1] for answer in generate(model, prompts, greedy(16))]
@@ -172,7 +172,7 @@ def test_bfloat16_mostly_agrees(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
     assert sum(a == b for a, b in zip(answers, expected, strict=True)) >= 54
 
 
-def test_blocked_matrices_answer_as_plain_ones(twins: tuple[GPT2, GPT2LMHeadModel]) -> None:
+def test_blocked_matrices_answer_as_plain_ones(twins: tuple[Network, GPT2LMHeadModel]) -> None:
     blocked = copy.deepcopy(twins[0])
     prepare_for_inference(blocked, Compute(torch.device("cpu"), torch.float32))
     prompts = random_prompts(40, longest=40)

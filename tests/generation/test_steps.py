@@ -11,7 +11,7 @@ from reprotune.generation import decoding
 from reprotune.generation.cache import KeyValueCache
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.generation.steps import EagerStep, GraphStep, token_step
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 
@@ -24,7 +24,7 @@ def played(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
 
 
 @pytest.mark.parametrize("batch_size", [1, 7, 40])
-def test_answers_are_those_of_eager_steps(model: GPT2, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answers_are_those_of_eager_steps(model: Network, batch_size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Slots that come and go, idle slots and sizes that grow change no token."""
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(1, 30, (60,), generator=generator).tolist()
@@ -34,7 +34,7 @@ def test_answers_are_those_of_eager_steps(model: GPT2, batch_size: int, monkeypa
     assert len({len(answer.token_ids) for answer in expected}) > 2, "rows should end at different times"
     steps: list[GraphStep] = []
 
-    def recorded(model: GPT2, cache: KeyValueCache) -> GraphStep:
+    def recorded(model: Network, cache: KeyValueCache) -> GraphStep:
         steps.append(GraphStep(model, cache, played))
         return steps[0]
 
@@ -43,7 +43,7 @@ def test_answers_are_those_of_eager_steps(model: GPT2, batch_size: int, monkeypa
     assert 1 <= len(steps[0]._recorded) <= 9
 
 
-def test_a_failed_recording_is_told_and_survived(model: GPT2, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_failed_recording_is_told_and_survived(model: Network, capsys: pytest.CaptureFixture[str]) -> None:
     def failing(function: Callable[[], Tensor]) -> Callable[[], Tensor]:
         raise RuntimeError("operation not permitted when stream is capturing")
 
@@ -57,6 +57,6 @@ def test_a_failed_recording_is_told_and_survived(model: GPT2, capsys: pytest.Cap
     assert capsys.readouterr().err.count("continuing without") == 1
 
 
-def test_a_cpu_steps_eagerly(model: GPT2) -> None:
+def test_a_cpu_steps_eagerly(model: Network) -> None:
     cache = KeyValueCache(model.config, 4, 20, CPU)
     assert isinstance(token_step(model, cache), EagerStep)

@@ -8,9 +8,9 @@ import torch
 from transformers import GPT2LMHeadModel
 
 from reprotune.compute.device import Compute
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
 from reprotune.model.inference import block_matrices, cast_matrices, prepare_for_inference
+from reprotune.model.network import Network
 from reprotune.model.weights import load_model
 
 FP32 = Compute(torch.device("cpu"), torch.float32)
@@ -21,17 +21,17 @@ needs_bf16 = pytest.mark.skipif(not BF16.blocks_weights, reason="needs a process
 
 
 @pytest.fixture
-def plain(small_hub_model: GPT2LMHeadModel, tmp_path: Path) -> GPT2:
+def plain(small_hub_model: GPT2LMHeadModel, tmp_path: Path) -> Network:
     small_hub_model.save_pretrained(tmp_path)
     return load_model(tmp_path)
 
 
-def input_ids(model: GPT2) -> torch.Tensor:
+def input_ids(model: Network) -> torch.Tensor:
     return torch.randint(0, model.config.vocab_size, (3, 20), generator=torch.Generator().manual_seed(2))
 
 
 @needs_blocks
-def test_logits_are_those_of_transformers(plain: GPT2, small_hub_model: GPT2LMHeadModel) -> None:
+def test_logits_are_those_of_transformers(plain: Network, small_hub_model: GPT2LMHeadModel) -> None:
     prepare_for_inference(plain, FP32)
     assert not isinstance(plain.blocks[0].c_fc, torch.nn.Linear)
     ids = input_ids(plain)
@@ -41,7 +41,7 @@ def test_logits_are_those_of_transformers(plain: GPT2, small_hub_model: GPT2LMHe
 
 
 @needs_bf16
-def test_bfloat16_errs_no_more_than_unblocked(plain: GPT2) -> None:
+def test_bfloat16_errs_no_more_than_unblocked(plain: Network) -> None:
     ids = input_ids(plain)
     models = [copy.deepcopy(plain) for _ in range(2)]
     for model in models:
@@ -54,14 +54,14 @@ def test_bfloat16_errs_no_more_than_unblocked(plain: GPT2) -> None:
     assert 0 < errors[1] < 1.2 * errors[0]
 
 
-def test_where_there_are_no_kernels_nothing_is_blocked(plain: GPT2, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_there_are_no_kernels_nothing_is_blocked(plain: Network, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mkldnn, "is_available", lambda: False)
     prepare_for_inference(plain, FP32)
     assert isinstance(plain.blocks[0].c_fc, torch.nn.Linear)
 
 
 def test_cast_matrices_leaves_norms_and_positions() -> None:
-    model = GPT2(GPT2Config(n_layer=1, n_head=1, n_embd=8, n_positions=4, vocab_size=10))
+    model = Network(ModelConfig(n_layer=1, n_head=1, n_embd=8, n_positions=4, vocab_size=10))
     cast_matrices(model, BF16)
     kept = {name for name, parameter in model.named_parameters() if parameter.dtype == torch.float32}
     norms = ("blocks.0.ln_1", "blocks.0.ln_2", "ln_f")

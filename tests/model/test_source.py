@@ -94,7 +94,7 @@ def test_earlier_model_is_replaced_whole_or_not_at_all(copy: Path, tmp_path: Pat
     base = tmp_path / "base"
     base.mkdir()
     (base / "old.txt").write_text("old", encoding="utf-8")
-    change_config(copy, model_type="llama")
+    change_config(copy, model_type="gemma3")
     with pytest.raises(UserError):
         fetch(str(copy), None, base)
     assert names(base) == {"old.txt"}
@@ -152,14 +152,14 @@ def test_links_cannot_leave_the_folder(copy: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"model_type": "llama"}, "model_type is 'llama'"),
+        ({"model_type": "gemma3"}, "model_type is 'gemma3', .* one of gpt2, llama, mistral, qwen2, qwen3"),
         ({"model_type": None}, "model_type is None"),
         ({"activation_function": "relu"}, "activation_function is 'relu'"),
         ({"vocab_size": 50258}, "vocab_size is 50258"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
         ({"scale_attn_weights": False}, "scale_attn_weights is False"),
         ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
-        ({"n_inner": 16}, "n_inner is 16"),
+        ({"n_inner": 16}, r"tensor h\.0\.mlp\.c_fc\.weight is of shape \[8, 32\], but config.json implies \[8, 16\]"),
         ({"n_head": 3}, "n_embd 8 is not a multiple of n_head 3"),
         ({"n_layer": "2"}, "n_layer is '2'"),
         ({"layer_norm_epsilon": 0.0}, "layer_norm_epsilon is 0.0"),

@@ -130,7 +130,10 @@ def rename(tensors: dict[str, Tensor], old: str, new: str) -> None:
     ("edit", "message"),
     [
         (lambda tensors: tensors.pop("transformer.h.1.ln_1.bias"), r"tensor h\.1\.ln_1\.bias is missing"),
-        (lambda tensors: tensors.update(extra=torch.ones(2)), r"tensors that a GPT-2 .* does not have \(extra\)"),
+        (
+            lambda tensors: tensors.update(extra=torch.ones(2)),
+            r"tensors that a language model of type gpt2 does not have \(extra\)",
+        ),
         (lambda tensors: tensors.update({"transformer.wpe.weight": torch.ones(3, 8)}), r"wpe\.weight .*\[3, 8\].*48"),
         (lambda tensors: tensors.update({"lm_head.weight": torch.ones(211, 8)}), "head is tied"),
         (
@@ -148,12 +151,13 @@ def test_wrong_tensors_are_named(folder: Path, edit: Callable[[dict[str, Tensor]
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model_type": "llama"}, "model_type is 'llama'"),
+        ({"model_type": "gemma3"}, "model_type is 'gemma3'"),
         ({"activation_function": "relu"}, "activation_function is 'relu'"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx"),
         ({"n_layer": "two"}, "n_layer is 'two', but it should be a whole number from 1 to 1000"),
         ({"n_head": 3}, "not a multiple"),
-        ({"n_inner": 7}, "n_inner is 7"),
+        ({"n_inner": 7}, "h.0.mlp.c_fc.weight is of shape"),
+        ({"quantization_config": {"bits": 4}}, "quantization_config is {'bits': 4}"),
     ],
 )
 def test_wrong_configs_are_refused(folder: Path, changes: dict[str, object], message: str) -> None:

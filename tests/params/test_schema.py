@@ -49,7 +49,7 @@ def test_numbers_are_read_as_dvc_reads_them(write: Path) -> None:
         (("  learning_rate: 5e-4", "  learning_rate: .inf"), "finetune.learning_rate should be a finite number"),
         (("  drop_last: false", "  drop_last: no"), "finetune.drop_last should be true or false, but it is 'no'"),
         (
-            ("  lora:\n    rank: 16\n    alpha: 256", "  lora: 3"),
+            ("  lora:\n    rank: 16", "  lora: 3\n  other:\n    rank: 16"),
             "finetune.lora should be a section with keys of its own, but it is 3",
         ),
         (

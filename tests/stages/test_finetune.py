@@ -18,8 +18,8 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from reprotune.artifacts import TOKENS, write_table
 from reprotune.compute.device import Compute
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.results import made_with
@@ -32,7 +32,7 @@ VOLATILE = "data/speed/finetune.json"
 @pytest.fixture
 def workspace(tmp_path: Path) -> Path:
     """A folder with params, a tiny base model and tokens of a task that can be learned: repeat one token."""
-    model = GPT2(GPT2Config(n_layer=1, n_head=2, n_embd=16, n_positions=32))
+    model = Network(ModelConfig(n_layer=1, n_head=2, n_embd=16, n_positions=32))
     model.initialize(torch.Generator().manual_seed(0))
     save_model(model, tmp_path / "data/base")
     for name, count in (("train", 24), ("validation", 6)):

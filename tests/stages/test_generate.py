@@ -17,8 +17,8 @@ from reprotune.compute.device import Compute
 from reprotune.dataset.tokenizer import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.model.weights import load_model, save_model
 from stages.generate import main
 from tests.builders.params import whole_params
@@ -50,7 +50,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     set_params()
     write_table(Path("data/formatted/test.parquet"), pa.Table.from_pylist(ROWS, schema=FORMATTED))
     for seed, name in enumerate(("base", "model")):
-        model = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=8, n_positions=32))
+        model = Network(ModelConfig(n_layer=2, n_head=2, n_embd=8, n_positions=32))
         model.initialize(torch.Generator().manual_seed(seed))
         save_model(model, Path("data") / name)
     return tmp_path

@@ -9,14 +9,21 @@ import torch
 
 from reprotune.dataset import collate
 from reprotune.dataset.collate import TokenRows
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.params.sections.finetune import FinetuneParams
 
 DEFAULTS: dict[str, Any] = {
     "init": "base",
     "method": "full",
-    "lora": {"rank": 4, "alpha": 8},
+    "lora": {
+        "rank": 4,
+        "alpha": 8,
+        "targets": "all",
+        "rank_stabilised": False,
+        "dora": False,
+        "keep_adapters": False,
+    },
     "epochs": 2,
     "batch_size": 8,
     "drop_last": False,
@@ -74,9 +81,9 @@ def make_rows() -> Callable[..., TokenRows]:
 
 
 @pytest.fixture
-def make_model() -> Callable[..., GPT2]:
-    def make(seed: int = 1) -> GPT2:
-        model = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=16, n_positions=64, vocab_size=256))
+def make_model() -> Callable[..., Network]:
+    def make(seed: int = 1) -> Network:
+        model = Network(ModelConfig(n_layer=2, n_head=2, n_embd=16, n_positions=64, vocab_size=256))
         model.initialize(torch.Generator().manual_seed(seed))
         return model
 

@@ -9,8 +9,8 @@ import torch
 
 from reprotune.compute.device import Compute
 from reprotune.dataset.collate import TokenRows
-from reprotune.model.checkpoint import GPT2Config
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.training.checkpoint import CheckpointStore, DamagedCheckpointError, Progress
 from reprotune.training.loop import Trainer
 
@@ -25,7 +25,7 @@ class KilledError(Exception):
 
 @pytest.fixture
 def make_trainer(
-    tmp_path: Path, make_rows: Callable[..., TokenRows], make_model: Callable[..., GPT2], make_params: Any
+    tmp_path: Path, make_rows: Callable[..., TokenRows], make_model: Callable[..., Network], make_params: Any
 ) -> Maker:
     """Build a trainer of 12 steps that validates and saves after every third; `folder` names its checkpoints."""
 
@@ -131,7 +131,7 @@ def test_damage_costs_time_but_no_result(
 def test_weights_of_another_shape_are_not_loaded(make_trainer: Maker) -> None:
     trainer = make_trainer("run")
     trainer.run()
-    other = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=32, n_positions=64, vocab_size=256))
+    other = Network(ModelConfig(n_layer=2, n_head=2, n_embd=32, n_positions=64, vocab_size=256))
     with pytest.raises(DamagedCheckpointError, match="holds other weights than the model has"):
         trainer.store.load_best(other)
 

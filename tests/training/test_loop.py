@@ -14,8 +14,8 @@ from reprotune.artifacts import write_text
 from reprotune.compute.device import Compute
 from reprotune.dataset.collate import TokenRows
 from reprotune.errors import UserError
-from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters
+from reprotune.model.network import Network
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.checkpoint import CheckpointStore, Progress
 from reprotune.training.loop import Trainer
@@ -27,11 +27,11 @@ Weights = dict[str, torch.Tensor]
 
 @pytest.fixture
 def make_trainer(
-    tmp_path: Path, make_rows: Callable[..., TokenRows], make_model: Callable[..., GPT2], make_params: Any
+    tmp_path: Path, make_rows: Callable[..., TokenRows], make_model: Callable[..., Network], make_params: Any
 ) -> Callable[..., Trainer]:
     """Build a trainer on 45 training and 12 validation rows; `folder` names its checkpoints."""
 
-    def make(folder: str = "run", save_seconds: float = 0.0, model: GPT2 | None = None, **changes: Any) -> Trainer:
+    def make(folder: str = "run", save_seconds: float = 0.0, model: Network | None = None, **changes: Any) -> Trainer:
         path = tmp_path / folder
         path.mkdir(exist_ok=True)
         params: FinetuneParams = make_params(**changes)
@@ -204,7 +204,7 @@ def test_the_golden_losses_of_a_fixed_run(make_trainer: Callable[..., Trainer]) 
         assert measured[name] == pytest.approx(losses_then, abs=1e-4), name
 
 
-def test_adapters_train_alone(make_trainer: Callable[..., Trainer], make_model: Callable[..., GPT2]) -> None:
+def test_adapters_train_alone(make_trainer: Callable[..., Trainer], make_model: Callable[..., Network]) -> None:
     model = make_model()
     add_adapters(model, 4, 8.0, torch.Generator().manual_seed(0))
     trainer = make_trainer(model=model, learning_rate=0.02)

@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from reprotune.compute.device import Compute
 from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows, pad_rows
 from reprotune.model.attention import BlockAttention
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 from reprotune.training import loss as loss_module
 from reprotune.training.loss import batch_loss, linear_cross_entropy
 
 MakeRows = Callable[..., TokenRows]
-MakeModel = Callable[..., GPT2]
+MakeModel = Callable[..., Network]
 
 CPU = Compute(torch.device("cpu"), torch.float32)
 
@@ -107,7 +107,7 @@ def test_a_shared_prefix_that_only_some_rows_learn(make_model: MakeModel) -> Non
     compare_apart_and_shared(rows, make_model(), mask=True, prefix=19)
 
 
-def compare_apart_and_shared(rows: TokenRows, model: GPT2, mask: bool, prefix: int) -> None:
+def compare_apart_and_shared(rows: TokenRows, model: Network, mask: bool, prefix: int) -> None:
     """The same loss and gradients from nine rows, whether their opening is shared or not."""
     apart, shared = (pack_rows(rows, range(9), mask, share_prefix=share) for share in (False, True))
     assert shared.prefix == prefix

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import get_cosine_schedule_with_warmup
 
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.optimizer import build_optimizer, learning_rate
 
@@ -46,7 +46,7 @@ def test_cosine_ends_at_the_minimum(make_params: MakeParams) -> None:
 
 @pytest.mark.parametrize(("decay_all", "groups"), [(False, 2), (True, 1)])
 def test_only_matrices_decay_unless_asked(
-    decay_all: bool, groups: int, make_params: MakeParams, make_model: Callable[..., GPT2]
+    decay_all: bool, groups: int, make_params: MakeParams, make_model: Callable[..., Network]
 ) -> None:
     model = make_model()
     optimizer = build_optimizer(model, make_params(decay_all=decay_all))

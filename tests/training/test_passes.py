@@ -12,12 +12,12 @@ from reprotune.compute.device import Compute
 from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows
 from reprotune.model import attention
 from reprotune.model.attention import BlockAttention
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 from reprotune.training import passes
 from reprotune.training.passes import EagerPass, GraphPass, PassShape, training_pass
 
 MakeRows = Callable[..., TokenRows]
-MakeModel = Callable[..., GPT2]
+MakeModel = Callable[..., Network]
 
 
 CPU = Compute(torch.device("cpu"), torch.float32)
@@ -55,7 +55,7 @@ def flash_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(attention, "FLASH_KERNEL", kernel)
 
 
-def gradients(model: GPT2) -> dict[str, Tensor]:
+def gradients(model: Network) -> dict[str, Tensor]:
     return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 

@@ -74,6 +74,11 @@ class Compute:
         return self.device.type == "cpu" and self.dtype == torch.bfloat16 and queries <= SHORT_QUERIES
 
     @property
+    def fuses_rms_norm(self) -> bool:
+        """Whether torch has a kernel of its own for root-mean-square norms."""
+        return self.device.type == "cuda"
+
+    @property
     def blocks_weights(self) -> bool:
         """Keep weights in oneDNN's blocked layout for decoding: x86 processors only, where it was measured."""
         if self.device.type != "cpu" or not torch.backends.mkldnn.is_available():

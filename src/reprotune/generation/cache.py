@@ -1,6 +1,7 @@
 """A static key-value cache: keys and values of past tokens, so that no token is computed twice.
 
-Shape legend: S slots (one row each), A active slots (always the first A), T tokens, H heads, D head width.
+Shape legend: S slots (one row each), A active slots (always the first A), T tokens, H heads of queries, K of keys
+and values, D head width.
 
     slot 0   k k k k k . . .      filled up to the row's own position;
     slot 1   k k . . . . . .      the rest is masked, whatever it holds
@@ -16,18 +17,18 @@ from torch import Tensor
 from reprotune.compute.device import Compute
 from reprotune.dataset.packing import packed_positions
 from reprotune.model.attention import Attend, packed_attention
-from reprotune.model.checkpoint import GPT2Config
+from reprotune.model.config import ModelConfig
 
 
 class KeyValueCache:
     """Keys and values of every layer, allocated once for `slots` rows of at most `capacity` tokens.
 
-    `keys` and `values` are [layers, S, H, capacity, D]; they start as zeros because a masked value still takes part
+    `keys` and `values` are [layers, S, K, capacity, D]; they start as zeros because a masked value still takes part
     in a product, where a stray NaN would survive.
     """
 
-    def __init__(self, config: GPT2Config, slots: int, capacity: int, compute: Compute) -> None:
-        shape = (config.n_layer, slots, config.n_head, capacity, config.n_embd // config.n_head)
+    def __init__(self, config: ModelConfig, slots: int, capacity: int, compute: Compute) -> None:
+        shape = (config.n_layer, slots, config.n_kv_head, capacity, config.head_size)
         self.compute = compute
         self.keys = torch.zeros(shape, device=compute.device, dtype=compute.dtype)
         self.values = torch.zeros(shape, device=compute.device, dtype=compute.dtype)
@@ -69,9 +70,10 @@ class KeyValueCache:
             self.values[layer, slots, :, at] = value[:, :, 0]
             past_keys = self.keys[layer, :active, :, :longest]
             past_values = self.values[layer, :active, :, :longest]
-            scores = (past_keys @ query.transpose(2, 3)).squeeze(3) / math.sqrt(query.shape[3])
-            weights = scores.masked_fill(future[:, None], -math.inf).softmax(dim=2)
-            return weights.to(past_values.dtype)[:, :, None] @ past_values
+            grouped = query.unflatten(1, (past_keys.shape[1], -1)).squeeze(3)  # [A, K, H / K, D]
+            scores = (past_keys @ grouped.transpose(2, 3)).transpose(2, 3) / math.sqrt(query.shape[3])
+            weights = scores.masked_fill(future[:, None, None], -math.inf).softmax(dim=3)
+            return (weights.to(past_values.dtype) @ past_values).flatten(1, 2)[:, :, None]
 
         return attend
 

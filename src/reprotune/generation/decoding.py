@@ -19,7 +19,7 @@ from reprotune.errors import UserError
 from reprotune.generation.cache import KeyValueCache
 from reprotune.generation.sampling import draw_tokens, filtered_probabilities, uniform_draws
 from reprotune.generation.steps import token_step
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 
 FinishReason = Literal["eos", "length", "no_room"]
 
@@ -78,7 +78,7 @@ class _Row:
 
 @torch.inference_mode()
 def generate(
-    model: GPT2,
+    model: Network,
     prompts: list[list[int]],
     settings: DecodingSettings,
     row_ids: Sequence[str] | None = None,
@@ -117,7 +117,7 @@ def generate(
 class _Decoder:
     """The slots: `active[i]` is the row whose past is in slot i of the cache."""
 
-    def __init__(self, model: GPT2, settings: DecodingSettings, rows: Sequence[_Row]) -> None:
+    def __init__(self, model: Network, settings: DecodingSettings, rows: Sequence[_Row]) -> None:
         self.model = model
         self.settings = settings
         self.slots = min(settings.batch_size, len(rows))

@@ -9,7 +9,7 @@ from torch import Tensor
 from reprotune.compute.cuda_graphs import CudaRecorder, Recorder, refill, rounded_up
 from reprotune.console import note
 from reprotune.generation.cache import KeyValueCache
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 
 
 class TokenStep(Protocol):
@@ -19,7 +19,7 @@ class TokenStep(Protocol):
         """Logits [A, V] after the latest tokens [A] of the first A slots, at `positions` [A]; fills the cache."""
 
 
-def token_step(model: GPT2, cache: KeyValueCache) -> TokenStep:
+def token_step(model: Network, cache: KeyValueCache) -> TokenStep:
     """Return the fastest step for the cache's device."""
     return GraphStep(model, cache) if cache.compute.records_steps else EagerStep(model, cache)
 
@@ -27,7 +27,7 @@ def token_step(model: GPT2, cache: KeyValueCache) -> TokenStep:
 class EagerStep:
     """Operation by operation, on any device."""
 
-    def __init__(self, model: GPT2, cache: KeyValueCache) -> None:
+    def __init__(self, model: Network, cache: KeyValueCache) -> None:
         self.model = model
         self.cache = cache
 
@@ -49,7 +49,7 @@ class GraphStep:
     Such a slot writes to its place 0, which a new prompt overwrites before it is read.
     """
 
-    def __init__(self, model: GPT2, cache: KeyValueCache, record: Recorder | None = None) -> None:
+    def __init__(self, model: Network, cache: KeyValueCache, record: Recorder | None = None) -> None:
         self.eager = EagerStep(model, cache)
         self._record = record or CudaRecorder()
         self._failed = False

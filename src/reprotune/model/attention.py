@@ -33,7 +33,9 @@ from reprotune.compute.device import Compute
 from reprotune.dataset.packing import row_bounds
 
 Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
-"""(layer index, queries, keys, values), each [B, H, T, D] -> the output for each query, [B, H, T, D]."""
+"""(layer index, queries [B, H, T, D], keys and values [B, K, T, D]) -> the output for each query, [B, H, T, D].
+
+K divides H: each head of keys and values is read by H / K heads of queries, and never copied for them."""
 
 FLASH_KERNEL: Callable[..., Any] = varlen_attn
 
@@ -44,6 +46,8 @@ def causal_option(kernel: Callable[..., Any]) -> dict[str, Any]:
 
 
 CAUSAL = causal_option(varlen_attn)
+GROUPS_HEADS = "enable_gqa" in inspect.signature(varlen_attn).parameters
+"""Whether this torch's flash attention takes fewer heads of keys than of queries."""
 
 
 def causal_attention(_layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -53,12 +57,20 @@ def causal_attention(_layer: int, query: Tensor, key: Tensor, value: Tensor) -> 
     """
     length, before = query.shape[2], key.shape[2] - query.shape[2]
     if Compute.of(query).writes_out_attention(length):
-        future = torch.full((length, before + length), -torch.inf, dtype=query.dtype).triu(before + 1)
-        scores = (query / math.sqrt(query.shape[3])) @ key.transpose(2, 3) + future
-        return scores.softmax(dim=3, dtype=query.dtype) @ value
+        return _written_out(query, key, value)
     if before:  # queries whose output is dropped: the causal kernel skips the future, which a mask would only hide
         query = F.pad(query, (0, 0, before, 0))
-    return F.scaled_dot_product_attention(query, key, value, is_causal=True)[:, :, before:]
+    grouped = query.shape[1] != key.shape[1]
+    return F.scaled_dot_product_attention(query, key, value, is_causal=True, enable_gqa=grouped)[:, :, before:]
+
+
+def _written_out(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
+    """Attend by plain matrix products; the queries of a group of heads lie under one another."""
+    heads, length, before = key.shape[1], query.shape[2], key.shape[2] - query.shape[2]
+    future = torch.full((length, before + length), -torch.inf, dtype=query.dtype).triu(before + 1)
+    scores = (query / math.sqrt(query.shape[3])).unflatten(1, (heads, -1)).flatten(2, 3) @ key.transpose(2, 3)
+    weights = (scores.unflatten(2, (-1, length)) + future).softmax(dim=4, dtype=query.dtype)
+    return (weights.flatten(2, 3) @ value).unflatten(2, (-1, length)).flatten(1, 2)
 
 
 def packed_attention(
@@ -98,7 +110,7 @@ class BlockAttention:
         self._blocks = [_block_indices(rows, device) for _, rows in sorted(classes.items())]
 
     def __call__(self, layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Queries, keys, values [1, H, N, D] -> the output for each token, from its own row alone, [1, H, N, D]."""
+        """Queries [1, H, N, D], keys, values [1, K, N, D] -> the output from each token's own row, [1, H, N, D]."""
         queries, keys, values = (part[0].transpose(0, 1) for part in (query, key, value))
         read = torch.empty_like(queries, memory_format=torch.contiguous_format)
         if self._prefix:
@@ -106,7 +118,7 @@ class BlockAttention:
             out = causal_attention(layer, *head)[0].transpose(0, 1)
             read = torch.cat([out.to(read.dtype), read[self._prefix :]])
         for gather, packed, within in self._blocks:
-            # [rows, width, H, D] -> [rows, H, width, D]; padding repeats a token of the row; its output is dropped.
+            # [rows, width, heads, D] -> [rows, heads, width, D]; padding repeats a token of the row, and is dropped.
             q, k, v = (part[gather].transpose(1, 2) for part in (queries, keys, values))
             if self._prefix:  # expanded, not gathered: its gradient is then one sum over the rows of a block
                 k, v = (
@@ -130,9 +142,15 @@ class VarlenAttention:
         self.longest = longest
 
     def __call__(self, _layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-        """Queries, keys, values [1, H, N, D] -> the output for each token, from its own row alone, [1, H, N, D]."""
-        tokens = (part[0].transpose(0, 1) for part in (query, key, value))  # each [N, H, D]
-        read: Tensor = FLASH_KERNEL(*tokens, self.bounds, self.bounds, self.longest, self.longest, **CAUSAL)
+        """Queries [1, H, N, D], keys, values [1, K, N, D] -> the output from each token's own row, [1, H, N, D]."""
+        options = dict(CAUSAL)
+        if query.shape[1] != key.shape[1]:
+            if GROUPS_HEADS:
+                options["enable_gqa"] = True
+            else:
+                key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], 1) for part in (key, value))
+        tokens = (part[0].transpose(0, 1) for part in (query, key, value))  # each [N, heads, D]
+        read: Tensor = FLASH_KERNEL(*tokens, self.bounds, self.bounds, self.longest, self.longest, **options)
         return read.transpose(0, 1)[None]
 
 

@@ -1,124 +1,39 @@
-"""GPT-2 checkpoints in Hugging Face layout: what config.json says, which tensors there must be, where they are stored.
+"""Checkpoints in Hugging Face layout: what config.json says, which tensors there must be, where they are stored.
 
 Only safetensors are read, never pickles (.bin, .pt, .h5). Checking reads headers alone and does not import torch.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
 from reprotune.errors import UserError
+from reprotune.model.config import ModelConfig
+from reprotune.model.config_fields import ConfigFields
+from reprotune.model.families import FAMILIES, HEAD, Family, Shape, stored_tensors
 from reprotune.untrusted import clipped
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
 
-PREFIX = "transformer."
-HEAD = "lm_head.weight"
-MASK_BUFFER = re.compile(r"h\.\d+\.attn\.(masked_)?bias")
-"""Older files also store the causal mask of each layer; it is no weight."""
-
+HEAD_TENSOR = f"{HEAD}.weight"
 DTYPES = ("F32", "F16", "BF16")
 SHOWN_TENSORS = 3
 
-Shape = tuple[int, ...]
 
-END_OF_TEXT = 50256
-
-SUPPORTED_OPTIONS: dict[str, tuple[Any, ...]] = {
-    "activation_function": ("gelu_new", "gelu_pytorch_tanh"),  # two names of one function
-    "scale_attn_weights": (True,),
-    "scale_attn_by_inverse_layer_idx": (False,),
-    "reorder_and_upcast_attn": (False,),
-    "add_cross_attention": (False,),
-    "tie_word_embeddings": (True,),
-    "quantization_config": (None,),
-}
-"""Values of config.json that our network implements; a missing key means the first of them."""
-
-SAVED_OPTIONS = {
-    "model_type": "gpt2",
-    "architectures": ["GPT2LMHeadModel"],
-    "activation_function": "gelu_new",
-    "scale_attn_weights": True,
-    "scale_attn_by_inverse_layer_idx": False,
-    "reorder_and_upcast_attn": False,
-    "tie_word_embeddings": True,
-    "bos_token_id": END_OF_TEXT,
-    "eos_token_id": END_OF_TEXT,
-    "n_inner": None,
-    "initializer_range": 0.02,
-    "embd_pdrop": 0.0,
-    "attn_pdrop": 0.0,
-    "resid_pdrop": 0.0,
-    "use_cache": True,
-}
-LARGEST = {"n_layer": 1_000, "n_head": 1_000, "n_embd": 100_000, "n_positions": 1_000_000, "vocab_size": 1_000_000}
-"""Limits of the sizes in config.json, far above any model: beyond, it is the file that is wrong."""
-
-
-@dataclass(frozen=True)
-class GPT2Config:
-    """Shape of a GPT-2; the names are those of config.json."""
-
-    n_layer: int
-    n_head: int
-    n_embd: int
-    n_positions: int = 1024
-    vocab_size: int = 50257
-    layer_norm_epsilon: float = 1e-5
-
-    def training_flops_per_token(self, context: float = 0) -> float:
-        """Floating-point operations of forward and backward per token: 6 per weight of a matrix product, head included.
-
-        `context` is the mean number of earlier tokens that a token attends to; attention adds 12 per layer, width and
-        such token (the PaLM paper, appendix B, arXiv:2204.02311, for causal attention).
-        """
-        weights = 12 * self.n_layer * self.n_embd**2 + self.vocab_size * self.n_embd
-        return 6.0 * weights + 12 * self.n_layer * self.n_embd * context
-
-
-GPT2_SIZES = {
-    "gpt2": GPT2Config(n_layer=12, n_head=12, n_embd=768),
-    "gpt2-medium": GPT2Config(n_layer=24, n_head=16, n_embd=1024),
-    "gpt2-large": GPT2Config(n_layer=36, n_head=20, n_embd=1280),
-    "gpt2-xl": GPT2Config(n_layer=48, n_head=25, n_embd=1600),
-}
-
-
-def read_config(path: Path) -> GPT2Config:
+def read_config(path: Path) -> ModelConfig:
     """Read a config.json; raises `UserError` unless our network computes the model that it describes."""
-    document = read_json_object(path)
-    if document.get("model_type") != "gpt2":
-        raise UserError(
-            f"{path}: model_type is {document.get('model_type')!r}, but Reprotune's network needs 'gpt2': choose "
-            "another model"
-        )
-    for option, supported in SUPPORTED_OPTIONS.items():
-        value = document.get(option, supported[0])
-        if value not in supported:
-            raise UserError(
-                f"{path}: {option} is {value!r}, but Reprotune's network needs {supported[0]!r}: choose another model"
-            )
-    config = GPT2Config(
-        **{field.name: _size(document, field.name, field.default, path) for field in fields(GPT2Config)}
-    )
-    if config.n_embd % config.n_head:
-        raise UserError(f"{path}: n_embd {config.n_embd} is not a multiple of n_head {config.n_head}: fix the file")
-    inner = 4 * config.n_embd
-    if document.get("n_inner") not in (None, inner):
-        raise UserError(
-            f"{path}: n_inner is {document['n_inner']!r}, but Reprotune's network needs 4 * n_embd = {inner}: choose "
-            "another model"
-        )
-    return config
+    fields = ConfigFields(read_json_object(path), path)
+    family = fields.document.get("model_type")
+    if not isinstance(family, str) or family not in FAMILIES:
+        fields.refuse("model_type", family, f"one of {', '.join(FAMILIES)}")
+    fields.require("quantization_config", None)
+    return FAMILIES[family].read(fields)
 
 
 def check_rank(rank: int, width: int) -> None:
@@ -130,9 +45,21 @@ def check_rank(rank: int, width: int) -> None:
         )
 
 
-def config_json(config: GPT2Config, dtype: str) -> str:
+def config_json(config: ModelConfig, dtype: str) -> str:
     """Return the text of the config.json for weights stored as `dtype` (`float32`, ...)."""
-    document = SAVED_OPTIONS | asdict(config) | {"n_ctx": config.n_positions, "torch_dtype": dtype}
+    family = FAMILIES[config.family]
+    ends = config.end_of_text
+    document = family.write(config) | {
+        "model_type": config.family,
+        "architectures": [family.architecture],
+        "vocab_size": config.vocab_size,
+        "tie_word_embeddings": config.tied,
+        "bos_token_id": config.begin_of_text,
+        "eos_token_id": ends[0] if len(ends) == 1 else list(ends) or None,
+        "initializer_range": 0.02,
+        "use_cache": True,
+        "torch_dtype": dtype,
+    }
     return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
@@ -160,7 +87,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-class StoredTensor(NamedTuple):
+class OpenTensor(NamedTuple):
     """A tensor in an open file; nothing but the header has been read."""
 
     file: Any
@@ -191,6 +118,11 @@ def weight_files(folder: Path) -> list[str]:
             f"{folder} has no {WEIGHTS}: Reprotune reads no pickled weights, so save the model again with "
             "`save_pretrained(folder, safe_serialization=True)` of transformers"
         )
+    return [WEIGHTS_INDEX, *shard_names(index)]
+
+
+def shard_names(index: Path) -> list[str]:
+    """Return the names of the files that an index lists; raises `UserError` where one may lie outside the folder."""
     weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise UserError(f"{index} has no weight_map: save the model again with transformers")
@@ -198,17 +130,17 @@ def weight_files(folder: Path) -> list[str]:
     for shard in shards:
         if Path(shard).name != shard or "\\" in shard or not shard.endswith(".safetensors"):
             raise UserError(f"{index} names {shard!r}, which is not a .safetensors file of the folder")
-    return [WEIGHTS_INDEX, *shards]
+    return shards
 
 
 @contextmanager
-def opened_tensors(paths: list[Path], framework: str = "numpy") -> Iterator[dict[str, StoredTensor]]:
-    """Yield the tensors of safetensors files by their name on the hub, without prefixes and mask buffers.
+def opened_tensors(paths: list[Path], family: Family, framework: str = "numpy") -> Iterator[dict[str, OpenTensor]]:
+    """Yield the tensors of safetensors files by their name on the hub, without prefixes and buffers.
 
     Raises `UserError` on a damaged file, on a tensor that is not floating point and on one that is stored twice. The
     library checks that a file is as long as its header says, and that its tensors fill it without gaps.
     """
-    tensors: dict[str, StoredTensor] = {}
+    tensors: dict[str, OpenTensor] = {}
     with ExitStack() as opened:
         for path in paths:
             try:
@@ -219,8 +151,8 @@ def opened_tensors(paths: list[Path], framework: str = "numpy") -> Iterator[dict
                     "the file)"
                 ) from error
             for key in file.keys():  # noqa: SIM118 - not a dictionary: it has no iterator of its own
-                tensor, name = StoredTensor(file, key), key.removeprefix(PREFIX)
-                if MASK_BUFFER.fullmatch(name):
+                tensor, name = OpenTensor(file, key), key.removeprefix(family.prefix)
+                if family.buffers.fullmatch(name):
                     continue
                 if tensor.dtype not in DTYPES:
                     raise UserError(
@@ -236,9 +168,9 @@ def opened_tensors(paths: list[Path], framework: str = "numpy") -> Iterator[dict
         yield tensors
 
 
-def check_tensors(tensors: Mapping[str, StoredTensor], config: GPT2Config, where: Path) -> None:
-    """Raise `UserError` unless the tensors are those that `config` implies; newer files also hold the tied head."""
-    expected = dict(_expected_shapes(config))
+def check_tensors(tensors: Mapping[str, OpenTensor], config: ModelConfig, where: Path) -> None:
+    """Raise `UserError` unless the tensors are those that `config` implies; files may also hold a tied head."""
+    expected = {stored.name: stored.shape for stored in stored_tensors(config)}
     for name, shape in expected.items():
         found = tensors[name].shape if name in tensors else None
         if found != shape:
@@ -247,42 +179,9 @@ def check_tensors(tensors: Mapping[str, StoredTensor], config: GPT2Config, where
                 f"{where}: tensor {name} is {has}, but {CONFIG} implies {list(shape)}: the two files do not belong "
                 "together"
             )
-    strange = sorted(tensors.keys() - expected.keys() - {HEAD})
+    strange = sorted(tensors.keys() - expected.keys() - {HEAD_TENSOR})
     if strange:
         raise UserError(
-            f"{where} holds tensors that a GPT-2 language model does not have ({', '.join(strange[:SHOWN_TENSORS])}): "
-            "choose another model"
+            f"{where} holds tensors that a language model of type {config.family} does not have "
+            f"({', '.join(strange[:SHOWN_TENSORS])}): choose another model"
         )
-
-
-def _expected_shapes(config: GPT2Config) -> Iterator[tuple[str, Shape]]:
-    """Yield the name and shape of every weight; GPT-2's Conv1D stores matrices as [inputs, outputs]."""
-    width, inner = config.n_embd, 4 * config.n_embd
-    matrices = {
-        "attn.c_attn": (width, 3 * width),
-        "attn.c_proj": (width, width),
-        "mlp.c_fc": (width, inner),
-        "mlp.c_proj": (inner, width),
-    }
-    yield "wte.weight", (config.vocab_size, width)
-    yield "wpe.weight", (config.n_positions, width)
-    for norm in ["ln_f", *(f"h.{layer}.{norm}" for layer in range(config.n_layer) for norm in ("ln_1", "ln_2"))]:
-        yield f"{norm}.weight", (width,)
-        yield f"{norm}.bias", (width,)
-    for layer in range(config.n_layer):
-        for name, shape in matrices.items():
-            yield f"h.{layer}.{name}.weight", shape
-            yield f"h.{layer}.{name}.bias", shape[1:]
-
-
-def _size(document: dict[str, Any], key: str, default: Any, path: Path) -> Any:
-    value = document.get(key, default)
-    if key == "layer_norm_epsilon":
-        if not isinstance(value, float) or not 0 < value < 1:
-            raise UserError(f"{path}: {key} is {value!r}, but it should lie between 0 and 1: fix the file")
-    elif not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= LARGEST[key]:
-        shown = clipped(repr(value), 40) if key in document else "missing"
-        raise UserError(
-            f"{path}: {key} is {shown}, but it should be a whole number from 1 to {LARGEST[key]}: fix the file"
-        )
-    return value

@@ -4,19 +4,18 @@ from torch import nn
 
 from reprotune.compute.blocked_weights import BlockedLinear
 from reprotune.compute.device import Compute
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.families import LINEAR
+from reprotune.model.network import Network
 
-LINEAR_LAYERS = ("c_attn", "attn_proj", "c_fc", "mlp_proj")
 
-
-def prepare_for_inference(model: GPT2, compute: Compute) -> None:
+def prepare_for_inference(model: Network, compute: Compute) -> None:
     """Cast the weights of matrix products to `compute.dtype` and block them where that helps, in place."""
     cast_matrices(model, compute)
     if compute.blocks_weights:
         block_matrices(model)
 
 
-def cast_matrices(model: GPT2, compute: Compute) -> None:
+def cast_matrices(model: Network, compute: Compute) -> None:
     """Store the weights of matrix products (linear layers and token embedding) in `compute.dtype`, in place.
 
     Norms and positions keep their format, so that under autocast only the products are in `dtype`, as in training, and
@@ -27,14 +26,17 @@ def cast_matrices(model: GPT2, compute: Compute) -> None:
             module.to(compute.dtype)
 
 
-def block_matrices(model: GPT2) -> None:
+def block_matrices(model: Network) -> None:
     """Replace the linear layers and the output head by blocked ones, in place; the model can then only predict.
 
     The token embedding stays next to the blocked head, since a blocked matrix has no rows to look up.
     """
     for block in model.blocks:
-        for name in LINEAR_LAYERS:
+        for name in LINEAR:
             linear: nn.Linear = getattr(block, name)
-            setattr(block, name, BlockedLinear(linear.weight, linear.bias, gelu=name == "c_fc"))
-        block.act = nn.Identity()
-    model.head = BlockedLinear(model.wte.weight, None)
+            gelu = name == "c_fc" and not model.config.gated
+            setattr(block, name, BlockedLinear(linear.weight, linear.bias, gelu))
+        if not model.config.gated:
+            block.act = nn.Identity()
+    model.head = BlockedLinear(model.output_weight, None)
+    model.lm_head = None

@@ -1,17 +1,19 @@
-"""Where the base model comes from: embedded weights, a local folder in Hugging Face layout, or the hub.
+"""Where the base model comes from: embedded weights, a local folder in Hugging Face layout, a GGUF file, or the hub.
 
-A checkpoint is checked before it is accepted: it must be a plain GPT-2, in safetensors, with the tensors that its
-config.json implies.
+A checkpoint is checked before it is accepted: it must be of a family that our network computes, with the tensors that
+its config implies.
 """
 
 import errno
 import os
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import huggingface_hub
 from huggingface_hub.errors import (
     EntryNotFoundError,
+    GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
@@ -19,21 +21,25 @@ from huggingface_hub.errors import (
 )
 
 from reprotune.artifacts import replaced_directory
-from reprotune.console import note
+from reprotune.console import counted, note
 from reprotune.errors import UserError
 from reprotune.model.checkpoint import (
     CONFIG,
     WEIGHTS,
     WEIGHTS_INDEX,
-    GPT2Config,
+    ModelConfig,
     check_tensors,
     opened_tensors,
     read_config,
+    shard_names,
     weight_files,
 )
+from reprotune.model.families import FAMILIES
 from reprotune.params.sections.fetch import HUB_MODELS, BaseParams
 
-HUB_OWNER = "openai-community"
+if TYPE_CHECKING:
+    from reprotune.model.gguf import GGUFModel
+
 PINNED_REVISIONS = {
     "gpt2": "607a30d783dfa663caf39e06633721c8d4cfcd7e",
     "gpt2-medium": "6dcaa7a952f72f9298047fd5137cd6e4f05f41da",
@@ -47,6 +53,7 @@ COMPANION_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
+    "chat_template.jinja",
     "vocab.json",
     "merges.txt",
 )
@@ -59,19 +66,45 @@ def fetch_base(params: BaseParams, destination: Path) -> None:
     A name of the hub's wins over a folder of that name, so write `./gpt2` for the latter. Raises `UserError` if the
     checkpoint cannot be had or is not one that Reprotune can train.
     """
-    if params.folder is None:
-        files = hub_files(f"{HUB_OWNER}/{params.source}", params.revision or PINNED_REVISIONS[params.source])
-    elif params.revision is None:
-        files = folder_files(params.folder)
+    if params.path is not None and _is_gguf(params.path):
+        model = _read_gguf(params.path)
+        with replaced_directory(destination) as folder:
+            model.write(folder)
+        note(f"fetch: {params.path.name} is {model.config.family}, stored as {_counted(model.quantisation)}")
+        return
+    if params.repository is None:
+        files = folder_files(cast(Path, params.path))
     else:
-        raise UserError(
-            f"fetch.base.revision is set, but fetch.base.source {params.source} is not on the hub: set the revision to "
-            "null"
-        )
+        files = hub_files(params.repository, params.revision or PINNED_REVISIONS[params.source])
     check_checkpoint(files)
     with replaced_directory(destination) as folder:
         for name, path in files.items():
-            _place(path, folder / name, link=params.folder is None)
+            _place(path, folder / name, link=params.repository is not None)
+
+
+def local_config(path: Path) -> ModelConfig:
+    """Return the config of a folder or GGUF file, its headers checked; raises `UserError` as `fetch_base` does."""
+    if _is_gguf(path):
+        return _read_gguf(path).config
+    files = folder_files(path)
+    check_checkpoint(files)
+    return read_config(files[CONFIG])
+
+
+def _is_gguf(path: Path) -> bool:
+    return path.suffix.lower() == ".gguf"
+
+
+def _read_gguf(path: Path) -> "GGUFModel":
+    from reprotune.model.gguf import read_gguf  # noqa: PLC0415 - it needs torch, which takes seconds to import
+
+    if not path.is_file():
+        raise UserError(f"fetch.base.source: there is no file {path}: check the path")
+    return read_gguf(path)
+
+
+def _counted(quantisation: dict[str, int]) -> str:
+    return ", ".join(f"{name} ({counted(count, 'tensor')})" for name, count in quantisation.items())
 
 
 def folder_files(folder: Path) -> dict[str, Path]:
@@ -81,8 +114,8 @@ def folder_files(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise UserError(
-            f"fetch.base.source {folder} is not a folder: set it to embedded, to a folder in Hugging Face layout or to "
-            f"one of {', '.join(HUB_MODELS)}"
+            f"fetch.base.source {folder} is not a folder: set it to embedded, to a folder in Hugging Face layout, to a "
+            f"GGUF file, to hub:owner/name or to one of {', '.join(HUB_MODELS)}"
         )
     names = [CONFIG, *weight_files(folder), *COMPANION_FILES]
     files = {name: _resolved_inside(folder, name) for name in names if (folder / name).is_file()}
@@ -107,19 +140,40 @@ def _resolved_inside(folder: Path, name: str) -> Path:
 def hub_files(repository: str, revision: str) -> dict[str, Path]:
     """Download a checkpoint into the hub's cache (only what is not there yet) and return name -> path.
 
-    The hub's address, token, cache and offline mode come from the environment, as always with
-    huggingface_hub (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_OFFLINE`).
+    The config comes first, so that a model that cannot be trained is refused before its weights are downloaded. The
+    hub's address, token, cache and offline mode come from the environment, as always with huggingface_hub
+    (`HF_ENDPOINT`, `HF_TOKEN`, `HF_HOME`, `HF_HUB_OFFLINE`).
     """
-    files = {}
-    for name in (CONFIG, WEIGHTS, *COMPANION_FILES):
-        try:
-            path = huggingface_hub.hf_hub_download(repository, name, revision=revision)
-        except Exception as error:  # the library promises no common class; its HTTP client changed between versions
-            if name in COMPANION_FILES and _may_be_absent(error, name):
-                continue
-            raise UserError(_hub_fault(error, repository, name, revision)) from error
-        files[name] = Path(path).resolve()
-    return files
+    files = {CONFIG: _required(repository, CONFIG, revision)}
+    read_config(files[CONFIG])
+    for name in COMPANION_FILES:
+        if (path := _optional(repository, name, revision)) is not None:
+            files[name] = path
+    whole = _optional(repository, WEIGHTS, revision)
+    if whole is not None:
+        return files | {WEIGHTS: whole}
+    index = _optional(repository, WEIGHTS_INDEX, revision)
+    if index is None:
+        _required(repository, WEIGHTS, revision)
+        raise UserError(f"{repository} at {revision} has no {WEIGHTS}")
+    files[WEIGHTS_INDEX] = index
+    return files | {name: _required(repository, name, revision) for name in shard_names(index)}
+
+
+def _required(repository: str, name: str, revision: str) -> Path:
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision)).resolve()
+    except Exception as error:  # the library promises no common class; its HTTP client changed between versions
+        raise UserError(_hub_fault(error, repository, name, revision)) from error
+
+
+def _optional(repository: str, name: str, revision: str) -> Path | None:
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision)).resolve()
+    except Exception as error:  # as above
+        if _may_be_absent(error, name):
+            return None
+        raise UserError(_hub_fault(error, repository, name, revision)) from error
 
 
 def _may_be_absent(error: Exception, name: str) -> bool:
@@ -127,7 +181,7 @@ def _may_be_absent(error: Exception, name: str) -> bool:
     if not isinstance(error, LocalEntryNotFoundError):
         return isinstance(error, EntryNotFoundError)
     offline = isinstance(error.__cause__, OfflineModeIsEnabled)
-    if offline:
+    if offline and name in COMPANION_FILES:
         note(f"{name} is not in the hub's cache and HF_HUB_OFFLINE is set: left out")
     return offline
 
@@ -138,6 +192,11 @@ def _hub_fault(error: Exception, repository: str, name: str, revision: str) -> s
     cause: BaseException = error
     while not isinstance(cause, HfHubHTTPError) and cause.__cause__ is not None:
         cause = cause.__cause__
+    if isinstance(cause, GatedRepoError):
+        return (
+            f"{repository} is open to those alone who accepted its terms: do so at {endpoint}/{repository}, and set "
+            f"HF_TOKEN to a token of yours, {instead}"
+        )
     if isinstance(cause, RevisionNotFoundError):
         return f"{repository} has no revision {revision} at {endpoint}: set fetch.base.revision to null, {instead}"
     if isinstance(cause, EntryNotFoundError) and isinstance(cause, HfHubHTTPError):
@@ -160,14 +219,15 @@ def _hub_fault(error: Exception, repository: str, name: str, revision: str) -> s
 
 
 def check_checkpoint(files: dict[str, Path]) -> None:
-    """Raise `UserError` unless the files (name -> path) are a GPT-2 that our network computes as it was trained."""
+    """Raise `UserError` unless the files (name -> path) are a model that our network computes as it was trained."""
     config = read_config(files[CONFIG])
-    if config.vocab_size != GPT2Config.vocab_size:
+    if config.vocab_size != ModelConfig.vocab_size:
         raise UserError(
-            f"{files[CONFIG]}: vocab_size is {config.vocab_size}, but GPT-2's tokenizer has {GPT2Config.vocab_size} "
+            f"{files[CONFIG]}: vocab_size is {config.vocab_size}, but GPT-2's tokenizer has {ModelConfig.vocab_size} "
             "tokens: choose another model"
         )
-    with opened_tensors([path for name, path in files.items() if name.endswith(".safetensors")]) as tensors:
+    weights = [path for name, path in files.items() if name.endswith(".safetensors")]
+    with opened_tensors(weights, FAMILIES[config.family]) as tensors:
         check_tensors(tensors, config, files[CONFIG].parent if WEIGHTS_INDEX in files else files[WEIGHTS])
 
 

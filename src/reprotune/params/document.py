@@ -43,7 +43,7 @@ class Document(Section):
         """Return the local files and folders that are named, by the stage that reads each."""
         named: dict[str, list[Path | None]] = {
             "fetch@dataset": [self.fetch.dataset.file],
-            "fetch@base": [self.fetch.base.folder],
+            "fetch@base": [self.fetch.base.path],
             "format": [self.format.file],
             "judge": [*self.judge.files.values()],
         }

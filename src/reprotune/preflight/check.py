@@ -11,8 +11,9 @@ from reprotune.dataset.records import Normalizer
 from reprotune.dataset.templates import load_template
 from reprotune.errors import UserError
 from reprotune.judging.run import CLIENTS
-from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, check_rank, read_config
-from reprotune.model.source import check_checkpoint, folder_files
+from reprotune.model.checkpoint import check_rank
+from reprotune.model.config import GPT2_SIZES
+from reprotune.model.source import local_config
 from reprotune.params.document import Document
 from reprotune.params.values import PARAMS_FILE
 from reprotune.pipeline.deps import files_named_in_params
@@ -77,12 +78,12 @@ def _dataset(params: Document) -> str:
 def _base(params: Document) -> str:
     """Read the config and the headers of a local checkpoint, and compare its context with the rows' limit."""
     base = params.fetch.base
-    if base.folder is None:
+    if base.path is None:
+        if base.source not in GPT2_SIZES:
+            return f"{base.source} will be downloaded"
         config = GPT2_SIZES[base.source]
     else:
-        files = folder_files(base.folder)
-        check_checkpoint(files)
-        config = read_config(files[CONFIG])
+        config = local_config(base.path)
     if params.finetune.method == "lora":
         check_rank(params.finetune.lora.rank, config.n_embd)
     seen = f"{base.source}, {config.n_layer} layers of width {config.n_embd}, {config.n_positions} positions"

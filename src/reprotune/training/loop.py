@@ -12,7 +12,7 @@ from reprotune.compute.device import Compute
 from reprotune.console import note, progress_bar
 from reprotune.dataset.collate import Batch, TokenRows
 from reprotune.errors import UserError
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
 from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
@@ -35,7 +35,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: GPT2,
+        model: Network,
         train: TokenRows,
         validation: TokenRows,
         params: FinetuneParams,

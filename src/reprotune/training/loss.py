@@ -13,13 +13,13 @@ from torch import Tensor
 from reprotune.compute.device import Compute
 from reprotune.dataset.collate import Batch
 from reprotune.model.attention import Attend, causal_attention, packed_attention
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 
 CHUNK_POSITIONS = 1024
 """Positions whose logits exist at a time: 1024 x 50257 float32 are 206 MB."""
 
 
-def batch_loss(model: GPT2, batch: Batch, compute: Compute) -> Tensor:
+def batch_loss(model: Network, batch: Batch, compute: Compute) -> Tensor:
     """Sum of the negative log-likelihood (nats) over the trained targets of a batch; a float32 scalar.
 
     Matrix products run in `compute.dtype`; weights, residual stream, softmax and sum stay float32. The output head runs
@@ -32,7 +32,7 @@ def batch_loss(model: GPT2, batch: Batch, compute: Compute) -> Tensor:
         hidden = model(batch.input_ids, batch.positions, attend)
     targets = batch.targets.flatten()[batch.trained]
     trained = hidden.flatten(0, 1)[batch.trained].to(compute.dtype)
-    return linear_cross_entropy(trained, model.wte.weight, targets, batch.counted)
+    return linear_cross_entropy(trained, model.output_weight, targets, batch.counted)
 
 
 def linear_cross_entropy(hidden: Tensor, weight: Tensor, targets: Tensor, counted: Tensor) -> Tensor:

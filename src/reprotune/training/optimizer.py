@@ -20,7 +20,7 @@ def build_optimizer(model: nn.Module, params: FinetuneParams) -> torch.optim.Ada
     kept: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            is_matrix = parameter.ndim >= 2 and not name.startswith(("wte", "wpe"))
+            is_matrix = parameter.ndim >= 2 and name.startswith("blocks.")
             (decayed if is_matrix or params.decay_all else kept).append(parameter)
     groups = [
         {"params": decayed, "weight_decay": params.weight_decay},

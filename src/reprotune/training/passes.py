@@ -15,7 +15,7 @@ from reprotune.compute.cuda_graphs import CudaRecorder, Recorder, refill, rounde
 from reprotune.compute.device import Compute
 from reprotune.console import note
 from reprotune.dataset.collate import Batch
-from reprotune.model.gpt2 import GPT2
+from reprotune.model.network import Network
 from reprotune.training.loss import batch_loss
 
 GRAPH_TOKENS = 8192
@@ -32,12 +32,12 @@ class TrainingPass(Protocol):
         """Add the gradients of the batch's summed loss divided by `step_tokens`; returns that share of the loss."""
 
 
-def training_pass(model: GPT2, compute: Compute, batching: str) -> TrainingPass:
+def training_pass(model: Network, compute: Compute, batching: str) -> TrainingPass:
     """Return the fastest pass for a layout of batches."""
     return GraphPass(model, compute) if compute.records_passes(batching) else EagerPass(model, compute)
 
 
-def forward_backward(model: GPT2, batch: Batch, compute: Compute, step_tokens: int | Tensor) -> Tensor:
+def forward_backward(model: Network, batch: Batch, compute: Compute, step_tokens: int | Tensor) -> Tensor:
     """Add the gradients of the batch's summed loss divided by `step_tokens`; returns that share of the loss."""
     loss = batch_loss(model, batch, compute) / step_tokens
     loss.backward()
@@ -49,7 +49,7 @@ class EagerPass:
 
     keeps_gradients = False
 
-    def __init__(self, model: GPT2, compute: Compute) -> None:
+    def __init__(self, model: Network, compute: Compute) -> None:
         self.model = model
         self.compute = compute
 
@@ -90,7 +90,7 @@ class GraphPass:
 
     keeps_gradients = True
 
-    def __init__(self, model: GPT2, compute: Compute, record: Recorder | None = None) -> None:
+    def __init__(self, model: Network, compute: Compute, record: Recorder | None = None) -> None:
         self.model = model
         self.compute = compute
         self._eager = EagerPass(model, compute)

@@ -23,7 +23,8 @@ from reprotune.artifacts import RECORDS, RESPONSES, write_table
 from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch, save_tokenizer_files
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.judging.questions.prompts import Item, Pair, Question, pair_question, question
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.model.weights import save_model
 from tests.builders.params import whole_params
 
@@ -72,9 +73,9 @@ def asked_of(number: int) -> list[Question]:
 
 
 @pytest.fixture(scope="module")
-def judge_model() -> GPT2:
+def judge_model() -> Network:
     torch.manual_seed(0)
-    model = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=64))
+    model = Network(ModelConfig(n_layer=2, n_head=2, n_embd=64))
     model.initialize(torch.Generator().manual_seed(0))
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3, weight_decay=0)
     questions = [asked for number in range(4) for asked in asked_of(number)]
@@ -99,7 +100,7 @@ def chat(content: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def address(judge_model: GPT2, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def address(judge_model: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     from tests.builders.gguf_checkpoint import write_gguf  # noqa: PLC0415 - its package may be absent
 
     folder = tmp_path_factory.mktemp("checkpoint")
@@ -141,7 +142,7 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_left_alone_the_server_writes_what_our_decoding_writes(judge_model: GPT2, address: str) -> None:
+def test_left_alone_the_server_writes_what_our_decoding_writes(judge_model: Network, address: str) -> None:
     content = asked_of(1)[0].messages[0]["content"]
     prompt_ids = encode_batch([chat(content)])[0]
     settings = DecodingSettings(max_new_tokens=60, batch_size=1, end_of_text=END_OF_TEXT)

@@ -22,7 +22,8 @@ import torch
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_json, write_table
 from reprotune.dataset.tokenizer import save_tokenizer_files
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.model.weights import save_model
 from tests.builders.params import whole_params
 
@@ -57,7 +58,7 @@ pytestmark = [
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     torch.manual_seed(0)
-    save_model(GPT2(GPT2Config(n_layer=1, n_head=1, n_embd=4)), folder)
+    save_model(Network(ModelConfig(n_layer=1, n_head=1, n_embd=4)), folder)
     save_tokenizer_files(folder)
     settings = json.loads((folder / "tokenizer_config.json").read_text())
     write_json(folder / "tokenizer_config.json", {**settings, "chat_template": TEMPLATE})

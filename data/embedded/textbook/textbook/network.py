@@ -14,7 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 
 FULL_VOCABULARY = 50257
 UNUSED_NOISE = 0.01
@@ -31,14 +32,14 @@ def compact(tokens: np.ndarray, used: np.ndarray) -> Tensor:
     return torch.from_numpy(np.searchsorted(used, tokens).astype(np.int64))
 
 
-def compact_network(config: GPT2Config, used: int, generator: torch.Generator) -> GPT2:
+def compact_network(config: ModelConfig, used: int, generator: torch.Generator) -> Network:
     """Return a fresh network over `used` ids and one row for all others."""
-    network = GPT2(replace(config, vocab_size=used + 1))
+    network = Network(replace(config, vocab_size=used + 1))
     network.initialize(generator)
     return network
 
 
-def compact_loss(network: GPT2, hidden: Tensor, targets: Tensor) -> Tensor:
+def compact_loss(network: Network, hidden: Tensor, targets: Tensor) -> Tensor:
     """Mean loss in nats over the full vocabulary, computed over the compact one; `hidden` [..., C], `targets` [...]."""
     logits = network.logits(hidden).float().flatten(0, -2)
     weight = torch.zeros(logits.shape[1])
@@ -46,7 +47,7 @@ def compact_loss(network: GPT2, hidden: Tensor, targets: Tensor) -> Tensor:
     return F.cross_entropy(logits + weight, targets.flatten())
 
 
-def expand(network: GPT2, used: np.ndarray, generator: torch.Generator) -> GPT2:
+def expand(network: Network, used: np.ndarray, generator: torch.Generator) -> Network:
     """Return the network over the full vocabulary; every unused id gets the common row and a little noise."""
     config = replace(network.config, vocab_size=FULL_VOCABULARY)
     weights = dict(network.state_dict())
@@ -55,6 +56,6 @@ def expand(network: GPT2, used: np.ndarray, generator: torch.Generator) -> GPT2:
     table = rows[-1] + noise
     table[torch.from_numpy(used.astype(np.int64))] = rows[:-1]
     weights["wte.weight"] = table
-    full = GPT2(config)
+    full = Network(config)
     full.load_state_dict(weights)
     return full

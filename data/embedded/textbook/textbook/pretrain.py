@@ -15,7 +15,8 @@ from torch import Tensor
 from reprotune.artifacts import replaced_directory, write_json
 from reprotune.console import note, run_stage
 from reprotune.dataset.tokenizer import save_tokenizer_files
-from reprotune.model.gpt2 import GPT2, GPT2Config
+from reprotune.model.config import ModelConfig
+from reprotune.model.network import Network
 from reprotune.model.weights import save_model
 from reprotune.scratch import fingerprint, scratch_directory
 from reprotune.training.checkpoint import CheckpointStore, LossRecord, Progress
@@ -36,7 +37,7 @@ class Pair:
     learned as fast as frequent patterns: it needs a fraction of AdamW's tellings per fact here (see LOG.md).
     """
 
-    def __init__(self, network: GPT2, params: PretrainParams) -> None:
+    def __init__(self, network: Network, params: PretrainParams) -> None:
         matrices = [p for name, p in network.named_parameters() if name.startswith("blocks.") and p.ndim == 2]
         chosen = {id(p) for p in matrices}
         others = [p for p in network.parameters() if id(p) not in chosen]
@@ -93,7 +94,7 @@ def positions(step: int, n_positions: int, params: PretrainParams) -> Tensor:
 
 
 @torch.no_grad()
-def mean_loss(network: GPT2, tokens: Tensor, params: PretrainParams) -> float:
+def mean_loss(network: Network, tokens: Tensor, params: PretrainParams) -> float:
     """Return the mean loss over the whole batches of a text, in nats per token of the full vocabulary."""
     steps = (len(tokens) - 1) // (params.block_tokens * params.batch_blocks)
     losses = []
@@ -104,7 +105,7 @@ def mean_loss(network: GPT2, tokens: Tensor, params: PretrainParams) -> float:
     return sum(losses) / len(losses)
 
 
-def backward(network: GPT2, blocks: Tensor, where: Tensor, rank: int, params: PretrainParams) -> float:
+def backward(network: Network, blocks: Tensor, where: Tensor, rank: int, params: PretrainParams) -> float:
     """Leave the gradients of the whole batch in the network, each process having done its rows; return the loss.
 
     Processes with one thread each wait for one another once a step, threads of one process after each operation:
@@ -124,7 +125,7 @@ def backward(network: GPT2, blocks: Tensor, where: Tensor, rank: int, params: Pr
 
 
 def pretrain(
-    network: GPT2, train: Tensor, held_out: Tensor, params: PretrainParams, store: CheckpointStore, rank: int = 0
+    network: Network, train: Tensor, held_out: Tensor, params: PretrainParams, store: CheckpointStore, rank: int = 0
 ) -> Progress:
     """Train `network` once through `train`, from the last checkpoint on if there is one.
 
@@ -168,7 +169,7 @@ def work(rank: int, meeting_point: str) -> None:
     used = used_ids(np.concatenate(list(tokens.values())))
     train, held_out = compact(tokens["train"], used), compact(tokens["held_out"], used)
     generator = torch.Generator().manual_seed(params.seed)
-    network = compact_network(GPT2Config(**shape.model_dump()), len(used), generator)
+    network = compact_network(ModelConfig(**shape.model_dump()), len(used), generator)
     key = fingerprint([shape.model_dump(), params.model_dump()], [TOKENS / "train.npy"])
     store = CheckpointStore(scratch_directory("pretrain", key), torch.device("cpu"))
     progress = pretrain(network, train, held_out, params, store, rank)
@@ -177,7 +178,7 @@ def work(rank: int, meeting_point: str) -> None:
         store.clear()
 
 
-def save(network: GPT2, progress: Progress, used: int) -> None:
+def save(network: Network, progress: Progress, used: int) -> None:
     """Write build/base."""
     with replaced_directory(BASE) as folder:
         save_model(network, folder, torch.bfloat16)

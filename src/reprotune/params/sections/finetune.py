@@ -1,5 +1,6 @@
 """Section `finetune`."""
 
+import math
 from typing import Literal
 
 from pydantic import Field
@@ -14,6 +15,19 @@ class LoraParams(Section):
     """Rank of the update of each weight matrix."""
     alpha: float = Field(gt=0)
     """The update is scaled by alpha / rank."""
+    targets: Literal["all", "attention", "feed_forward"]
+    """Which linear layers of each block get an adapter."""
+    rank_stabilised: bool
+    """Scale by alpha / sqrt(rank) instead (rsLoRA), so that a higher rank does not shrink the update."""
+    dora: bool
+    """Train the length of each row of a matrix apart from its direction (DoRA): better at low ranks, slower."""
+    keep_adapters: bool
+    """Also save the adapters alone, in `data/model/adapter`, as the `peft` library reads them."""
+
+    @property
+    def scale(self) -> float:
+        """The factor of the update."""
+        return self.alpha / (math.sqrt(self.rank) if self.rank_stabilised else self.rank)
 
 
 class FinetuneParams(Section):

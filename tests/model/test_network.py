@@ -8,9 +8,10 @@ from transformers import GPT2Config as HubConfig
 from transformers import GPT2LMHeadModel
 
 from reprotune.model.attention import causal_attention
-from reprotune.model.checkpoint import GPT2_SIZES, GPT2Config
-from reprotune.model.gpt2 import GPT2
-from reprotune.model.weights import hub_name, is_conv1d, load_model
+from reprotune.model.config import GPT2_SIZES, ModelConfig
+from reprotune.model.families import stored_tensors
+from reprotune.model.network import Network
+from reprotune.model.weights import load_model
 
 PUBLISHED_PARAMETERS = {
     "gpt2": 124_439_808,
@@ -34,19 +35,16 @@ def test_logits_equal_those_of_transformers(hub_model: GPT2LMHeadModel, tmp_path
 def test_full_sizes_have_the_published_shapes(size: str) -> None:
     shape = GPT2_SIZES[size]
     with torch.device("meta"):
-        model = GPT2(shape)
+        model = Network(shape)
         oracle = GPT2LMHeadModel(HubConfig(n_layer=shape.n_layer, n_head=shape.n_head, n_embd=shape.n_embd))
-    ours = {
-        hub_name(name): tuple(reversed(parameter.shape)) if is_conv1d(name) else tuple(parameter.shape)
-        for name, parameter in model.named_parameters()
-    }
+    ours = {stored.name: stored.shape for stored in stored_tensors(shape)}
     theirs = {name: tuple(tensor.shape) for name, tensor in oracle.transformer.named_parameters()}
     assert ours == theirs
     assert sum(parameter.numel() for parameter in model.parameters()) == PUBLISHED_PARAMETERS[size]
 
 
 def test_positions_and_attention_are_the_callers() -> None:
-    model = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=8, n_positions=16, vocab_size=20))
+    model = Network(ModelConfig(n_layer=2, n_head=2, n_embd=8, n_positions=16, vocab_size=20))
     model.initialize(torch.Generator().manual_seed(0))
     input_ids = torch.arange(6)[None]
     seen = []
@@ -61,7 +59,7 @@ def test_positions_and_attention_are_the_callers() -> None:
 
 
 def test_initialize_draws_as_gpt2_did() -> None:
-    model = GPT2(GPT2Config(n_layer=8, n_head=4, n_embd=128, n_positions=32, vocab_size=500))
+    model = Network(ModelConfig(n_layer=8, n_head=4, n_embd=128, n_positions=32, vocab_size=500))
     model.initialize(torch.Generator().manual_seed(0))
     block = model.blocks[3]
     assert block.c_fc.weight.std().item() == pytest.approx(0.02, rel=0.02)
