@@ -5,9 +5,9 @@ from pathlib import Path
 
 from reprotune.artifacts import RECORDS, REJECTED, replaced_directory, table_writer, write_json
 from reprotune.console import counted, note, progress_bar
-from reprotune.dataset.download import source_file
-from reprotune.dataset.readers import read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources.download import source_file
+from reprotune.dataset.sources.readers import read_rows
+from reprotune.dataset.sources.records import Normalizer
 from reprotune.model.source import fetch_base
 from reprotune.params.sections.fetch import BaseParams, DatasetParams
 from reprotune.pipeline.dvc_yaml import check_followed

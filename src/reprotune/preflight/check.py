@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reprotune.dataset.readers import read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources.readers import read_rows
+from reprotune.dataset.sources.records import Normalizer
 from reprotune.dataset.templates import load_template
 from reprotune.errors import UserError
 from reprotune.judging.run import CLIENTS

@@ -8,9 +8,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from reprotune.console import counted
-from reprotune.dataset.limits import MOST_COLUMNS
-from reprotune.dataset.parquet import NoValue
-from reprotune.dataset.readers import SourceRow, Unreadable
+from reprotune.dataset.sources.limits import MOST_COLUMNS
+from reprotune.dataset.sources.parquet import NoValue
+from reprotune.dataset.sources.readers import SourceRow, Unreadable
 from reprotune.errors import UserError
 from reprotune.params.sections.fetch import ColumnNames, DatasetParams
 from reprotune.untrusted import clipped

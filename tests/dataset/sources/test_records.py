@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.artifacts import RECORDS, REJECTED
-from reprotune.dataset.readers import SourceRow, Unreadable
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources.readers import SourceRow, Unreadable
+from reprotune.dataset.sources.records import Normalizer
 from reprotune.errors import UserError
 from reprotune.params.sections.fetch import DatasetParams
 

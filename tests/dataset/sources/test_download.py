@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from reprotune.dataset import download as download_module
-from reprotune.dataset.download import RetryPolicy, download, source_file
+from reprotune.dataset.sources.download import RetryPolicy, download, source_file
 from reprotune.errors import UserError
 from reprotune.params import values
 from reprotune.params.sections.fetch import DatasetParams
@@ -240,7 +240,7 @@ def test_delays_grow_and_stay_within_the_longest() -> None:
 
 
 def params(source: str | Path, sha256: str | None = None) -> DatasetParams:
-    section = values.read_document(Path(__file__).resolve().parents[2] / "params.yaml")["fetch"]["dataset"]
+    section = values.read_document(Path(__file__).resolve().parents[3] / "params.yaml")["fetch"]["dataset"]
     return DatasetParams.parse("fetch.dataset", section | {"source": str(source), "sha256": sha256})
 
 

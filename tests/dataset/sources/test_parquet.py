@@ -9,12 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from reprotune.dataset import parquet
-from reprotune.dataset.readers import SourceRow, read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources.readers import SourceRow, read_rows
+from reprotune.dataset.sources.records import Normalizer
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PARAMS = Document.read(ROOT / "params.yaml").fetch.dataset
 USED = ("instruction", "input", "output", "category")
 ROWS = 5
@@ -93,7 +93,7 @@ def test_a_gzipped_file_has_the_limit_of_all_gzipped_ones(tmp_path: Path, monkey
     path = tmp_path / "x.parquet.gz"
     path.write_bytes(gzip.compress(written(tmp_path).read_bytes()))
     assert len(rows(path)) == ROWS
-    monkeypatch.setattr("reprotune.dataset.limits.UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr("reprotune.dataset.sources.limits.UNPACKED_BYTES", 1 << 20)
     path.write_bytes(gzip.compress(b"PAR1" + bytes(20_000_000)))
     with pytest.raises(UserError, match="unfolds to more than 250 times its size"):
         rows(path)

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from reprotune.dataset import limits, readers
-from reprotune.dataset.readers import SourceRow, Unreadable, read_rows
-from reprotune.dataset.records import RAW_CHARS, Normalizer
+from reprotune.dataset.sources.readers import SourceRow, Unreadable, read_rows
+from reprotune.dataset.sources.records import RAW_CHARS, Normalizer
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PARAMS = Document.read(ROOT / "params.yaml").fetch.dataset
 ROW = b'{"instruction": "i", "output": "o"}\n'
 

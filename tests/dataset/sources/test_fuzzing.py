@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reprotune import sandbox
-from reprotune.dataset.readers import read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources.readers import read_rows
+from reprotune.dataset.sources.records import Normalizer
 from reprotune.dataset.templates import load_template
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.values import parsed_document
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEXTS = {name: (ROOT / name).read_bytes() for name in ("params.yaml", "dvc.yaml", "gate.yaml")}
 DOCUMENT = parsed_document(TEXTS["params.yaml"].decode(), "it")
 PARAMS = Document.parse("", DOCUMENT).fetch.dataset
