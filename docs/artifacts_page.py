@@ -28,7 +28,17 @@ from docs.artifact_keys import (
     TRAINED,
     TRAINING,
 )
-from reprotune.artifacts import CONTRACTS, FORMATTED, MODELS, RECORDS, REJECTED, RESPONSES, SCORES, TOKENS
+from reprotune.artifacts import (
+    CONTRACTS,
+    CONVERSATIONS,
+    FORMATTED,
+    MODELS,
+    RECORDS,
+    REJECTED,
+    RESPONSES,
+    SCORES,
+    TOKENS,
+)
 
 HEAD = """\
 # Artifacts
@@ -78,6 +88,12 @@ CHECKPOINT = (
 STAGES: dict[str, Sequence[Artifact]] = {
     "fetch@dataset": (
         Artifact("data/raw/records.parquet", "The usable records.", RECORDS),
+        Artifact(
+            "data/raw/records.parquet of conversations",
+            "The same where the source has conversations or plain texts. With several sources, either form has a last "
+            "column `source` with the name of each row's source, and so has `rejected.parquet`.",
+            CONVERSATIONS,
+        ),
         Artifact("data/raw/rejected.parquet", "What cannot be used, each with its reason.", REJECTED),
         Artifact("data/raw/summary.json", "Counts of the rows.", keys=RAW_SUMMARY),
     ),
@@ -85,12 +101,19 @@ STAGES: dict[str, Sequence[Artifact]] = {
         Artifact("data/base/", f"The base model: {CHECKPOINT} where the source has them; weights may be in shards."),
     ),
     "split": (
-        Artifact(f"data/split/{SPLITS}.parquet", "The records of each split.", RECORDS),
+        Artifact(
+            f"data/split/{SPLITS}.parquet",
+            "The records of each split, in the form that `records.parquet` has.",
+            RECORDS,
+        ),
         Artifact("data/split/summary.json", "What was divided, and how.", keys=SPLIT_SUMMARY),
         Artifact(
             "data/split/near_duplicates.jsonl",
             "The groups of near-duplicates, one per line, the largest first; not written without grouping.",
-            keys={"rows": "the group's rows: `split`, `id`, `source_row`, `instruction`, `input`"},
+            keys={
+                "rows": "the group's rows: `split` (`(removed)` for one taken out of training), `id`, `source` of "
+                "several, `source_row`, and `instruction` and `input`, or what a conversation `asked`"
+            },
         ),
     ),
     "format": (

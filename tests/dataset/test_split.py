@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.artifacts import RECORDS
-from reprotune.dataset.split import DEALING_ORDER, Split, deal_shuffled, sorted_by_category, split_records
+from reprotune.dataset.dealing import DEALING_ORDER, deal, shuffled
+from reprotune.dataset.split import Split, sorted_by_category, split_records
 from reprotune.errors import UserError
 from reprotune.params.sections.split import SplitParams
 
@@ -127,7 +128,7 @@ def test_dealing_keeps_groups_whole_and_fills_the_shares(members: list[int], see
     groups = np.array([first_row.setdefault(group, row) for row, group in enumerate(members)])
     rows = len(groups)
     sizes = (rows // 2, rows // 4, rows - rows // 2 - rows // 4)
-    assigned = deal_shuffled(groups, sizes, seed)
+    assigned = deal(shuffled(groups, seed), groups, sizes)
     for group in np.unique(groups):
         assert len(set(assigned[groups == group].tolist())) == 1
     largest = np.bincount(groups).max()

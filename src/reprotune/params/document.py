@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Self
 
 from reprotune.params.schema import Section
-from reprotune.params.sections.fetch import BaseParams, DatasetParams
+from reprotune.params.sections.dataset import DatasetParams
+from reprotune.params.sections.fetch import BaseParams
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.format import FormatParams
 from reprotune.params.sections.generate import GenerateParams

@@ -8,11 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reprotune.dataset import parquet
+from reprotune.dataset.sources import parquet
 from reprotune.dataset.sources.readers import SourceRow, read_rows
-from reprotune.dataset.sources.records import Normalizer
 from reprotune.errors import UserError
 from reprotune.params.document import Document
+from tests.builders.datasets import normalizer_of
 
 ROOT = Path(__file__).resolve().parents[3]
 PARAMS = Document.read(ROOT / "params.yaml").fetch.dataset
@@ -43,7 +43,7 @@ def rows(path: Path, columns: tuple[str, ...] | None = USED) -> list[SourceRow]:
 def test_a_column_that_nobody_needs_is_not_read(tmp_path: Path, column: Callable[[], pa.Array]) -> None:
     found = rows(written(tmp_path, other=column()))
     assert found[1] == {"instruction": "instruction 1", "output": "output 1", "other": None}
-    normalizer = Normalizer(PARAMS, "it")
+    normalizer = normalizer_of(PARAMS)
     normalizer.normalize(found)
     assert normalizer.finish()["unused_columns"] == ["other"]
 
@@ -53,7 +53,7 @@ def test_a_cell_that_python_has_no_value_for_makes_its_row_unusable(
     tmp_path: Path, column: Callable[[], pa.Array]
 ) -> None:
     values = column()
-    _, rejected = Normalizer(PARAMS, "it").normalize(rows(written(tmp_path, category=values)))
+    _, rejected = normalizer_of(PARAMS).normalize(rows(written(tmp_path, category=values)))
     assert {row["reason"] for row in rejected} == {f"category is not text but {values.type}"}
     assert "cannot be shown" in rejected[0]["raw"]
 
