@@ -224,12 +224,13 @@ def _slot_edits(stage: _Stage, root: Path) -> Iterator[_Edit]:
             if slot in item and dep_path(str(item[slot]), root) != value:
                 yield _Edit(item.lc.key(slot)[0], removed=1, text=f"{indent}{slot}: {_written(value)}\n")
         new = [f"{indent}{slot}: {_written(value)}\n" for slot, value in values.items() if slot not in item]
-        yield _Edit(item.lc.key("source")[0] + 1, removed=0, text="".join(new))
+        last = max(item.lc.key(slot)[0] for slot in slots if slot in item)
+        yield _Edit(last + 1, removed=0, text="".join(new))
         for slot in [name for name in item if SLOT.fullmatch(f"${{item.{name}}}") and name not in slots]:
             yield _Edit(item.lc.key(slot)[0], removed=1, text="")
     named = [f"${{item.{slot}}}" for slot in slots]
     line_of = {dep: stage.deps.lc.item(index) for index, dep in enumerate(stage.deps) if SLOT.fullmatch(dep)}
-    line, column = line_of["${item.source}"]
+    line, column = max(place for dep, place in line_of.items() if dep in named)
     new = [f"{' ' * (column - 2)}- {dep}\n" for dep in named if dep not in line_of]
     yield _Edit(line + 1, removed=0, text="".join(new))
     for dep in line_of.keys() - set(named):
