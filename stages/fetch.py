@@ -32,7 +32,7 @@ def describe(summary: dict[str, Any]) -> None:
     """Tell what came of the rows, of each source where there are several."""
     for name, one in summary.get("sources", {}).items():
         kind = f", shape {one['shape']}" if "shape" in one else ""
-        note(f"{name}: {one['taken']} of {counted(one['records'], 'record')}{kind}, for {one['role']}")
+        note(f"{name}: {one['taken']} of {counted(one['records'], 'record')}{kind}, role {one['role']}")
     kind = f", shape {summary['shape']}" if "shape" in summary else ""
     note(f"{counted(summary['records'], 'record')} from {counted(summary['rows'], 'row')}{kind}")
     for reason, count in summary["reasons"].items():

@@ -78,8 +78,8 @@ def describe(split: Split, params: SplitParams) -> None:
         )
     if found := counts.get("contamination"):
         note(
-            f"split: {counted(found['train_rows_like_test'], 'training row')} nearly repeat one of a test source, "
-            f"{found['train_rows_like_validation']} one of a validation source; {found['removed']} removed "
+            f"split: {counted(found['train_rows_like_test'], 'training row')} like one of a test source, "
+            f"{found['train_rows_like_validation']} like one of a validation source; {found['removed']} removed "
             f"(split.contamination is {params.contamination})"
         )
 

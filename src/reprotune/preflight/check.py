@@ -76,6 +76,8 @@ def _source(dataset: DatasetParams, key: str, source: SourceParams) -> str:
     counts = normalizer.finish()
     shape = f", shape {counts['shape']}" if "shape" in counts else ""
     more = f" ({counted(len(others) + 1, 'file')})" if others else ""
+    if counts["records"] > counts["rows"]:
+        return f"{counts['records']} records in the first {counts['rows']} rows of {source.source}{more}{shape}"
     return f"{counts['records']} of the first {counts['rows']} rows of {source.source}{more} are usable{shape}"
 
 
