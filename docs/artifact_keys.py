@@ -126,17 +126,25 @@ TRAINED = {
 }
 RAW_SUMMARY = {
     "rows": "rows of the source",
-    "records": "rows that became records",
+    "records": "records that they became",
     "rejected": "rows set aside",
     "reasons.<reason>": "rows set aside for each reason",
     "unused_columns": "columns of the source that play no part; absent where there are none",
-    "sha256": "SHA-256 of the source file as fetched",
+    "sha256": "SHA-256 of the source file as fetched; of several, of their list as `sha256sum` prints it",
+    "shape": "shape of the rows; absent where it is `instruction`",
+    "not_taken": "usable rows that `max_rows` and `weight` left out; only with several sources",
+    "sources.<name>": "`role`, the counts above and the rows `taken` of each source; only with several",
 }
 SPLIT_SUMMARY = {
     "rows.<split>": "records in each split",
     "near_duplicate_groups": "groups of two or more records that nearly repeat each other; null: not looked for",
     "rows_in_groups": "records in these groups",
     "rows_moved": "records that went to another split to keep their group together",
+    "sources.<name>.<split>": "records of each source in each split; only with several sources",
+    "contamination.train_rows_like_test": "training records in a group with one of a test source; only where a source "
+    "has a role, as the next two",
+    "contamination.train_rows_like_validation": "training records in a group with one of a validation source",
+    "contamination.removed": "those that were taken out of training",
 }
 FORMAT_SUMMARY = {
     "template": "`format.template`",

@@ -2,14 +2,14 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
-from reprotune.artifacts import RECORDS, REJECTED, replaced_directory, table_writer, write_json
-from reprotune.console import counted, note, progress_bar
-from reprotune.dataset.download import source_file
-from reprotune.dataset.readers import read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.artifacts import replaced_directory, write_json
+from reprotune.console import counted, note
+from reprotune.dataset.sources.collect import collect
 from reprotune.model.source import fetch_base
-from reprotune.params.sections.fetch import BaseParams, DatasetParams
+from reprotune.params.sections.dataset import DatasetParams
+from reprotune.params.sections.fetch import BaseParams
 from reprotune.pipeline.dvc_yaml import check_followed
 from reprotune.pipeline.stage import run_stage
 
@@ -20,23 +20,21 @@ BASE = Path("data/base")
 def fetch_dataset_stage() -> None:
     """Write data/raw/: records.parquet, rejected.parquet and summary.json."""
     params = DatasetParams.load("fetch.dataset")
-    check_followed("fetch.dataset.source", params.file)
-    path, sha256 = source_file(params)
-    normalizer = Normalizer(params, params.source)
+    for key, source in params.keyed_sources.items():
+        check_followed(f"{key}.source", source.followed)
     with replaced_directory(RAW) as folder:
-        with (
-            table_writer(folder / "records.parquet", RECORDS) as records_file,
-            table_writer(folder / "rejected.parquet", REJECTED) as rejected_file,
-            progress_bar("reading", unit=" rows") as bar,
-        ):
-            for batch in read_rows(path, params.source, params.format, params.columns.model_dump().values()):
-                records, rejected = normalizer.normalize(batch)
-                records_file.write_rows(records)
-                rejected_file.write_rows(rejected)
-                bar.update(len(batch))
-        summary = normalizer.finish()
-        write_json(folder / "summary.json", summary | {"sha256": sha256})
-    note(f"{counted(summary['records'], 'record')} from {counted(summary['rows'], 'row')}")
+        summary = collect(params, folder)
+        write_json(folder / "summary.json", summary)
+    describe(summary)
+
+
+def describe(summary: dict[str, Any]) -> None:
+    """Tell what came of the rows, of each source where there are several."""
+    for name, one in summary.get("sources", {}).items():
+        kind = f", shape {one['shape']}" if "shape" in one else ""
+        note(f"{name}: {one['taken']} of {counted(one['records'], 'record')}{kind}, role {one['role']}")
+    kind = f", shape {summary['shape']}" if "shape" in summary else ""
+    note(f"{counted(summary['records'], 'record')} from {counted(summary['rows'], 'row')}{kind}")
     for reason, count in summary["reasons"].items():
         note(f"rejected {count}: {reason}")
     if unused := summary.get("unused_columns"):

@@ -9,7 +9,7 @@ import glob
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,6 +50,13 @@ CONTRACTS: dict[pa.Schema, Contract] = {}
 
 TEXT = pa.string()
 TOKEN_IDS = pa.list_(pa.field("element", pa.int32(), nullable=False))
+MESSAGES = pa.list_(
+    pa.field(
+        "element",
+        pa.struct([pa.field("role", TEXT, nullable=False), pa.field("content", TEXT, nullable=False)]),
+        nullable=False,
+    )
+)
 
 
 def _schema(row: str, *columns: tuple[pa.Field, str]) -> pa.Schema:
@@ -68,22 +75,43 @@ def _optional(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str
 
 _ID = "Identifies the record in every artifact: 16 hex digits, a hash of its content; repeats end in `-2`, `-3`, ..."
 
-RECORDS = _schema(
-    "one instruction record",
+_CATEGORY = _optional("category", TEXT, "The kind of task; null where the source names none.")
+_SOURCE_ROW = _required("source_row", pa.int64(), "The row of the source, counted from 0 through all of its files.")
+_SOURCE = _required("source", TEXT, "The name of the source, as in `fetch.dataset.sources`.")
+_RECORD = (
     _required("id", TEXT, _ID),
     _required("instruction", TEXT, "The task in words."),
     _required("input", TEXT, "The task's material; empty where there is none."),
     _required("output", TEXT, "The wanted answer."),
-    _optional("category", TEXT, "The kind of task; null where the source names none."),
-    _required("source_row", pa.int64(), "The row of the source, counted from 0."),
+    _CATEGORY,
+    _SOURCE_ROW,
 )
-
-REJECTED = _schema(
-    "one unusable row of the source",
-    _required("source_row", pa.int64(), "The row of the source, counted from 0."),
+_CONVERSATION = (
+    _required("id", TEXT, _ID),
+    _required(
+        "messages",
+        MESSAGES,
+        "What was said, by `role`: an optional `system`, then `user` and `assistant` in turn, the last being "
+        "`assistant`; a plain text is one message of the `assistant`.",
+    ),
+    _CATEGORY,
+    _SOURCE_ROW,
+)
+_REJECTION = (
+    _SOURCE_ROW,
     _required("reason", TEXT, "Why it cannot be used; all rows with the same fault have the same text."),
     _required("raw", TEXT, "The row as JSON text, of which at most 16,384 characters are kept."),
 )
+
+RECORDS = _schema("one instruction record", *_RECORD)
+RECORDS_WITH_SOURCE = _schema("one instruction record of several sources", *_RECORD, _SOURCE)
+CONVERSATIONS = _schema("one conversation", *_CONVERSATION)
+CONVERSATIONS_WITH_SOURCE = _schema("one conversation of several sources", *_CONVERSATION, _SOURCE)
+RECORD_SCHEMAS = (RECORDS, RECORDS_WITH_SOURCE, CONVERSATIONS, CONVERSATIONS_WITH_SOURCE)
+"""What `data/raw/records.parquet` and the files of `data/split/` may have."""
+
+REJECTED = _schema("one unusable row of the source", *_REJECTION)
+REJECTED_WITH_SOURCE = _schema("one unusable row of several sources", *_REJECTION, _SOURCE)
 
 FORMATTED = _schema(
     "one record as the text that the model sees; the training text is `prompt + response`",
@@ -156,6 +184,19 @@ def iter_batches(path: Path, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> I
         for batch in file.iter_batches(batch_size=rows, columns=schema.names):
             batch.validate(full=True)
             yield batch.cast(schema)
+
+
+def schema_of(path: Path, *schemas: pa.Schema) -> pa.Schema:
+    """Return which of the schemas a file has; raises `UserError` if it has none of them."""
+    with _opened(path) as file:
+        found = file.schema_arrow
+        for schema in schemas:
+            if schema.names == found.names and schema.types == found.types:
+                return schema
+    raise UserError(
+        f"{path} has the columns {', '.join(found.names)}, which are of no kind that is read here: run `dvc repro` to "
+        "rebuild it"
+    )
 
 
 def count_rows(path: Path, schema: pa.Schema) -> int:
@@ -295,7 +336,7 @@ def _is_alive(process: int) -> bool:
 
 
 @contextmanager
-def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, schema: Sequence[pa.Field] | pa.Schema = ()) -> Iterator[pq.ParquetFile]:
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
     try:

@@ -36,7 +36,7 @@ AFTER_EDIT = {
     "src/reprotune/params/sections/split.py": {"split", "report"},
     "src/reprotune/params/document.py": {"report"},
     "src/reprotune/scratch.py": FETCH | {"finetune", "judge"} | GENERATE,
-    "src/reprotune/dataset/download.py": FETCH,
+    "src/reprotune/dataset/sources/download.py": FETCH,
     "src/reprotune/dataset/near_duplicates.py": {"split"},
     "src/reprotune/dataset/templates.py": {"format"},
     "src/reprotune/dataset/tokenization.py": {"tokenize"},

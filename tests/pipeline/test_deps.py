@@ -6,7 +6,9 @@ import pytest
 from ruamel.yaml import YAML
 
 from reprotune.errors import UserError
+from reprotune.params.values import read_document
 from reprotune.pipeline.deps import check_deps, fix_deps
+from reprotune.pipeline.dvc_yaml import expanded_stages
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -186,7 +188,9 @@ def test_odd_file_names_are_named_right_or_refused(repository: Path, name: str, 
     try:
         fix_deps(repository)
     except UserError as error:
-        assert "rename it" in str(error)
+        assert "rename it" in str(error) or (
+            "put its files into a folder of their own" in str(error) and set(name) & set("*?[")
+        )
         assert (repository / "dvc.yaml").read_text(encoding="utf-8") == before
     else:
         assert check_deps(repository) == []
@@ -205,3 +209,47 @@ def test_this_repository_is_clean() -> None:
     if not (ROOT / "dvc.yaml").is_file():
         pytest.skip("dvc.yaml is not here yet")
     assert [str(finding) for finding in check_deps(ROOT)] == []
+
+
+def set_sources(repository: Path, *sources: str) -> None:
+    path = repository / "params.yaml"
+    yaml = YAML()
+    params = yaml.load(path.read_text(encoding="utf-8"))
+    dataset = params["fetch"]["dataset"]
+    dataset["source"] = None if sources else "embedded"
+    dataset["sources"] = [{"name": f"source {place}", "source": source} for place, source in enumerate(sources)]
+    yaml.dump(params, path)
+
+
+def test_every_local_source_is_a_dep_of_the_dataset_alone(repository: Path) -> None:
+    fix_deps(repository)
+    clean = (repository / "dvc.yaml").read_text()
+    set_sources(repository, "mine/a.csv", "https://example.org/b.json", "shards/**/*.parquet", "hub:owner/name")
+    assert found(repository) == [
+        "fetch@dataset: missing dep mine/a.csv",
+        "fetch@dataset: missing dep shards",
+    ]
+    fix_deps(repository)
+    assert found(repository) == []
+    read = {name: body["deps"] for name, body in expanded_stages(read_document(repository / "dvc.yaml"))}
+    assert [dep for dep in read["fetch@dataset"] if "py" not in dep] == ["mine/a.csv", "shards"]
+    assert {dep for dep in read["fetch@base"] if "py" not in dep} == {"data/embedded/base"}
+
+    set_sources(repository, "mine/a.csv", "mine/b.csv", "c", "mine/a.csv")
+    fix_deps(repository)
+    read = {name: body["deps"] for name, body in expanded_stages(read_document(repository / "dvc.yaml"))}
+    assert [dep for dep in read["fetch@dataset"] if not dep.endswith(".py")] == ["mine/a.csv", "mine/b.csv", "c"]
+
+    set_sources(repository, "c")
+    assert found(repository) == [f"fetch@dataset: needless dep mine/{name}.csv" for name in "ab"]
+    fix_deps(repository)
+    set_sources(repository)
+    fix_deps(repository)
+    assert (repository / "dvc.yaml").read_text() == clean.replace("dataset.jsonl   # the embedded one", "dataset.jsonl")
+
+
+@pytest.mark.parametrize("source", ["data/*.csv", "data", "*.csv", "data/raw/x.csv"])
+def test_a_source_in_a_folder_that_the_pipeline_writes_is_refused(repository: Path, source: str) -> None:
+    set_sources(repository, source)
+    with pytest.raises(UserError, match=r"params\.yaml: the dataset is in .*where the pipeline writes data/raw"):
+        fix_deps(repository)

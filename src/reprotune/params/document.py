@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Self
 
 from reprotune.params.schema import Section
-from reprotune.params.sections.fetch import EMBEDDED_BASE, EMBEDDED_DATASET, BaseParams, DatasetParams
+from reprotune.params.sections.dataset import EMBEDDED_DATASET, DatasetParams
+from reprotune.params.sections.fetch import EMBEDDED_BASE, BaseParams
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.format import FormatParams
 from reprotune.params.sections.generate import GenerateParams
@@ -40,14 +41,17 @@ class Document(Section):
         return cls.parse("", read_document(path), path)
 
     def local_files(self) -> dict[str, list[Path]]:
-        """Return the local files and folders that are named, by the stage that reads each."""
+        """Return the local files and folders that are named, by the stage that reads each.
+
+        For a pattern of names it is the folder that its files are below, since a new one has to be noticed too.
+        """
         named: dict[str, list[Path | None]] = {
-            "fetch@dataset": [self.fetch.dataset.file],
+            "fetch@dataset": [source.followed for source in self.fetch.dataset.keyed_sources.values()],
             "fetch@base": [self.fetch.base.path],
             "format": [self.format.file],
             "judge": [*self.judge.files.values()],
         }
-        local = {stage: [path for path in paths if path is not None] for stage, paths in named.items()}
+        local = {stage: list(dict.fromkeys(filter(None, paths))) for stage, paths in named.items()}
         return {stage: paths for stage, paths in local.items() if paths}
 
     def followed_files(self) -> dict[str, list[Path]]:

@@ -65,4 +65,6 @@ def _values(kind: Any) -> str:
         return _values(get_args(kind)[0])
     if get_origin(kind) is UnionType or get_origin(kind) is Union:
         return " or ".join(_values(part) for part in get_args(kind))
+    if get_origin(kind) is list:
+        return "list of sections"
     return {str: "text", int: "whole number", float: "number", bool: "true, false", type(None): "null"}[kind]

@@ -21,6 +21,7 @@ SHOULD = {
     "greater_than": "above {gt}",
     "greater_than_equal": "at least {ge}",
     "int_type": "a whole number",
+    "list_type": "a list",
     "less_than": "below {lt}",
     "less_than_equal": "at most {le}",
     "literal_error": "{expected}",
@@ -73,6 +74,8 @@ def _usable_temperature(value: float) -> float:
 
 Location = Annotated[str, Field(min_length=1), AfterValidator(_usable_location)]
 """The path of a file or folder, or a URL where one is allowed; `~` stands for a user's home."""
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+CommitHash = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Seed = Annotated[int, Field(ge=0, le=2**53)]
 """The largest whole number that a service can read from JSON."""
 Temperature = Annotated[float, Field(ge=0, le=1000), AfterValidator(_usable_temperature)]

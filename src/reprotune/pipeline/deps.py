@@ -22,6 +22,9 @@ from reprotune.params.values import PARAMS_FILE, read_document
 from reprotune.pipeline.closure import stage_closure
 from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, dep_path, expanded_stages
 
+SLOT = re.compile(r"\$\{item\.(source(?:_\d+)?)\}")
+"""A dep of a `foreach` that each of its items fills with a file of its own."""
+
 
 @dataclass(frozen=True, order=True)
 class Finding:
@@ -46,12 +49,15 @@ def fix_deps(root: Path) -> list[Finding]:
 
     Raises `UserError`, with dvc.yaml as it was, where that cannot be done.
     """
+    _check_apart(root)
     edits: list[_Edit] = []
     findings: list[Finding] = []
     for stage in _read_stages(root):
         found = list(_stage_findings(stage, root))
         findings += found
         edits += _edits(stage, found)
+        if any(finding.stage != stage.name for finding in found):
+            edits += _slot_edits(stage, root)
     if edits:
         before = (root / DVC_YAML).read_text(encoding="utf-8")
         lines = before.splitlines(keepends=True)
@@ -124,31 +130,54 @@ def _stage_findings(stage: _Stage, root: Path) -> Iterator[Finding]:
     code = stage_closure(stage.module, root)
     for dep in sorted(code - set(stage.deps)):
         yield Finding(stage.name, "missing", dep)
-    followed = Document.read(root / PARAMS_FILE).followed_files()
-    named = {(name, dep_path(path, root)) for name in stage.expanded_deps for path in followed.get(name, [])}
-    for name, path in sorted(named):
-        if path not in {dep_path(dep, root) for dep in stage.expanded_deps[name]}:
-            yield Finding(name, "missing", path)
+    named = {name: paths for name, paths in _followed(root).items() if name in stage.expanded_deps}
+    for name, paths in sorted(named.items()):
+        there = [dep_path(dep, root) for dep in stage.expanded_deps[name]]
+        missing = sorted(set(paths) - set(there))
+        yield from (Finding(name, "missing", path) for path in missing)
+        if name != stage.name and not missing:  # one that is missing takes the place of one that is not needed
+            slots = [path for dep, path in zip(stage.deps, there, strict=True) if SLOT.fullmatch(dep)]
+            yield from (Finding(name, "needless", path) for path in sorted(set(slots) - set(paths)))
+    inputs = {path for paths in named.values() for path in paths}
     for dep in stage.deps:
-        known = dep_path(dep, root) in code | {path for _, path in named}
-        if not known and not dep.startswith(("data/", "${")):
+        if dep_path(dep, root) not in code | inputs and not dep.startswith(("data/", "${")):
             yield Finding(stage.name, "needless", dep)
+
+
+def _followed(root: Path) -> dict[str, list[str]]:
+    """Return the files that dvc.yaml should list, by stage; see `Document.followed_files`."""
+    followed = Document.read(root / PARAMS_FILE).followed_files()
+    return {stage: [dep_path(path, root) for path in paths] for stage, paths in followed.items()}
 
 
 def files_named_in_params(root: Path) -> dict[str, list[str]]:
     """Return the local files and folders that params.yaml names, by the stage that reads each; see `dep_path`.
 
-    Raises `UserError` if params.yaml is not valid.
+    For a pattern of names it is the folder that its files are below, since a new one has to be noticed too. Raises
+    `UserError` if params.yaml is not valid.
     """
     named = Document.read(root / PARAMS_FILE).local_files()
     return {stage: [dep_path(path, root) for path in paths] for stage, paths in named.items()}
+
+
+def _check_apart(root: Path) -> None:
+    """Raise `UserError` where a dataset's folder also holds what stages write: DVC would see a circle."""
+    outs = [out for _, body in expanded_stages(read_document(root / DVC_YAML)) for out in body.get("outs") or []]
+    outs = [dep_path(out if isinstance(out, str) else next(iter(out)), root) for out in outs]
+    for path in files_named_in_params(root).get("fetch@dataset", []):
+        inside = [out for out in outs if path == "." or f"{out}/".startswith(f"{path}/") or path.startswith(f"{out}/")]
+        if inside:
+            raise UserError(
+                f"{PARAMS_FILE}: the dataset is in {path}, where the pipeline writes {inside[0]}: put its files into a "
+                "folder of their own, such as my-data/"
+            )
 
 
 def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:
     """Turn a stage's findings into edits; line numbers are those of the file as it was read."""
     line_of = {dep: stage.deps.lc.item(index)[0] for index, dep in enumerate(stage.deps)}
     bullet = " " * (stage.deps.lc.item(0)[1] - 2) + "- "
-    needless = {finding.dep for finding in findings if finding.problem == "needless"}
+    needless = {finding.dep for finding in findings if finding.problem == "needless" and finding.stage == stage.name}
     kept = [dep for dep in stage.deps if dep.startswith(CODE) and dep not in needless]
     for dep in needless:
         yield _Edit(line_of[dep], removed=1, text="")
@@ -156,22 +185,44 @@ def _edits(stage: _Stage, findings: list[Finding]) -> Iterator[_Edit]:
         if finding.problem == "needless":
             continue
         if finding.stage != stage.name:
-            yield _source_edit(stage, finding)
             continue
         later = [line_of[dep] for dep in kept if dep > finding.dep]
         last = max((line_of[dep] + 1 for dep in kept), default=stage.deps.lc.item(0)[0])
         yield _Edit(min(later, default=last), removed=0, text=f"{bullet}{_written(finding.dep)}\n")
 
 
-def _source_edit(stage: _Stage, finding: Finding) -> _Edit:
-    """Set the `source` of a `foreach` item, which the deps name as `${item.source}`, to the file that is read."""
-    item = stage.items.get(finding.stage.partition("@")[2]) if isinstance(stage.items, CommentedMap) else None
-    if not isinstance(item, CommentedMap) or "source" not in item or "${item.source}" not in stage.deps:
-        raise UserError(
-            f"{DVC_YAML}: {finding}: add it by hand, as `source:` of the item with the dep ${{item.source}}"
-        )
-    line, column = item.lc.key("source")
-    return _Edit(line, removed=1, text=f"{' ' * column}source: {_written(finding.dep)}\n")
+def _slot_edits(stage: _Stage, root: Path) -> Iterator[_Edit]:
+    """Give the items of a `foreach` the files that each reads, in `source`, `source_2`, and so on.
+
+    The deps name them as `${item.source}`, ... for all items alike; so an item with fewer files repeats its first.
+    """
+    inputs = _followed(root)
+    wanted = {name.partition("@")[2]: inputs[name] for name in stage.expanded_deps if name in inputs}
+    slots = [f"source{f'_{number}' * (number > 1)}" for number in range(1, max(map(len, wanted.values())) + 1)]
+    for key, paths in wanted.items():
+        item = stage.items.get(key) if isinstance(stage.items, CommentedMap) else None
+        if not isinstance(item, CommentedMap) or "source" not in item or "${item.source}" not in stage.deps:
+            raise UserError(
+                f"{DVC_YAML}: {stage.name}@{key} should depend on {', '.join(paths)}: add it by hand, as `source:` of "
+                "the item with the dep ${item.source}"
+            )
+        values = dict(zip(slots, [*paths, *[paths[0]] * (len(slots) - len(paths))], strict=True))
+        indent = " " * item.lc.key("source")[1]
+        for slot, value in values.items():
+            if slot in item and dep_path(str(item[slot]), root) != value:
+                yield _Edit(item.lc.key(slot)[0], removed=1, text=f"{indent}{slot}: {_written(value)}\n")
+        new = [f"{indent}{slot}: {_written(value)}\n" for slot, value in values.items() if slot not in item]
+        last = max(item.lc.key(slot)[0] for slot in slots if slot in item)
+        yield _Edit(last + 1, removed=0, text="".join(new))
+        for slot in [name for name in item if SLOT.fullmatch(f"${{item.{name}}}") and name not in slots]:
+            yield _Edit(item.lc.key(slot)[0], removed=1, text="")
+    named = [f"${{item.{slot}}}" for slot in slots]
+    line_of = {dep: stage.deps.lc.item(index) for index, dep in enumerate(stage.deps) if SLOT.fullmatch(dep)}
+    line, column = max(place for dep, place in line_of.items() if dep in named)
+    new = [f"{' ' * (column - 2)}- {dep}\n" for dep in named if dep not in line_of]
+    yield _Edit(line + 1, removed=0, text="".join(new))
+    for dep in line_of.keys() - set(named):
+        yield _Edit(line_of[dep][0], removed=1, text="")
 
 
 def _written(path: str) -> str:

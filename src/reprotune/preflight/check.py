@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from reprotune.dataset.readers import read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.console import counted
+from reprotune.dataset.sources.located import local_files
+from reprotune.dataset.sources.readers import read_rows
+from reprotune.dataset.sources.records import Normalizer
+from reprotune.dataset.sources.shapes import columns_read
 from reprotune.dataset.templates import load_template
 from reprotune.errors import UserError
 from reprotune.judging.run import CLIENTS
@@ -15,6 +18,7 @@ from reprotune.model.checkpoint import check_rank
 from reprotune.model.config import GPT2_SIZES
 from reprotune.model.source import local_config
 from reprotune.params.document import Document
+from reprotune.params.sections.dataset import DatasetParams, SourceParams
 from reprotune.params.values import PARAMS_FILE
 from reprotune.pipeline.deps import files_named_in_params
 from reprotune.pipeline.dvc_yaml import DVC_YAML, read_pipeline
@@ -61,18 +65,26 @@ def _attempted(subject: str, look: Callable[[], str]) -> Finding:
 
 
 def _dataset(params: Document) -> str:
-    """Read the first rows of a local file and map their columns."""
+    """Read the first rows of every local source and map their columns."""
     dataset = params.fetch.dataset
-    if dataset.file is None:
-        return f"{dataset.source} will be downloaded"
-    if not dataset.file.is_file():
-        raise UserError(f"fetch.dataset.source: there is no file {dataset.file}: check the path")
-    normalizer = Normalizer(dataset, dataset.source)
-    for rows in read_rows(dataset.file, dataset.source, dataset.format, dataset.columns.model_dump().values()):
+    return "; ".join(_source(dataset, key, source) for key, source in dataset.keyed_sources.items())
+
+
+def _source(dataset: DatasetParams, key: str, source: SourceParams) -> str:
+    if source.path is None:
+        return f"{source.source} will be downloaded"
+    normalizer = Normalizer(dataset, key, source)
+    first, *others = local_files(key, source.path)
+    name = source.source if first == source.path else str(first)
+    for rows in read_rows(first, name, source.format, columns_read(source.shape, source.columns)):
         normalizer.normalize(rows)
         break
     counts = normalizer.finish()
-    return f"{counts['records']} of the first {counts['rows']} rows of {dataset.source} are usable"
+    shape = f", shape {counts['shape']}" if "shape" in counts else ""
+    more = f" ({counted(len(others) + 1, 'file')})" if others else ""
+    if counts["records"] > counts["rows"]:
+        return f"{counts['records']} records in the first {counts['rows']} rows of {source.source}{more}{shape}"
+    return f"{counts['records']} of the first {counts['rows']} rows of {source.source}{more} are usable{shape}"
 
 
 def _base(params: Document) -> str:

@@ -9,13 +9,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reprotune.dataset import parquet
-from reprotune.dataset.readers import SourceRow, read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources import parquet
+from reprotune.dataset.sources.readers import SourceRow, read_rows
 from reprotune.errors import UserError
 from reprotune.params.document import Document
+from tests.builders.datasets import normalizer_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PARAMS = Document.read(ROOT / "params.yaml").fetch.dataset
 USED = ("instruction", "input", "output", "category")
 ROWS = 5
@@ -44,7 +44,7 @@ def rows(path: Path, columns: tuple[str, ...] | None = USED) -> list[SourceRow]:
 def test_a_column_that_nobody_needs_is_not_read(tmp_path: Path, column: Callable[[], pa.Array]) -> None:
     found = rows(written(tmp_path, other=column()))
     assert found[1] == {"instruction": "instruction 1", "output": "output 1", "other": None}
-    normalizer = Normalizer(PARAMS, "it")
+    normalizer = normalizer_of(PARAMS)
     normalizer.normalize(found)
     assert normalizer.finish()["unused_columns"] == ["other"]
 
@@ -54,7 +54,7 @@ def test_a_cell_that_python_has_no_value_for_makes_its_row_unusable(
     tmp_path: Path, column: Callable[[], pa.Array]
 ) -> None:
     values = column()
-    _, rejected = Normalizer(PARAMS, "it").normalize(rows(written(tmp_path, category=values)))
+    _, rejected = normalizer_of(PARAMS).normalize(rows(written(tmp_path, category=values)))
     assert {row["reason"] for row in rejected} == {f"category is not text but {values.type}"}
     assert "cannot be shown" in rejected[0]["raw"]
 
@@ -93,7 +93,7 @@ def test_a_text_that_very_many_rows_share_ends_in_a_sentence_at_once(tmp_path: P
 def test_batches_of_texts_that_rows_share_are_bounded_in_bytes_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("reprotune.dataset.readers.BATCH_BYTES", 1000)
+    monkeypatch.setattr("reprotune.dataset.sources.readers.BATCH_BYTES", 1000)
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"instruction": ["x" * 100] * 50, "output": ["y"] * 50}), path)
     batches = list(read_rows(path, path.name, "auto", USED))
@@ -166,7 +166,7 @@ def test_a_gzipped_file_has_the_limit_of_all_gzipped_ones(tmp_path: Path, monkey
     path = tmp_path / "x.parquet.gz"
     path.write_bytes(gzip.compress(written(tmp_path).read_bytes()))
     assert len(rows(path)) == ROWS
-    monkeypatch.setattr("reprotune.dataset.limits.UNPACKED_BYTES", 1 << 20)
+    monkeypatch.setattr("reprotune.dataset.sources.limits.UNPACKED_BYTES", 1 << 20)
     path.write_bytes(gzip.compress(b"PAR1" + bytes(20_000_000)))
     with pytest.raises(UserError, match="unfolds to more than 250 times its size"):
         rows(path)

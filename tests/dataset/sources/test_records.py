@@ -11,31 +11,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.artifacts import RECORDS, REJECTED
-from reprotune.dataset.readers import SourceRow, Unreadable
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources.readers import SourceRow, Unreadable
 from reprotune.errors import UserError
-from reprotune.params.sections.fetch import DatasetParams
+from reprotune.params.sections.dataset import DatasetParams
+from tests.builders.datasets import dataset_params, normalizer_of
 
 GOOD = {"instruction": "Add.", "input": "1 and 2", "output": "3", "category": "sums"}
 
 
 def params(columns: dict[str, str] | None = None, **changes: Any) -> DatasetParams:
-    values: dict[str, Any] = {
-        "source": "rows.json",
-        "format": "auto",
-        "sha256": None,
-        "columns": columns or {},
-        "max_chars": 50,
-        "on_bad_row": "reject",
-        "max_rejected_fraction": 1.0,
-    }
-    return DatasetParams.parse("fetch.dataset", values | changes)
+    return dataset_params(columns=columns or {}, **{"max_chars": 50, **changes})
 
 
 def normalize(
     rows: list[SourceRow], **changes: Any
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]], dict[str, Any]]:
-    normalizer = Normalizer(params(**changes), "rows.json")
+    normalizer = normalizer_of(params(**changes))
     records, rejected = normalizer.normalize(rows)
     return records, rejected, normalizer.finish()
 
@@ -111,7 +102,7 @@ def test_values_that_json_lacks_are_kept_as_text() -> None:
 
 
 def test_repeats_get_numbered_ids_across_batches() -> None:
-    normalizer = Normalizer(params(), "rows.json")
+    normalizer = normalizer_of(params())
     first, _ = normalizer.normalize([GOOD, GOOD])
     second, _ = normalizer.normalize([GOOD | {"category": "other"}])
     digest = first[0]["id"]

@@ -13,14 +13,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from reprotune import sandbox
-from reprotune.dataset.readers import read_rows
-from reprotune.dataset.records import Normalizer
+from reprotune.dataset.sources.readers import read_rows
 from reprotune.dataset.templates import load_template
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.values import parsed_document
+from tests.builders.datasets import normalizer_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEXTS = {name: (ROOT / name).read_bytes() for name in ("params.yaml", "dvc.yaml", "gate.yaml")}
 DOCUMENT = parsed_document(TEXTS["params.yaml"].decode(), "it")
 PARAMS = Document.parse("", DOCUMENT).fetch.dataset
@@ -84,7 +84,7 @@ def is_a_sentence(error: UserError) -> bool:
 def test_rows_of_any_bytes(tmp_path: Path, name: str, kind: str, changes: list[tuple[float, int, bytes]]) -> None:
     path = tmp_path / name
     path.write_bytes(edited(FILES[name], changes))
-    normalizer = Normalizer(PARAMS, name)
+    normalizer = normalizer_of(PARAMS)
     try:
         for batch in read_rows(path, name, kind, PARAMS.columns.model_dump().values()):
             records, rejected = normalizer.normalize(batch)

@@ -13,11 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from reprotune.dataset import download as download_module
-from reprotune.dataset.download import RetryPolicy, download, source_file
+from reprotune.dataset.sources import download as download_module
+from reprotune.dataset.sources.download import RetryPolicy, download
 from reprotune.errors import UserError
-from reprotune.params import values
-from reprotune.params.sections.fetch import DatasetParams
 
 BODY = bytes(range(256)) * 4096
 SHA256 = hashlib.sha256(BODY).hexdigest()
@@ -247,28 +245,3 @@ def test_delays_grow_and_stay_within_the_longest() -> None:
         delays = [download_module._delay("u", fault, failures, policy) for _ in range(50)]
         assert all(0.5 * base <= delay <= 1.5 * base for delay in delays)
         assert len(set(delays)) > 1
-
-
-def params(source: str | Path, sha256: str | None = None) -> DatasetParams:
-    section = values.read_document(Path(__file__).resolve().parents[2] / "params.yaml")["fetch"]["dataset"]
-    return DatasetParams.parse("fetch.dataset", section | {"source": str(source), "sha256": sha256})
-
-
-def test_source_file_by_path_checks_the_hash(tmp_path: Path) -> None:
-    path = tmp_path / "rows.json"
-    path.write_bytes(BODY)
-    assert source_file(params(path, SHA256)) == (path, SHA256)
-    with pytest.raises(UserError, match=r"fetch\.dataset\.sha256"):
-        source_file(params(path, "0" * 64))
-    for missing in ["ftp://example.org/x.json", str(tmp_path / "none.json"), str(tmp_path)]:
-        with pytest.raises(UserError, match=r"is not a file: set fetch\.dataset\.source"):
-            source_file(params(missing))
-
-
-def test_source_file_by_url_keeps_the_download_in_scratch(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DVC_ROOT", str(tmp_path))
-    path, digest = source_file(params(server.give(whole)))
-    assert digest == SHA256
-    assert path.is_relative_to(tmp_path / ".reprotune" / "downloads")

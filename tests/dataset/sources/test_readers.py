@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.dataset import readers as sources
-from reprotune.dataset.readers import SourceRow, Unreadable, read_rows
+from reprotune.dataset.sources import readers as sources
+from reprotune.dataset.sources.readers import SourceRow, Unreadable, read_rows
 from reprotune.errors import UserError
 
 ROWS = [

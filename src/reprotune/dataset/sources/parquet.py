@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from reprotune.dataset.limits import (
+from reprotune.dataset.sources.limits import (
     BATCH_BYTES,
     BATCH_ROWS,
     MOST_ROW_BYTES,

@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from reprotune.console import note
-from reprotune.dataset.limits import (
+from reprotune.dataset.sources.limits import (
     BATCH_BYTES,
     BATCH_ROWS,
     MOST_COLUMNS,
@@ -26,7 +26,7 @@ from reprotune.dataset.limits import (
     OpenFile,
     checked_header,
 )
-from reprotune.dataset.parquet import parquet_rows
+from reprotune.dataset.sources.parquet import parquet_rows
 from reprotune.errors import UserError
 from reprotune.files import MOST_VALUES, UTF8_BOM, has_too_many_values, json_fault, open_regular, size_words
 from reprotune.untrusted import clipped

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from reprotune.dataset import limits, readers
-from reprotune.dataset.readers import SourceRow, Unreadable, read_rows
-from reprotune.dataset.records import RAW_CHARS, Normalizer
+from reprotune.dataset.sources import limits, readers
+from reprotune.dataset.sources.fields import RAW_CHARS
+from reprotune.dataset.sources.readers import SourceRow, Unreadable, read_rows
 from reprotune.errors import UserError
 from reprotune.params.document import Document
+from tests.builders.datasets import normalizer_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 PARAMS = Document.read(ROOT / "params.yaml").fetch.dataset
 ROW = b'{"instruction": "i", "output": "o"}\n'
 
@@ -123,8 +124,8 @@ def test_keys_of_json_rows_are_bounded(tmp_path: Path) -> None:
     (tmp_path / "x.jsonl").write_bytes(ROW + json.dumps({f"k{number}": 1 for number in range(1001)}).encode())
     _, wide = rows(tmp_path / "x.jsonl")
     assert isinstance(wide, Unreadable) and wide.reason == "more than 1,000 keys"
-    normalizer = Normalizer(PARAMS, "it")
-    with pytest.raises(UserError, match=r"it: the first 999 rows have more than 1,000 different keys"):
+    normalizer = normalizer_of(PARAMS)
+    with pytest.raises(UserError, match=r"embedded: the first 999 rows have more than 1,000 different keys"):
         normalizer.normalize([{"instruction": "i", "output": "o", f"k{number}": 1} for number in range(2000)])
 
 
@@ -143,7 +144,7 @@ def test_batches_are_bounded_in_bytes_too(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_of_a_rejected_row_a_bounded_text_is_kept() -> None:
-    normalizer = Normalizer(PARAMS, "it")
+    normalizer = normalizer_of(PARAMS)
     long = "x" * 1_000_000
     deep: list[object] = []
     for _ in range(100_000):
@@ -156,7 +157,7 @@ def test_of_a_rejected_row_a_bounded_text_is_kept() -> None:
 
 
 def test_a_category_has_the_limit_of_other_texts() -> None:
-    _, [rejected] = Normalizer(PARAMS, "it").normalize(
+    _, [rejected] = normalizer_of(PARAMS).normalize(
         [{"instruction": "i", "output": "o", "category": "c" * (PARAMS.max_chars + 1)}]
     )
     assert rejected["reason"] == f"category is longer than max_chars ({PARAMS.max_chars})"

@@ -6,12 +6,14 @@ sections 13.1.5 and 14).
 """
 
 import http.client
+import os
 import random
 import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import requests
 import urllib3
@@ -22,10 +24,11 @@ from reprotune.artifacts import write_json
 from reprotune.console import note, progress_bar
 from reprotune.errors import UserError
 from reprotune.files import read_json
-from reprotune.params.sections.fetch import DatasetParams
-from reprotune.scratch import file_sha256, fingerprint, scratch_directory
+from reprotune.scratch import file_sha256
 
 CHUNK_BYTES = 1 << 20
+TOKENS_VARIABLE = "REPROTUNE_DOWNLOAD_TOKENS"
+"""Environment variable with the tokens of hosts that ask for one: `data.example.org=TOKEN other.example.org=TOKEN`."""
 
 
 @dataclass(frozen=True)
@@ -42,24 +45,6 @@ class RetryPolicy:
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
     """Longest silence of the server while it answers."""
-
-
-def source_file(params: DatasetParams) -> tuple[Path, str]:
-    """Return the file that `fetch.dataset` names (a URL is downloaded into the scratch folder) and its SHA-256.
-
-    Raises `UserError` if there is no such file or if its hash is not the expected one.
-    """
-    path = params.file
-    if path is None:
-        # The address alone keys a download: the server's validator decides whether its bytes may be continued, and no
-        # param, code or library takes part in them.
-        path = scratch_directory("downloads", fingerprint(params.source)) / "file"
-        return path, download(params.source, path, params.sha256)
-    if not path.is_file():
-        raise UserError(
-            f"{path} is not a file: set fetch.dataset.source to embedded, to the path of a file or to an http(s) URL"
-        )
-    return path, _checked_sha256(path, params.source, params.sha256)
 
 
 def download(url: str, destination: Path, sha256: str | None = None, policy: RetryPolicy | None = None) -> str:
@@ -92,7 +77,7 @@ def download(url: str, destination: Path, sha256: str | None = None, policy: Ret
             note(f"{url}: {fault}; trying again in {delay:.1f} s")
             time.sleep(delay)
     try:
-        digest = _checked_sha256(part.path, url, sha256)
+        digest = checked_sha256(file_sha256(part.path), url, sha256)
     except UserError:
         part.discard()
         raise
@@ -151,6 +136,7 @@ class _Part:
 def _transfer(url: str, part: _Part, policy: RetryPolicy) -> None:
     """Make one request and append its body to the part file; raises `_TemporaryError` if it is worth retrying."""
     headers = {"Accept-Encoding": "identity"}  # bytes as stored: ranges and hashes count those
+    headers |= _authorization(url)
     validator = part.validator()
     offset = part.size() if validator is not None else 0
     if validator is not None:
@@ -176,6 +162,28 @@ def _transfer(url: str, part: _Part, policy: RetryPolicy) -> None:
         raise UserError(f"{url} cannot be fetched ({_innermost(error)}): check fetch.dataset.source") from error
 
 
+def _authorization(url: str) -> dict[str, str]:
+    """Return the header with the token of the URL's host; empty where the environment has none for it.
+
+    The environment names the host, not params.yaml, so that no edit of the latter can send a token elsewhere; requests
+    takes the header off when a redirect leads to another host. Raises `UserError`, which shows no token, for one that
+    would be sent in the clear or cannot be sent.
+    """
+    address = urlsplit(url)
+    host = address.netloc.rpartition("@")[2].lower()
+    tokens = dict(entry.split("=", 1) for entry in os.environ.get(TOKENS_VARIABLE, "").split() if "=" in entry)
+    token = {name.lower(): token for name, token in tokens.items()}.get(host)
+    if token is None:
+        return {}
+    if address.scheme.lower() != "https" and address.hostname not in ("127.0.0.1", "localhost", "::1"):
+        raise UserError(
+            f"{url}: a token is only sent over https: change the address, or take {host} out of {TOKENS_VARIABLE}"
+        )
+    if not (token.isascii() and token.isprintable()):
+        raise UserError(f"{TOKENS_VARIABLE}: the token of {host} has characters that no header can hold: set it again")
+    return {"Authorization": f"Bearer {token}"}
+
+
 def _check_status(response: requests.Response, url: str, part: _Part) -> None:
     status = response.status_code
     if status in (http.client.OK, http.client.PARTIAL_CONTENT):
@@ -186,7 +194,8 @@ def _check_status(response: requests.Response, url: str, part: _Part) -> None:
         raise _TemporaryError(f"{answer} when asked to continue")
     if status in (408, 425, 429) or status >= 500:
         raise _TemporaryError(answer, _retry_after(response.headers.get("Retry-After")))
-    raise UserError(f"{url}: {answer}: check the address in fetch.dataset.source and that it is open to you")
+    closed = f", and its token in {TOKENS_VARIABLE}" if status in (401, 403) else ""
+    raise UserError(f"{url}: {answer}: check the address in fetch.dataset.source and that it is open to you{closed}")
 
 
 def _resumed_total(response: requests.Response, part: _Part, offset: int) -> int | None:
@@ -246,9 +255,8 @@ def _innermost(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _checked_sha256(path: Path, name: str, expected: str | None) -> str:
-    """Return the file's SHA-256; raises `UserError` if another one is expected."""
-    digest = file_sha256(path)
+def checked_sha256(digest: str, name: str, expected: str | None) -> str:
+    """Return the SHA-256 of what was fetched; raises `UserError` if another one is expected."""
     if expected is None:
         note(f"SHA-256 of {name}: {digest} (set fetch.dataset.sha256 to have it checked)")
     elif digest != expected:

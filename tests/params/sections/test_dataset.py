@@ -3,7 +3,7 @@
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.params.sections.fetch import ColumnNames
+from reprotune.params.sections.dataset import ColumnNames
 
 
 def test_a_column_has_one_role() -> None:
