@@ -8,7 +8,7 @@ from reprotune.artifacts import replaced_directory, write_json
 from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizer import save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2 import save_tokenizer_files
 from reprotune.model.checkpoint import CONFIG, weight_files
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters

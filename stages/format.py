@@ -14,7 +14,7 @@ from reprotune.artifacts import (
     write_json,
 )
 from reprotune.console import counted, note, progress_bar
-from reprotune.dataset.templates import count_markers, load_template
+from reprotune.dataset.templates.instructions import count_markers, load_template
 from reprotune.params.sections.format import FormatParams
 from reprotune.pipeline.dvc_yaml import check_followed
 from reprotune.pipeline.stage import run_stage

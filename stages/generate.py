@@ -9,7 +9,7 @@ import pyarrow as pa
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
 from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import progress_bar
-from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT, decode, encode_batch
 from reprotune.generation.decoding import DecodingSettings, answer_text, generate
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model

@@ -9,7 +9,7 @@ from side_by_side.report import peak_memory_mb
 from side_by_side.rounds import contender_main
 
 from reprotune.compute.device import keep_freed_memory, pick_compute
-from reprotune.dataset.tokenizer import END_OF_TEXT
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model

@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from reprotune.dataset.templates import load_template
-from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, save_tokenizer_files
+from reprotune.dataset.templates.instructions import load_template
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT, encode_batch, save_tokenizer_files
 from reprotune.model.checkpoint import GPT2_SIZES, GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import save_model

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from reprotune.artifacts import FORMATTED, TOKENS, read_table, write_table
-from reprotune.dataset.templates import load_template
+from reprotune.dataset.templates.instructions import load_template
 from reprotune.dataset.tokenization import fit, padding_shares, seam_agrees, tokenize_file
-from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch, load
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT, decode, encode_batch, load
 from reprotune.errors import UserError
 
 # Pieces of which GPT-2's pre-tokens are made, and white space that Python and Unicode disagree on.

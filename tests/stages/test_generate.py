@@ -14,7 +14,7 @@ import torch
 from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
 from reprotune.compute.blocked_weights import BlockedLinear
 from reprotune.compute.device import Compute
-from reprotune.dataset.tokenizer import decode, encode_batch
+from reprotune.dataset.tokenizers.gpt2 import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.model.checkpoint import GPT2Config

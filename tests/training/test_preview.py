@@ -3,7 +3,7 @@
 import pytest
 
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizer import encode_batch
+from reprotune.dataset.tokenizers.gpt2 import encode_batch
 from reprotune.training.preview import print_masked_row
 
 HOSTILE = "wipe \x1b[2J title \x1b]0;owned\x07 back \x08\x08 zero \x00 delete \x7f"

@@ -35,7 +35,7 @@ from torch import Tensor
 
 from reprotune.artifacts import TOKENS, read_table
 from reprotune.dataset.packing import packed_positions, row_bounds, shared_prefix
-from reprotune.dataset.tokenizer import END_OF_TEXT
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT
 
 IGNORED = -100
 """Target of positions that are not learned; the value torch's cross entropy ignores by default."""

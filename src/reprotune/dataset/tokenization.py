@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from reprotune.artifacts import FORMATTED, TOKEN_IDS, TOKENS, count_rows, iter_batches, table_writer
 from reprotune.console import progress_bar
-from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, load
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT, encode_batch, load
 from reprotune.errors import UserError
 
 Ids = list[int]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from reprotune.dataset.readers import read_rows
 from reprotune.dataset.records import Normalizer
-from reprotune.dataset.templates import load_template
+from reprotune.dataset.templates.instructions import load_template
 from reprotune.errors import UserError
 from reprotune.judging.run import CLIENTS
 from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, check_rank, read_config

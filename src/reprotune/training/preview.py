@@ -4,7 +4,7 @@ from rich.console import Console
 from rich.text import Text
 
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizer import END_OF_TEXT, decode
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT, decode
 from reprotune.untrusted import visible
 
 READ_STYLE = "dim"

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
-from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch, save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT, decode, encode_batch, save_tokenizer_files
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.judging.questions.prompts import Item, Pair, Question, pair_question, question
 from reprotune.model.gpt2 import GPT2, GPT2Config

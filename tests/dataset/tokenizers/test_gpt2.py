@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reprotune.dataset import tokenizer
+from reprotune.dataset.tokenizers import gpt2 as tokenizer
 from reprotune.errors import UserError
 
 CACHE_NAMES = {  # tiktoken names a cached file by the SHA-1 of its URL

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.dataset.templates import count_markers, load_template
+from reprotune.dataset.templates.instructions import count_markers, load_template
 from reprotune.errors import UserError
 
 PREAMBLE = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
