@@ -8,7 +8,8 @@ from reprotune.artifacts import replaced_directory, write_json
 from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizers.gpt2 import save_tokenizer_files
+from reprotune.dataset.tokenizers.files import copy_tokenizer_files
+from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.model.checkpoint import CONFIG, weight_files
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.lora import add_adapters, merge_adapters
@@ -41,14 +42,14 @@ def main() -> None:
     store = CheckpointStore(scratch, compute.device)
     note(f"finetune: {results.params_of_interest(params)}; {compute.dtype} on {compute.device}")
     trainer = Trainer(model, train, validation, params, compute, store)
-    print_masked_row(train, 0, params.mask_instruction)
+    print_masked_row(train, 0, params.mask_instruction, load_tokenizer(BASE))
     with exclusive(scratch):
         progress = trainer.run()
     if params.method == "lora":
         merge_adapters(model)
     with replaced_directory(OUTPUT) as folder:
         save_model(model, folder)
-        save_tokenizer_files(folder, model.config.n_positions)
+        copy_tokenizer_files(BASE, folder, model.config.n_positions)
         results.write_loss_curve(folder / "loss.csv", progress.history)
         metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
         write_json(folder / "metrics.json", metrics)

@@ -15,7 +15,7 @@ MOST_MODULES, MOST_LINES = 15, 400
 
 LAYERS = (
     ("errors", "faults"),
-    ("files",),
+    ("files", "temporary"),
     ("artifacts", "sandbox"),
     ("console", "scratch", "untrusted"),
     ("params",),

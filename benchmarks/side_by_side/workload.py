@@ -7,7 +7,8 @@ from typing import Any
 import torch
 
 from reprotune.dataset.templates.instructions import load_template
-from reprotune.dataset.tokenizers.gpt2 import END_OF_TEXT, encode_batch, save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2 import encode_batch
+from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT, save_tokenizer_files
 from reprotune.model.checkpoint import GPT2_SIZES, GPT2Config
 from reprotune.model.gpt2 import GPT2
 from reprotune.model.weights import save_model

@@ -5,11 +5,10 @@ gives the same bytes under the same pyarrow (the version is pinned in `constrain
 """
 
 import errno
-import glob
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from reprotune.errors import UserError
 from reprotune.faults import WRITING
+from reprotune.temporary import clear_leftovers, temporary_path
 
 ROW_GROUP_ROWS = 8192
 
@@ -52,6 +52,17 @@ TEXT = pa.string()
 TOKEN_IDS = pa.list_(pa.field("element", pa.int32(), nullable=False))
 
 
+def _objects(**fields: pa.DataType) -> pa.DataType:
+    """Return the type of a list of objects, all of whose fields are required."""
+    item = pa.struct([pa.field(name, kind, nullable=False) for name, kind in fields.items()])
+    return pa.list_(pa.field("element", item, nullable=False))
+
+
+MESSAGES = _objects(role=TEXT, content=TEXT)
+TURNS = _objects(text=TEXT, trained=pa.bool_())
+SPANS = _objects(start=pa.int32(), end=pa.int32())
+
+
 def _schema(row: str, *columns: tuple[pa.Field, str]) -> pa.Schema:
     schema = pa.schema([field for field, _ in columns])
     CONTRACTS[schema] = Contract(row, {field.name: meaning for field, meaning in columns})
@@ -68,37 +79,71 @@ def _optional(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str
 
 _ID = "Identifies the record in every artifact: 16 hex digits, a hash of its content; repeats end in `-2`, `-3`, ..."
 
-RECORDS = _schema(
-    "one instruction record",
+_CATEGORY = _optional("category", TEXT, "The kind of task; null where the source names none.")
+_SOURCE_ROW = _required("source_row", pa.int64(), "The row of the source, counted from 0 through all of its files.")
+_SOURCE = _required("source", TEXT, "The name of the source, as in `fetch.dataset.sources`.")
+_RECORD = (
     _required("id", TEXT, _ID),
     _required("instruction", TEXT, "The task in words."),
     _required("input", TEXT, "The task's material; empty where there is none."),
     _required("output", TEXT, "The wanted answer."),
-    _optional("category", TEXT, "The kind of task; null where the source names none."),
-    _required("source_row", pa.int64(), "The row of the source, counted from 0."),
+    _CATEGORY,
+    _SOURCE_ROW,
 )
-
-REJECTED = _schema(
-    "one unusable row of the source",
-    _required("source_row", pa.int64(), "The row of the source, counted from 0."),
+_CONVERSATION = (
+    _required("id", TEXT, _ID),
+    _required(
+        "messages",
+        MESSAGES,
+        "What was said, by `role`: an optional `system`, then `user` and `assistant` in turn, the last being "
+        "`assistant`; a plain text is one message of the `assistant`.",
+    ),
+    _CATEGORY,
+    _SOURCE_ROW,
+)
+_REJECTION = (
+    _SOURCE_ROW,
     _required("reason", TEXT, "Why it cannot be used; all rows with the same fault have the same text."),
     _required("raw", TEXT, "The row as JSON text, of which at most 16,384 characters are kept."),
 )
 
-FORMATTED = _schema(
-    "one record as the text that the model sees; the training text is `prompt + response`",
+RECORDS = _schema("one instruction record", *_RECORD)
+RECORDS_WITH_SOURCE = _schema("one instruction record of several sources", *_RECORD, _SOURCE)
+CONVERSATIONS = _schema("one conversation", *_CONVERSATION)
+CONVERSATIONS_WITH_SOURCE = _schema("one conversation of several sources", *_CONVERSATION, _SOURCE)
+RECORD_SCHEMAS = (RECORDS, RECORDS_WITH_SOURCE, CONVERSATIONS, CONVERSATIONS_WITH_SOURCE)
+"""What `data/raw/records.parquet` and the files of `data/split/` may have."""
+
+REJECTED = _schema("one unusable row of the source", *_REJECTION)
+REJECTED_WITH_SOURCE = _schema("one unusable row of several sources", *_REJECTION, _SOURCE)
+
+_TEXTS = (
     _required("id", TEXT, _ID),
     _required("prompt", TEXT, "Everything up to the answer."),
-    _required("response", TEXT, "`header` and the record's output."),
+    _required("response", TEXT, "`header` and the record's output; with a chat template, what that makes of it."),
     _required("header", TEXT, "The template's response header; empty unless `format.response_header: in_response`."),
 )
 
-TOKENS = _schema(
-    "one record as token ids; records that were dropped have no row",
+FORMATTED = _schema(
+    "one record as the text that the model sees; the training text is `prompt + response`. Where a record's own text "
+    "spells a special token, U+E01B stands before it",
+    *_TEXTS,
+)
+FORMATTED_TURNS = _schema(
+    "one conversation as the text that the model sees, if the records are conversations",
+    *_TEXTS,
+    _required("turns", TURNS, "`prompt + response`, cut into what is only read and what is learned."),
+)
+
+_IDS = (
     _required("id", TEXT, _ID),
     _required("prompt_ids", TOKEN_IDS, "The prompt."),
-    _required("response_ids", TOKEN_IDS, "The response; ends with 50256 (end of text) unless it was truncated."),
+    _required("response_ids", TOKEN_IDS, "The response; an end-of-text token is in it unless it was truncated."),
 )
+_SPANS = _required("trained_spans", SPANS, "What is learned of `prompt_ids + response_ids`: from `start` up to `end`.")
+
+TOKENS = _schema("one record as token ids; records that were dropped have no row", *_IDS)
+TOKENS_TURNS = _schema("one conversation as token ids, if the records are conversations", *_IDS, _SPANS)
 
 RESPONSES = _schema(
     "one record of the test set with a model's answer",
@@ -156,6 +201,19 @@ def iter_batches(path: Path, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> I
         for batch in file.iter_batches(batch_size=rows, columns=schema.names):
             batch.validate(full=True)
             yield batch.cast(schema)
+
+
+def schema_of(path: Path, *schemas: pa.Schema) -> pa.Schema:
+    """Return which of the schemas a file has; raises `UserError` if it has none of them."""
+    with _opened(path) as file:
+        found = file.schema_arrow
+        for schema in schemas:
+            if schema.names == found.names and schema.types == found.types:
+                return schema
+    raise UserError(
+        f"{path} has the columns {', '.join(found.names)}, which are of no kind that is read here: run `dvc repro` to "
+        "rebuild it"
+    )
 
 
 def count_rows(path: Path, schema: pa.Schema) -> int:
@@ -240,8 +298,8 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
     """Yield a sibling path to write to; it takes the place of `path` when the block ends without an exception."""
-    temporary = _temporary_path(path)
-    _clear_leftovers(path)
+    temporary = temporary_path(path)
+    clear_leftovers(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -256,8 +314,8 @@ def replaced_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def replaced_directory(path: Path) -> Iterator[Path]:
     """Yield an empty sibling folder that takes the place of `path` when the block ends without an exception."""
-    temporary = _temporary_path(path)
-    _clear_leftovers(path)
+    temporary = temporary_path(path)
+    clear_leftovers(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -269,33 +327,8 @@ def replaced_directory(path: Path) -> Iterator[Path]:
         raise
 
 
-def _temporary_path(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-
-def _clear_leftovers(path: Path) -> None:
-    """Delete what killed processes were writing to take the place of `path`."""
-    for old in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        process = old.name.split(".")[-2]
-        if process.isdecimal() and (int(process) == os.getpid() or not _is_alive(int(process))):
-            if old.is_dir() and not old.is_symlink():
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                old.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
-
-
 @contextmanager
-def _opened(path: Path, schema: pa.Schema) -> Iterator[pq.ParquetFile]:
+def _opened(path: Path, schema: Sequence[pa.Field] | pa.Schema = ()) -> Iterator[pq.ParquetFile]:
     if not path.is_file():
         raise UserError(f"{path} is missing: run `dvc repro` (or `dvc pull`) to make it")
     try:

@@ -1,6 +1,7 @@
 """Stage `format` as a process."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,12 @@ import pytest
 from reprotune.artifacts import FORMATTED, RECORDS, read_table, write_table
 
 ROW = {"instruction": "Add.", "input": "2 + 2", "output": "4", "category": None, "source_row": 0}
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path, gpt2_folder: Path) -> None:
+    """GPT-2's tokenizer."""
+    shutil.copytree(gpt2_folder, tmp_path / "data/base")
 
 
 @pytest.fixture(autouse=True)

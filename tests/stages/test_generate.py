@@ -11,9 +11,10 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
+from reprotune.artifacts import FORMATTED, RECORDS, RESPONSES, read_table, write_table
 from reprotune.compute.blocked_weights import BlockedLinear
 from reprotune.compute.device import Compute
+from reprotune.dataset.tokenizers.files import complete_tokenizer_files
 from reprotune.dataset.tokenizers.gpt2 import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
@@ -53,7 +54,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         model = GPT2(GPT2Config(n_layer=2, n_head=2, n_embd=8, n_positions=32))
         model.initialize(torch.Generator().manual_seed(seed))
         save_model(model, Path("data") / name)
+    complete_tokenizer_files(Path("data/base"))
+    records = [{"id": row["id"], "instruction": "?", "input": "", "output": answer(row)} for row in ROWS]
+    table = pa.Table.from_pylist([{**record, "source_row": 0} for record in records], schema=RECORDS)
+    write_table(Path("data/split/test.parquet"), table)
     return tmp_path
+
+
+def answer(row: dict[str, str]) -> str:
+    return row["response"].removeprefix(row["header"])
 
 
 def set_params(**changes: object) -> None:
@@ -70,7 +79,7 @@ def test_responses_are_those_of_the_model(project: Path) -> None:
     assert [row["id"] for row in rows] == ["a", "b", "c"]
     assert [row["reference"] for row in rows] == ["Red.", "Bonjour.", "Too long for 32 positions."]
     prompt_ids = encode_batch([ROWS[0]["prompt"]])
-    expected = generate(load_model(project / "data/model"), prompt_ids, DecodingSettings(6, 1, 50256))[0]
+    expected = generate(load_model(project / "data/model"), prompt_ids, DecodingSettings(6, 1, (50256,)))[0]
     assert rows[0] == {
         "id": "a",
         "prompt": "Name a colour.\n",

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from reprotune.dataset import collate
 from reprotune.dataset.collate import TokenRows
 from reprotune.model.checkpoint import GPT2Config
 from reprotune.model.gpt2 import GPT2
@@ -41,12 +40,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 END_OF_TEXT = 255
-"""Stands for 50256, so that a vocabulary of 256 is enough and the tests are fast."""
-
-
-@pytest.fixture(autouse=True)
-def small_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collate, "END_OF_TEXT", END_OF_TEXT)
+"""A vocabulary of 256 is enough, and the tests are fast."""
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from huggingface_hub.errors import (
 
 from reprotune.artifacts import replaced_directory
 from reprotune.console import note
+from reprotune.dataset.tokenizers.files import complete_tokenizer_files
 from reprotune.errors import UserError
 from reprotune.model.checkpoint import (
     CONFIG,
@@ -49,6 +50,7 @@ COMPANION_FILES = (
     "added_tokens.json",
     "vocab.json",
     "merges.txt",
+    "chat_template.jinja",
 )
 """Copied where present; a model card is left out, since its wording changes no result."""
 
@@ -72,6 +74,7 @@ def fetch_base(params: BaseParams, destination: Path) -> None:
     with replaced_directory(destination) as folder:
         for name, path in files.items():
             _place(path, folder / name, link=params.folder is None)
+        complete_tokenizer_files(folder)
 
 
 def folder_files(folder: Path) -> dict[str, Path]:

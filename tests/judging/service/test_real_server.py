@@ -21,7 +21,7 @@ import requests
 import torch
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_json, write_table
-from reprotune.dataset.tokenizers.gpt2 import save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
 from reprotune.model.gpt2 import GPT2, GPT2Config
 from reprotune.model.weights import save_model
 from tests.builders.params import whole_params

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from reprotune.artifacts import replaced_directory, write_json
 from reprotune.console import note, run_stage
-from reprotune.dataset.tokenizers.gpt2 import save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
 from reprotune.model.gpt2 import GPT2, GPT2Config
 from reprotune.model.weights import save_model
 from reprotune.scratch import fingerprint, scratch_directory

