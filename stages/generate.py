@@ -9,7 +9,6 @@ import pyarrow as pa
 from reprotune.artifacts import (
     FORMATTED,
     FORMATTED_TURNS,
-    RECORD_SCHEMAS,
     RESPONSES,
     read_table,
     schema_of,
@@ -23,6 +22,7 @@ from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
 from reprotune.params.sections.generate import GenerateParams
 from reprotune.pipeline.stage import run_stage
+from reprotune.records import read_records
 from reprotune.scratch import clear_finished
 
 TEST_RECORDS = Path("data/split/test.parquet")
@@ -38,7 +38,7 @@ def main(name: str) -> None:
     params = GenerateParams.load("generate")
     tokenizer = load_tokenizer(FOLDERS["base"])
     rows = read_table(TEST_PROMPTS, schema_of(TEST_PROMPTS, FORMATTED, FORMATTED_TURNS)).to_pylist()
-    references = wanted_answers()
+    references = {record["id"]: record["output"] for record in read_records(TEST_RECORDS)}
     prompts = tokenizer.encode_formatted([row["prompt"] for row in rows])
     settings = DecodingSettings(end_of_text=tokenizer.end_of_text, **params.model_dump(exclude={"precision"}))
 
@@ -61,15 +61,6 @@ def main(name: str) -> None:
         for row, prompt, answer in zip(rows, prompts, answers, strict=True)
     ]
     write_table(RESPONSES_FOLDER / f"{name}.parquet", pa.Table.from_pylist(responses, schema=RESPONSES))
-
-
-def wanted_answers() -> dict[str, str]:
-    """Return the answer that each record of the test set wants, by id: its output, or its last message."""
-    records = read_table(TEST_RECORDS, schema_of(TEST_RECORDS, *RECORD_SCHEMAS)).to_pylist()
-    return {
-        record["id"]: record["messages"][-1]["content"] if "messages" in record else record["output"]
-        for record in records
-    }
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ LAYERS = (
     ("errors", "faults"),
     ("files", "temporary"),
     ("artifacts", "sandbox"),
-    ("console", "scratch", "untrusted"),
+    ("console", "records", "scratch", "untrusted"),
     ("params",),
     ("pipeline",),
     ("statistics",),

@@ -50,7 +50,7 @@ def test_ids_give_the_text_back_and_end_exactly_once(
 ) -> None:
     folder = tmp_path_factory.mktemp("rows")
     summary = tokenize_file(write(folder / "text.parquet", rows), folder / "tokens.parquet", GPT2, 1024, "fail")
-    tokens = read_table(folder / "tokens.parquet", GPT2, TOKENS).to_pylist()
+    tokens = read_table(folder / "tokens.parquet", TOKENS).to_pylist()
     assert summary["rows"] == len(rows)
     for (prompt, response), row in zip(rows, tokens, strict=True):
         assert decode(row["prompt_ids"] + row["response_ids"][:-1]) == prompt + response
@@ -113,7 +113,7 @@ ROWS = [("one two\n", "three"), ("one two three four five six\n", "seven"), ("on
 )
 def test_what_was_cut_and_dropped_is_counted(tmp_path: Path, policy: str, rows: int, counts: dict[str, int]) -> None:
     summary = tokenize_file(write(tmp_path / "text.parquet", ROWS), tmp_path / "tokens.parquet", GPT2, 6, policy)
-    assert summary["rows"] == rows == read_table(tmp_path / "tokens.parquet", GPT2, TOKENS).num_rows
+    assert summary["rows"] == rows == read_table(tmp_path / "tokens.parquet", TOKENS).num_rows
     for name, count in counts.items():
         assert summary[name] == count, name
     assert summary["length"]["max"] <= 6

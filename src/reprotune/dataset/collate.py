@@ -195,13 +195,21 @@ class Batch:
         )
 
 
-def pad_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, width: int | None = None) -> Batch:
+def pad_rows(
+    rows: TokenRows,
+    chosen: Sequence[int],
+    mask_instruction: bool,
+    width: int | None = None,
+    padding_id: int | None = None,
+) -> Batch:
     """Lay rows under one another, padded on the right to `width` or to the longest of them.
 
-    Returns a batch of [len(chosen), width] int64. Source of the layout: the book chapter's collate function.
+    Padding is `padding_id`, or what most of all rows end with. Returns a batch of [len(chosen), width] int64. Source
+    of the layout: the book chapter's collate function.
     """
     width = width or int(rows.input_lengths[list(chosen)].max())
-    input_ids = np.full((len(chosen), width), rows.padding_id, dtype=np.int64)
+    padding_id = rows.padding_id if padding_id is None else padding_id
+    input_ids = np.full((len(chosen), width), padding_id, dtype=np.int64)
     targets = np.full((len(chosen), width), IGNORED, dtype=np.int64)
     for line, index in enumerate(chosen):
         inputs, wanted = _shifted(rows, index, mask_instruction)

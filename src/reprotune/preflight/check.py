@@ -7,7 +7,9 @@ from pathlib import Path
 
 from reprotune.dataset.readers import read_rows
 from reprotune.dataset.records import Normalizer
-from reprotune.dataset.templates.instructions import load_template
+from reprotune.dataset.templates.formatter import CHAT, load_formatter
+from reprotune.dataset.tokenizers.document import TokenizerFiles
+from reprotune.dataset.tokenizers.files import gathered_settings
 from reprotune.errors import UserError
 from reprotune.judging.run import CLIENTS
 from reprotune.model.checkpoint import CONFIG, GPT2_SIZES, check_rank, read_config
@@ -41,7 +43,7 @@ def check(path: Path = PARAMS_FILE) -> list[Finding]:
         Finding(path.name, "every key and value is known"),
         _attempted("dataset", lambda: _dataset(params)),
         _attempted("base model", lambda: _base(params)),
-        _attempted("template", lambda: load_template(params.format.template).name),
+        _attempted("template", lambda: _template(params)),
         _attempted("judge", lambda: _judge(params)),
         _attempted("DVC", _dvc),
     ]
@@ -84,6 +86,17 @@ def _base(params: Document) -> str:
     if params.tokenize.max_length > config.n_positions + 1:
         seen += f"; tokenize.max_length {params.tokenize.max_length} is more, so a row that needs them stops finetune"
     return seen
+
+
+def _template(params: Document) -> str:
+    """Read the template; the base model's own only where that is a local folder."""
+    template, folder = params.format.template, params.fetch.base.folder
+    if template == CHAT and (folder is None or not folder.is_dir()):
+        return "the base model's own chat template, once that is fetched"
+    settings = gathered_settings(folder) if template == CHAT and folder is not None else {}
+    base = TokenizerFiles(folder or Path(), {"added_tokens": [], "model": {}}, settings)
+    load_formatter(template, base, params.format.response_header, params.format.train_on)
+    return template
 
 
 def _judge(params: Document) -> str:

@@ -110,7 +110,12 @@ def read_document(folder: Path) -> dict[str, Any]:
         and isinstance(token.get("special"), bool)
         for token in added
     )
-    if not well_formed or not isinstance(document.get("model"), dict):
+    model = document.get("model")
+    if isinstance(model, dict) and "merges" in model:
+        vocabulary = model.get("vocab")
+        well_formed &= isinstance(vocabulary, dict) and all(isinstance(place, int) for place in vocabulary.values())
+        well_formed &= isinstance(model["merges"], list)
+    if not well_formed or not isinstance(model, dict):
         raise UserError(f"{folder / TOKENIZER} is not a file of the library tokenizers: fetch it again")
     return document
 

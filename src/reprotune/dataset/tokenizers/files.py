@@ -58,9 +58,7 @@ def complete_tokenizer_files(folder: Path) -> None:
         save_tokenizer_files(folder, int(config.get("n_positions", 1024)))
     settings_file = folder / TOKENIZER_CONFIG
     before = read_object(settings_file) if settings_file.is_file() else {}
-    settings = {**_named_elsewhere(folder), **before}
-    if (folder / CHAT_TEMPLATE).is_file():
-        settings["chat_template"] = read_text(folder / CHAT_TEMPLATE, REMEDY)
+    settings = gathered_settings(folder)
     if not (folder / TOKENIZER).is_file():
         write_text(folder / TOKENIZER, document_text(_from_vocabulary(folder, settings, gpt2)))
     files = TokenizerFiles(folder, read_document(folder), settings)
@@ -85,11 +83,19 @@ def copy_tokenizer_files(base: Path, folder: Path, context_length: int) -> None:
             shutil.copyfile(base / name, folder / name)
 
 
-def _named_elsewhere(folder: Path) -> dict[str, Any]:
-    """Return the named tokens of special_tokens_map.json, which older checkpoints have."""
-    path = folder / "special_tokens_map.json"
-    found = read_object(path) if path.is_file() else {}
-    return {name: found[name] for name in NAMED_TOKENS if spelling(found.get(name)) is not None}
+def gathered_settings(folder: Path) -> dict[str, Any]:
+    """Return what tokenizer_config.json of any checkpoint's folder says, with what stands in files beside it.
+
+    Older checkpoints name tokens in special_tokens_map.json, newer ones have the chat template in a file of its own.
+    """
+    older, settings = (
+        read_object(folder / name) if (folder / name).is_file() else {}
+        for name in ("special_tokens_map.json", TOKENIZER_CONFIG)
+    )
+    named = {name: older[name] for name in NAMED_TOKENS if spelling(older.get(name)) is not None}
+    template = folder / CHAT_TEMPLATE
+    newer = {"chat_template": read_text(template, REMEDY)} if template.is_file() else {}
+    return {**named, **settings, **newer}
 
 
 def _from_vocabulary(folder: Path, settings: dict[str, Any], gpt2: bool) -> dict[str, Any]:

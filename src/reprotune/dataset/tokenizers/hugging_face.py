@@ -32,7 +32,8 @@ class HuggingFaceTokenizer:
         self.escapes = files.escapes
         self._files = files
         self._renamed = lru_cache(maxsize=4)(self._with_names_of)
-        kind = files.document["model"].get("type")
+        model = files.document["model"]
+        kind = model.get("type", "BPE" if "merges" in model else None)  # the first files had no type
         if kind != "BPE":
             raise UserError(
                 f"{files.folder / TOKENIZER} is a tokenizer of the type {kind!r}, but Reprotune reads 'BPE', byte "
