@@ -11,7 +11,15 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from reprotune.artifacts import FORMATTED, RECORDS, RESPONSES, read_table, write_table
+from reprotune.artifacts import (
+    CONVERSATIONS,
+    FORMATTED,
+    FORMATTED_TURNS,
+    RECORDS,
+    RESPONSES,
+    read_table,
+    write_table,
+)
 from reprotune.compute.blocked_weights import BlockedLinear
 from reprotune.compute.device import Compute
 from reprotune.dataset.tokenizers.files import complete_tokenizer_files
@@ -143,3 +151,20 @@ def test_command_line(project: Path) -> None:
     failed = subprocess.run([*command, "finetuned"], env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("generate@finetuned: error: data/model/config.json is missing")
+
+
+def test_a_conversation_is_answered_after_all_that_comes_before_its_last_answer(project: Path) -> None:
+    said = [("user", "Hi <|endoftext|>"), ("assistant", "Hello"), ("user", "Bye"), ("assistant", "See you")]
+    messages = [{"role": role, "content": content} for role, content in said]
+    record = {"id": "a", "messages": messages, "category": None, "source_row": 0}
+    write_table(Path("data/split/test.parquet"), pa.Table.from_pylist([record], schema=CONVERSATIONS))
+    texts = ["Hi \ue01b<|endoftext|>\n", "Hello<|endoftext|>", "Bye\n", "See you<|endoftext|>"]
+    turns = [{"text": text, "trained": place % 2 == 1} for place, text in enumerate(texts)]
+    row = {"id": "a", "prompt": "".join(texts[:-1]), "response": texts[-1], "header": "", "turns": turns}
+    write_table(Path("data/formatted/test.parquet"), pa.Table.from_pylist([row], schema=FORMATTED_TURNS))
+    main("base")
+    (answer,) = responses("base")
+    assert answer["reference"] == "See you"
+    assert answer["prompt"] == "Hi <|endoftext|>\nHello<|endoftext|>Bye\n"
+    first, second = encode_batch(["Hi <|endoftext|>\nHello", "Bye\n"])
+    assert answer["prompt_tokens"] == len(first) + 1 + len(second)

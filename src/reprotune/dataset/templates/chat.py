@@ -13,7 +13,7 @@ answer, with what invites it, has to be the beginning of the text with the answe
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Never
@@ -33,7 +33,6 @@ ROWS_PER_BOUND = 256
 """Conversations that share the time of one `bounded` block."""
 
 Message = Mapping[str, str]
-Escape = Callable[[str], str]
 
 
 class Generation(Extension):

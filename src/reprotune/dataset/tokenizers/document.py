@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from reprotune.dataset.tokenizers.escapes import Escapes
+from reprotune.dataset.tokenizers.escapes import ESCAPE, HARMLESS, Escapes
 from reprotune.errors import UserError
 from reprotune.files import decoded, read_bytes
 
@@ -54,7 +54,13 @@ class TokenizerFiles:
 
     @cached_property
     def escapes(self) -> Escapes:
-        """What keeps rows from spelling a control token."""
+        """What keeps rows from spelling a control token; raises `UserError` where one cannot be told from an escape."""
+        for token in self.control:
+            if ESCAPE in token or HARMLESS in token:
+                raise UserError(
+                    f"{self.folder / TOKENIZER}: the special token {token!r} holds a character by which Reprotune "
+                    "tells text from special tokens: choose another base model"
+                )
         return Escapes(self.control)
 
     @property

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import tokenizers
 
+from reprotune.dataset.tokenizers.bpe import added_token
 from reprotune.dataset.tokenizers.document import TOKENIZER, TOKENIZER_CONFIG, TokenizerFiles
 from reprotune.dataset.tokenizers.encoding import EncodedRow, Ids, Row, joined_prompt
 from reprotune.dataset.tokenizers.escapes import ESCAPE, Part
@@ -99,14 +100,11 @@ class HuggingFaceTokenizer:
         """Return the tokenizer with its special tokens under names that hold `mark`, and adding none of its own."""
         document, control = self._files.document, self._files.control
         added = {token["content"]: token for token in document["added_tokens"]}
-        flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+        blanks = {
+            token: {side: added.get(token, {}).get(side, False) for side in ("lstrip", "rstrip")} for token in control
+        }
         named = [
-            flags
-            | added.get(token, {})
-            | {"content": _name(token, mark), "id": place, "special": True}
-            # A name is not an honest word, and no normalizer knows it.
-            | {"single_word": False, "normalized": False}
-            for token, place in control.items()
+            added_token(_name(token, mark), place, special=True) | blanks[token] for token, place in control.items()
         ]
         others = [token for content, token in added.items() if content not in control]
         model = dict(document["model"])
