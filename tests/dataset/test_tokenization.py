@@ -49,7 +49,8 @@ def test_ids_give_the_text_back_and_end_exactly_once(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str]]
 ) -> None:
     folder = tmp_path_factory.mktemp("rows")
-    summary = tokenize_file(write(folder / "text.parquet", rows), folder / "tokens.parquet", GPT2, 1024, "fail")
+    escaped = [(GPT2.escapes.escaped(prompt), GPT2.escapes.escaped(response)) for prompt, response in rows]
+    summary = tokenize_file(write(folder / "text.parquet", escaped), folder / "tokens.parquet", GPT2, 1024, "fail")
     tokens = read_table(folder / "tokens.parquet", TOKENS).to_pylist()
     assert summary["rows"] == len(rows)
     for (prompt, response), row in zip(rows, tokens, strict=True):
