@@ -27,7 +27,7 @@ RAW = """
 import json, os, sys, time
 from pathlib import Path
 import pyarrow.parquet as pq
-from reprotune.dataset.tokenizer import load
+from reprotune.dataset.tokenizers.gpt2 import load
 encoding, seconds, tokens = load(), 0.0, 0
 for path in sorted(Path("data/formatted").glob("*.parquet")):
     for batch in pq.ParquetFile(path).iter_batches(20000, columns=["prompt", "response"]):

@@ -23,7 +23,7 @@ from side_by_side.machine import describe, sentence
 from side_by_side.rounds import ContenderError, markdown_table, median_ratio, run_contender
 from side_by_side.workload import DATA, Rows, chapter_rows, config_of, random_model, training_task
 
-from reprotune.training.batches import epoch_order
+from reprotune.dataset.order import epoch_order
 
 Results = dict[str, list[dict[str, Any]]]
 

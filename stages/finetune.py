@@ -8,7 +8,8 @@ from reprotune.artifacts import replaced_directory, write_json
 from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizer import save_tokenizer_files
+from reprotune.dataset.tokenizers.files import copy_tokenizer_files
+from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.model.checkpoint import CONFIG, weight_files
 from reprotune.model.lora import add_adapters, merge_adapters, save_adapters
 from reprotune.model.network import Network
@@ -41,7 +42,7 @@ def main() -> None:
     store = CheckpointStore(scratch, compute.device)
     note(f"finetune: {results.params_of_interest(params)}; {compute.dtype} on {compute.device}")
     trainer = Trainer(model, train, validation, params, compute, store)
-    print_masked_row(train, 0, params.mask_instruction)
+    print_masked_row(train, 0, params.mask_instruction, load_tokenizer(BASE))
     with exclusive(scratch):
         progress = trainer.run()
     with replaced_directory(OUTPUT) as folder:
@@ -50,7 +51,7 @@ def main() -> None:
                 save_adapters(model, params.lora, folder / "adapter")
             merge_adapters(model)
         save_model(model, folder)
-        save_tokenizer_files(folder, model.config.n_positions)
+        copy_tokenizer_files(BASE, folder, model.config.n_positions)
         results.write_loss_curve(folder / "loss.csv", progress.history)
         metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
         write_json(folder / "metrics.json", metrics)

@@ -5,47 +5,61 @@ from pathlib import Path
 
 from reprotune.artifacts import (
     FORMATTED,
-    RECORDS,
+    FORMATTED_TURNS,
+    RECORD_SCHEMAS,
     SPLITS,
     count_rows,
     iter_batches,
     replaced_directory,
+    schema_of,
     table_writer,
     write_json,
 )
 from reprotune.console import counted, note, progress_bar
-from reprotune.dataset.templates import count_markers, load_template
+from reprotune.dataset.templates.formatter import count_special, load_formatter
+from reprotune.dataset.templates.instructions import count_markers
+from reprotune.dataset.tokenizers.document import read_tokenizer_files
 from reprotune.params.sections.format import FormatParams
 from reprotune.pipeline.dvc_yaml import check_followed
 from reprotune.pipeline.stage import run_stage
 
 INPUT = Path("data/split")
+BASE = Path("data/base")
 OUTPUT = Path("data/formatted")
 
 
 def main() -> None:
-    """Format every split and count the rows that spell a marker of a template."""
+    """Format every split and count the rows that spell a marker of a template, or a special token."""
     params = FormatParams.load("format")
     check_followed("format.template", params.file)
-    template = load_template(params.template)
-    rows = {split: count_rows(INPUT / f"{split}.parquet", RECORDS) for split in SPLITS}
-    markers: Counter[str] = Counter(dict.fromkeys(template.markers, 0))
+    base = read_tokenizer_files(BASE)
+    formatter = load_formatter(params.template, base, params.response_header, params.train_on)
+    files = {split: INPUT / f"{split}.parquet" for split in SPLITS}
+    schemas = {split: schema_of(path, *RECORD_SCHEMAS) for split, path in files.items()}
+    rows = {split: count_rows(path, schemas[split]) for split, path in files.items()}
+    markers: Counter[str] = Counter(dict.fromkeys(formatter.markers, 0))
+    special: Counter[str] = Counter()
     with replaced_directory(OUTPUT) as folder:
-        for split in SPLITS:
+        for split, path in files.items():
+            chats = "messages" in schemas[split].names
+            write = formatter.conversations if chats else formatter.records
             with (
-                table_writer(folder / f"{split}.parquet", FORMATTED) as writer,
+                table_writer(folder / path.name, FORMATTED_TURNS if chats else FORMATTED) as writer,
                 progress_bar(f"format {split}", rows[split], "row") as bar,
             ):
-                for batch in iter_batches(INPUT / f"{split}.parquet", RECORDS):
+                for batch in iter_batches(path, schemas[split]):
                     records = batch.to_pylist()
-                    markers.update(count_markers(records, template.markers))
-                    writer.write_rows(template.format_all(records, params.response_header))
+                    markers.update(count_markers(records, formatter.markers))
+                    special.update(count_special(records, base))
+                    writer.write_rows(write(records))
                     bar.update(len(records))
+        spelled = {**special, **markers}
         summary = {"template": params.template, "response_header": params.response_header, "rows": rows}
-        write_json(folder / "summary.json", {**summary, "rows_with_marker": markers})
-    for marker, count in markers.items():
+        write_json(folder / "summary.json", {**summary, "rows_with_marker": spelled})
+    for text, count in spelled.items():
         if count:
-            note(f"format: {marker!r}, a marker of the template, occurs in the text of {counted(count, 'row')}")
+            kind = "special token, which stays text there" if text in special else "marker of the template"
+            note(f"format: {text!r}, a {kind}, occurs in the text of {counted(count, 'row')}")
 
 
 if __name__ == "__main__":

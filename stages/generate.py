@@ -6,17 +6,26 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
+from reprotune.artifacts import (
+    FORMATTED,
+    FORMATTED_TURNS,
+    RESPONSES,
+    read_table,
+    schema_of,
+    write_table,
+)
 from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import progress_bar
-from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch
+from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.generation.decoding import DecodingSettings, answer_text, generate
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
 from reprotune.params.sections.generate import GenerateParams
 from reprotune.pipeline.stage import run_stage
+from reprotune.records import read_records
 from reprotune.scratch import clear_finished
 
+TEST_RECORDS = Path("data/split/test.parquet")
 TEST_PROMPTS = Path("data/formatted/test.parquet")
 FOLDERS = {"base": Path("data/base"), "finetuned": Path("data/model")}
 RESPONSES_FOLDER = Path("data/responses")
@@ -27,9 +36,11 @@ def main(name: str) -> None:
         clear_finished("finetune")
     keep_freed_memory()
     params = GenerateParams.load("generate")
-    rows = read_table(TEST_PROMPTS, FORMATTED).to_pylist()
-    prompts = encode_batch([row["prompt"] for row in rows])
-    settings = DecodingSettings(end_of_text=END_OF_TEXT, **params.model_dump(exclude={"precision"}))
+    tokenizer = load_tokenizer(FOLDERS["base"])
+    rows = read_table(TEST_PROMPTS, schema_of(TEST_PROMPTS, FORMATTED, FORMATTED_TURNS)).to_pylist()
+    references = {record["id"]: record["output"] for record in read_records(TEST_RECORDS)}
+    prompts = tokenizer.encode_formatted([row["prompt"] for row in rows])
+    settings = DecodingSettings(end_of_text=tokenizer.end_of_text, **params.model_dump(exclude={"precision"}))
 
     compute = pick_compute(params.precision)
     model = load_model(FOLDERS[name], compute.device)
@@ -40,9 +51,9 @@ def main(name: str) -> None:
     responses = [
         {
             "id": row["id"],
-            "prompt": row["prompt"],
-            "reference": row["response"].removeprefix(row["header"]),
-            "response": answer_text(decode(answer.token_ids), row["header"]),
+            "prompt": tokenizer.escapes.plain(row["prompt"]),
+            "reference": references[row["id"]],
+            "response": answer_text(tokenizer.decode(answer.token_ids), row["header"]),
             "prompt_tokens": len(prompt),
             "response_tokens": len(answer.token_ids),
             "finish_reason": answer.finish_reason,

@@ -1,25 +1,28 @@
-"""Turn formatted text into GPT-2 token ids (section `tokenize` of params.yaml)."""
+"""Turn formatted text into token ids (section `tokenize` of params.yaml)."""
 
 from pathlib import Path
 
 from reprotune.artifacts import SPLITS, replaced_directory, write_json
 from reprotune.console import counted, note
 from reprotune.dataset.tokenization import tokenize_file
+from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.params.sections.tokenize import TokenizeParams
 from reprotune.pipeline.stage import run_stage
 
 INPUT = Path("data/formatted")
+BASE = Path("data/base")
 OUTPUT = Path("data/tokens")
 
 
 def main() -> None:
     """Tokenize every split and write what was kept, cut and dropped."""
     params = TokenizeParams.load("tokenize")
+    tokenizer = load_tokenizer(BASE)
     summary = {}
     with replaced_directory(OUTPUT) as folder:
         for split in SPLITS:
             source, target = INPUT / f"{split}.parquet", folder / f"{split}.parquet"
-            counts = tokenize_file(source, target, params.max_length, params.on_too_long)
+            counts = tokenize_file(source, target, tokenizer, params.max_length, params.on_too_long)
             cut = [counted(counts[f"truncated_{part}s"], part) for part in ("prompt", "response")]
             summary[split] = counts
             note(

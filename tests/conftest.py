@@ -13,7 +13,9 @@ import pytest
 hypothesis.settings.register_profile("reprotune", deadline=None)
 hypothesis.settings.load_profile("reprotune")
 
-pytest_plugins = [f"tests.builders.{name}" for name in ("browser", "clone", "judge_service", "networks", "run")]
+pytest_plugins = [
+    f"tests.builders.{name}" for name in ("browser", "clone", "judge_service", "networks", "run", "tokenizers")
+]
 
 ROOT = Path(__file__).resolve().parent.parent
 

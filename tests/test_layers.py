@@ -15,9 +15,9 @@ MOST_MODULES, MOST_LINES = 15, 400
 
 LAYERS = (
     ("errors", "faults"),
-    ("files",),
+    ("files", "temporary"),
     ("artifacts", "sandbox"),
-    ("console", "scratch", "untrusted"),
+    ("console", "records", "scratch", "untrusted"),
     ("params",),
     ("pipeline",),
     ("statistics",),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from reprotune import sandbox
-from reprotune.dataset.templates import load_template
+from reprotune.dataset.templates.instructions import load_template
 from reprotune.errors import UserError
 from reprotune.judging.questions.prompts import Item, question
 

@@ -11,7 +11,7 @@ from side_by_side.rounds import contender_main
 
 from contenders.train_chapter import chapter_model, import_chapter
 from reprotune.compute.device import pick_device
-from reprotune.dataset.tokenizer import END_OF_TEXT
+from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from side_by_side.rounds import contender_main
 from transformers import AutoModelForCausalLM
 
 from reprotune.compute.device import pick_device, resolve_precision
-from reprotune.dataset.tokenizer import END_OF_TEXT
+from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 
 import torch
 
-from reprotune.dataset.templates import load_template
-from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, save_tokenizer_files
+from reprotune.dataset.templates.instructions import load_template
+from reprotune.dataset.tokenizers.gpt2 import encode_batch
+from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT, save_tokenizer_files
 from reprotune.model.config import GPT2_SIZES, ModelConfig
 from reprotune.model.network import Network
 from reprotune.model.weights import save_model

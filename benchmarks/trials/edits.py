@@ -16,7 +16,7 @@ from .kills import children, finished, outcome, settled, stage_process, start
 from .project import Clone, Project
 from .verdicts import Result, tail
 
-TEMPLATES = "src/reprotune/dataset/templates.py"
+TEMPLATES = "src/reprotune/dataset/templates/instructions.py"
 
 
 class Pair(NamedTuple):

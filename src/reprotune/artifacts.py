@@ -5,7 +5,6 @@ gives the same bytes under the same pyarrow (the version is pinned in `constrain
 """
 
 import errno
-import glob
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ import pyarrow.parquet as pq
 
 from reprotune.errors import UserError
 from reprotune.faults import WRITING
+from reprotune.temporary import clear_leftovers, temporary_path
 
 ROW_GROUP_ROWS = 8192
 
@@ -50,13 +50,17 @@ CONTRACTS: dict[pa.Schema, Contract] = {}
 
 TEXT = pa.string()
 TOKEN_IDS = pa.list_(pa.field("element", pa.int32(), nullable=False))
-MESSAGES = pa.list_(
-    pa.field(
-        "element",
-        pa.struct([pa.field("role", TEXT, nullable=False), pa.field("content", TEXT, nullable=False)]),
-        nullable=False,
-    )
-)
+
+
+def _objects(**fields: pa.DataType) -> pa.DataType:
+    """Return the type of a list of objects, all of whose fields are required."""
+    item = pa.struct([pa.field(name, kind, nullable=False) for name, kind in fields.items()])
+    return pa.list_(pa.field("element", item, nullable=False))
+
+
+MESSAGES = _objects(role=TEXT, content=TEXT)
+TURNS = _objects(text=TEXT, trained=pa.bool_())
+SPANS = _objects(start=pa.int32(), end=pa.int32())
 
 
 def _schema(row: str, *columns: tuple[pa.Field, str]) -> pa.Schema:
@@ -113,20 +117,33 @@ RECORD_SCHEMAS = (RECORDS, RECORDS_WITH_SOURCE, CONVERSATIONS, CONVERSATIONS_WIT
 REJECTED = _schema("one unusable row of the source", *_REJECTION)
 REJECTED_WITH_SOURCE = _schema("one unusable row of several sources", *_REJECTION, _SOURCE)
 
-FORMATTED = _schema(
-    "one record as the text that the model sees; the training text is `prompt + response`",
+_TEXTS = (
     _required("id", TEXT, _ID),
     _required("prompt", TEXT, "Everything up to the answer."),
-    _required("response", TEXT, "`header` and the record's output."),
+    _required("response", TEXT, "`header` and the record's output; with a chat template, what that makes of it."),
     _required("header", TEXT, "The template's response header; empty unless `format.response_header: in_response`."),
 )
 
-TOKENS = _schema(
-    "one record as token ids; records that were dropped have no row",
+FORMATTED = _schema(
+    "one record as the text that the model sees; the training text is `prompt + response`. Where a record's own text "
+    "spells a special token, U+E01B stands before it",
+    *_TEXTS,
+)
+FORMATTED_TURNS = _schema(
+    "one conversation as the text that the model sees, if the records are conversations",
+    *_TEXTS,
+    _required("turns", TURNS, "`prompt + response`, cut into what is only read and what is learned."),
+)
+
+_IDS = (
     _required("id", TEXT, _ID),
     _required("prompt_ids", TOKEN_IDS, "The prompt."),
-    _required("response_ids", TOKEN_IDS, "The response; ends with 50256 (end of text) unless it was truncated."),
+    _required("response_ids", TOKEN_IDS, "The response; an end-of-text token is in it unless it was truncated."),
 )
+_SPANS = _required("trained_spans", SPANS, "What is learned of `prompt_ids + response_ids`: from `start` up to `end`.")
+
+TOKENS = _schema("one record as token ids; records that were dropped have no row", *_IDS)
+TOKENS_TURNS = _schema("one conversation as token ids, if the records are conversations", *_IDS, _SPANS)
 
 RESPONSES = _schema(
     "one record of the test set with a model's answer",
@@ -281,8 +298,8 @@ def write_text(path: Path, text: str) -> None:
 @contextmanager
 def replaced_file(path: Path) -> Iterator[Path]:
     """Yield a sibling path to write to; it takes the place of `path` when the block ends without an exception."""
-    temporary = _temporary_path(path)
-    _clear_leftovers(path)
+    temporary = temporary_path(path)
+    clear_leftovers(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
@@ -297,8 +314,8 @@ def replaced_file(path: Path) -> Iterator[Path]:
 @contextmanager
 def replaced_directory(path: Path) -> Iterator[Path]:
     """Yield an empty sibling folder that takes the place of `path` when the block ends without an exception."""
-    temporary = _temporary_path(path)
-    _clear_leftovers(path)
+    temporary = temporary_path(path)
+    clear_leftovers(path)
     try:
         temporary.mkdir(parents=True)
         yield temporary
@@ -308,31 +325,6 @@ def replaced_directory(path: Path) -> Iterator[Path]:
         error.add_note(f"{WRITING}{path}")
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-
-
-def _temporary_path(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
-
-
-def _clear_leftovers(path: Path) -> None:
-    """Delete what killed processes were writing to take the place of `path`."""
-    for old in path.parent.glob(f".{glob.escape(path.name)}.*.tmp"):
-        process = old.name.split(".")[-2]
-        if process.isdecimal() and (int(process) == os.getpid() or not _is_alive(int(process))):
-            if old.is_dir() and not old.is_symlink():
-                shutil.rmtree(old, ignore_errors=True)
-            else:
-                old.unlink(missing_ok=True)
-
-
-def _is_alive(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:  # somebody else's
-        return True
-    return True
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows, pad_rows
-from reprotune.dataset.tokenizer import encode_batch
+from reprotune.dataset.tokenizers.gpt2 import encode_batch
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from reprotune.dataset import tokenizer
+from reprotune.dataset.tokenizers import gpt2 as tokenizer
 from reprotune.model.network import Network
 from reprotune.model.weights import load_model
 

@@ -129,10 +129,10 @@ def test_the_plan_names_the_reason(clone: Any) -> None:
     }
     clone.run("git", "checkout", "--quiet", "params.yaml")
 
-    clone.edit("src/reprotune/dataset/templates.py", lambda text: text + "# a comment\n")
+    clone.edit("src/reprotune/dataset/templates/instructions.py", lambda text: text + "# a comment\n")
     clone.edit("dvc.yaml", lambda text: text.replace("cmd: python -m stages.split", "cmd: python  -m stages.split"))
     stages = plan(clone)
-    assert reasons(stages["format"]) == ["src/reprotune/dataset/templates.py: changed"]
+    assert reasons(stages["format"]) == ["src/reprotune/dataset/templates/instructions.py: changed"]
     assert reasons(stages["tokenize"]) == ["after format"]
     assert reasons(stages["split"]) == ["its command changed"]
     clone.run("git", "checkout", "--quiet", "src", "dvc.yaml")

@@ -38,9 +38,11 @@ AFTER_EDIT = {
     "src/reprotune/scratch.py": FETCH | {"finetune", "judge"} | GENERATE,
     "src/reprotune/dataset/sources/download.py": FETCH,
     "src/reprotune/dataset/near_duplicates.py": {"split"},
-    "src/reprotune/dataset/templates.py": {"format"},
+    "src/reprotune/dataset/templates/instructions.py": {"format"},
     "src/reprotune/dataset/tokenization.py": {"tokenize"},
-    "src/reprotune/dataset/tokenizer.py": {"tokenize", "finetune"} | GENERATE,
+    "src/reprotune/dataset/templates/chat.py": {"format"},
+    "src/reprotune/dataset/tokenizers/gpt2.py": FETCH | {"tokenize", "finetune"} | GENERATE,
+    "src/reprotune/dataset/tokenizers/escapes.py": FETCH | {"format", "tokenize", "finetune"} | GENERATE,
     "src/reprotune/dataset/collate.py": {"finetune"},
     "src/reprotune/training/loss.py": {"finetune"},
     "src/reprotune/model/lora.py": {"finetune"},
@@ -136,7 +138,7 @@ def test_changed_file_makes_its_stages_run(used, out_of_date, name):
 
 def test_comment_stops_at_the_stage_that_reads_it(clone):
     """The stage runs, its outs stay the same, and so nothing after it runs."""
-    clone.edit("src/reprotune/dataset/templates.py", lambda text: text + "# a comment\n")
+    clone.edit("src/reprotune/dataset/templates/instructions.py", lambda text: text + "# a comment\n")
     assert clone.repro() == ["format"]
     clone.run("git", "checkout", "src")
     assert clone.repro() == [], "restored from the run cache"

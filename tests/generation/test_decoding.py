@@ -26,7 +26,7 @@ def random_prompts(count: int, longest: int, seed: int = 0) -> list[list[int]]:
 
 
 def greedy(batch_size: int, max_new_tokens: int = 12) -> DecodingSettings:
-    return DecodingSettings(max_new_tokens=max_new_tokens, batch_size=batch_size, end_of_text=END)
+    return DecodingSettings(max_new_tokens=max_new_tokens, batch_size=batch_size, end_of_text=(END,))
 
 
 @torch.inference_mode()
@@ -104,7 +104,13 @@ def test_order_and_company_change_nothing(order: list[int], batch_size: int, tem
     model.initialize(torch.Generator().manual_seed(3))
     prompts = random_prompts(20, longest=12)
     how = DecodingSettings(
-        max_new_tokens=5, batch_size=batch_size, end_of_text=END, temperature=temperature, top_k=20, top_p=0.9, seed=1
+        max_new_tokens=5,
+        batch_size=batch_size,
+        end_of_text=(END,),
+        temperature=temperature,
+        top_k=20,
+        top_p=0.9,
+        seed=1,
     )
     names = [f"row-{index}" for index in range(20)]
     straight = generate(model, prompts, how, names)
@@ -118,15 +124,16 @@ def decoding_config() -> ModelConfig:
 
 def test_context_and_token_limits(model: Network) -> None:
     """With 64 positions, a prompt of 63 leaves one token, 64 and more leave none."""
-    never = DecodingSettings(max_new_tokens=3, batch_size=4, end_of_text=-1)
+    never = DecodingSettings(max_new_tokens=3, batch_size=4, end_of_text=(-1,))
     answers = generate(model, [[1] * 60, [1] * 62, [1] * 63, [1] * 64, [1] * 65, [1]], never)
     assert [len(answer.token_ids) for answer in answers] == [3, 2, 1, 0, 0, 3]
     assert [answer.finish_reason for answer in answers] == ["length"] * 3 + ["no_room"] * 2 + ["length"]
 
 
 def test_end_of_text_as_first_token_gives_an_empty_answer(model: Network) -> None:
-    first = generate(model, [[1, 2]], DecodingSettings(max_new_tokens=1, batch_size=1, end_of_text=-1))[0].token_ids[0]
-    ends = DecodingSettings(max_new_tokens=5, batch_size=1, end_of_text=first)
+    once = DecodingSettings(max_new_tokens=1, batch_size=1, end_of_text=(-1,))
+    first = generate(model, [[1, 2]], once)[0].token_ids[0]
+    ends = DecodingSettings(max_new_tokens=5, batch_size=1, end_of_text=(-1, first))
     assert generate(model, [[1, 2]], ends) == [Generated([], "eos")]
 
 
@@ -148,7 +155,7 @@ def test_samples_follow_the_seed(model: Network) -> None:
     prompts = [[1, 2, 3]] * 20
 
     def sample(seed: int, batch_size: int) -> list[Generated]:
-        how = DecodingSettings(8, batch_size, END, temperature=1.0, seed=seed)
+        how = DecodingSettings(8, batch_size, (END,), temperature=1.0, seed=seed)
         return generate(model, prompts, how)
 
     assert sample(1, 5) == sample(1, 20)
@@ -158,7 +165,7 @@ def test_samples_follow_the_seed(model: Network) -> None:
 
 def test_top_1_sampling_is_greedy(model: Network) -> None:
     prompts = random_prompts(20, longest=20)
-    how = DecodingSettings(12, 8, END, temperature=0.7, top_k=1)
+    how = DecodingSettings(12, 8, (END,), temperature=0.7, top_k=1)
     assert generate(model, prompts, how) == generate(model, prompts, greedy(8))
 
 

@@ -29,7 +29,7 @@ def test_answers_are_those_of_eager_steps(model: Network, batch_size: int, monke
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randint(1, 30, (60,), generator=generator).tolist()
     prompts = [torch.randint(0, 60, (length,), generator=generator).tolist() for length in lengths]
-    how = DecodingSettings(max_new_tokens=20, batch_size=batch_size, end_of_text=3, temperature=1)
+    how = DecodingSettings(max_new_tokens=20, batch_size=batch_size, end_of_text=(3,), temperature=1)
     expected = generate(model, prompts, how)
     assert len({len(answer.token_ids) for answer in expected}) > 2, "rows should end at different times"
     steps: list[GraphStep] = []

@@ -56,7 +56,7 @@ def test_round_trip_with_transformers(hub_model: GPT2LMHeadModel, tmp_path: Path
     expected = hub_model.generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=6, do_sample=False, eos_token_id=None
     )
-    answer = generate(model, prompt.tolist(), DecodingSettings(max_new_tokens=6, batch_size=1, end_of_text=-1))
+    answer = generate(model, prompt.tolist(), DecodingSettings(max_new_tokens=6, batch_size=1, end_of_text=(-1,)))
     assert answer[0].token_ids == expected[0, 20:].tolist()
 
 

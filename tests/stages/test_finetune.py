@@ -18,6 +18,7 @@ from transformers import AutoTokenizer, GPT2LMHeadModel
 
 from reprotune.artifacts import TOKENS, write_table
 from reprotune.compute.device import Compute
+from reprotune.dataset.tokenizers.files import complete_tokenizer_files
 from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
 from reprotune.model.weights import load_model, save_model
@@ -35,6 +36,7 @@ def workspace(tmp_path: Path) -> Path:
     model = Network(ModelConfig(n_layer=1, n_head=2, n_embd=16, n_positions=32))
     model.initialize(torch.Generator().manual_seed(0))
     save_model(model, tmp_path / "data/base")
+    complete_tokenizer_files(tmp_path / "data/base")
     for name, count in (("train", 24), ("validation", 6)):
         rows = [{"id": f"{row}", "prompt_ids": [row + 5, 9], "response_ids": [row + 5, 50256]} for row in range(count)]
         write_table(tmp_path / f"data/tokens/{name}.parquet", pa.Table.from_pylist(rows, schema=TOKENS))

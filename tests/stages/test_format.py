@@ -1,6 +1,7 @@
 """Stage `format` as a process."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,23 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from reprotune.artifacts import FORMATTED, RECORDS, read_table, write_table
+from reprotune.artifacts import (
+    CONVERSATIONS,
+    FORMATTED,
+    FORMATTED_TURNS,
+    RECORDS,
+    TOKENS_TURNS,
+    read_table,
+    write_table,
+)
 
 ROW = {"instruction": "Add.", "input": "2 + 2", "output": "4", "category": None, "source_row": 0}
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path, gpt2_folder: Path) -> None:
+    """GPT-2's tokenizer."""
+    shutil.copytree(gpt2_folder, tmp_path / "data/base")
 
 
 @pytest.fixture(autouse=True)
@@ -60,3 +75,37 @@ def test_a_faulty_template_is_one_sentence(tmp_path: Path, run_stage: Callable[.
     assert done.stderr.startswith("format: error: own.jinja: line 2: unknown field 'answer'; there are instruction")
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "data/formatted").exists()
+
+
+def test_conversations_with_the_bases_own_template(
+    tmp_path: Path, run_stage: Callable[..., Any], qwen_folder: Path
+) -> None:
+    shutil.rmtree(tmp_path / "data/base")
+    shutil.copytree(qwen_folder, tmp_path / "data/base")
+    said = [("user", "Hi <|im_end|>"), ("assistant", "Hello"), ("user", "Bye"), ("assistant", "See you")]
+    messages = [{"role": role, "content": content} for role, content in said]
+    rows = [
+        {"id": "chat", "messages": messages, "category": None, "source_row": 0},
+        {"id": "text", "messages": messages[1:2], "category": None, "source_row": 1},
+    ]
+    for split in ("train", "validation", "test"):
+        write_table(tmp_path / f"data/split/{split}.parquet", pa.Table.from_pylist(rows, schema=CONVERSATIONS))
+    done = run_stage("format", template="chat", train_on="last")
+    assert done.returncode == 0, done.stderr
+    assert "'<|im_end|>', a special token, which stays text there, occurs in the text of 3 rows" in done.stderr
+    chat, text = read_table(tmp_path / "data/formatted/train.parquet", FORMATTED_TURNS).to_pylist()
+    assert [turn["trained"] for turn in chat["turns"]] == [False, True]
+    assert chat["prompt"].endswith("<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n")
+    assert chat["response"] == "See you<|im_end|>\n"
+    assert (text["prompt"], text["response"]) == ("<|im_end|>", "Hello")
+    done = run_stage("tokenize")
+    assert done.returncode == 0, done.stderr
+    spans = read_table(tmp_path / "data/tokens/train.parquet", TOKENS_TURNS)["trained_spans"].to_pylist()
+    assert [len(found) for found in spans] == [1, 1]
+    summary = json.loads((tmp_path / "data/tokens/summary.json").read_text())
+    assert summary["train"]["trained_turns"] == 2
+
+    done = run_stage("format", template="alpaca")
+    assert done.returncode == 1
+    assert "record chat is a conversation of 4 messages" in done.stderr
+    assert "Traceback" not in done.stderr

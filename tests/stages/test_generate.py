@@ -11,10 +11,19 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from reprotune.artifacts import FORMATTED, RESPONSES, read_table, write_table
+from reprotune.artifacts import (
+    CONVERSATIONS,
+    FORMATTED,
+    FORMATTED_TURNS,
+    RECORDS,
+    RESPONSES,
+    read_table,
+    write_table,
+)
 from reprotune.compute.blocked_weights import BlockedLinear
 from reprotune.compute.device import Compute
-from reprotune.dataset.tokenizer import decode, encode_batch
+from reprotune.dataset.tokenizers.files import complete_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2 import decode, encode_batch
 from reprotune.errors import UserError
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.model.config import ModelConfig
@@ -53,7 +62,15 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         model = Network(ModelConfig(n_layer=2, n_head=2, n_embd=8, n_positions=32))
         model.initialize(torch.Generator().manual_seed(seed))
         save_model(model, Path("data") / name)
+    complete_tokenizer_files(Path("data/base"))
+    records = [{"id": row["id"], "instruction": "?", "input": "", "output": answer(row)} for row in ROWS]
+    table = pa.Table.from_pylist([{**record, "source_row": 0} for record in records], schema=RECORDS)
+    write_table(Path("data/split/test.parquet"), table)
     return tmp_path
+
+
+def answer(row: dict[str, str]) -> str:
+    return row["response"].removeprefix(row["header"])
 
 
 def set_params(**changes: object) -> None:
@@ -70,7 +87,7 @@ def test_responses_are_those_of_the_model(project: Path) -> None:
     assert [row["id"] for row in rows] == ["a", "b", "c"]
     assert [row["reference"] for row in rows] == ["Red.", "Bonjour.", "Too long for 32 positions."]
     prompt_ids = encode_batch([ROWS[0]["prompt"]])
-    expected = generate(load_model(project / "data/model"), prompt_ids, DecodingSettings(6, 1, 50256))[0]
+    expected = generate(load_model(project / "data/model"), prompt_ids, DecodingSettings(6, 1, (50256,)))[0]
     assert rows[0] == {
         "id": "a",
         "prompt": "Name a colour.\n",
@@ -134,3 +151,20 @@ def test_command_line(project: Path) -> None:
     failed = subprocess.run([*command, "finetuned"], env=environment, capture_output=True, text=True, check=False)
     assert failed.returncode == 1
     assert failed.stderr.startswith("generate@finetuned: error: data/model/config.json is missing")
+
+
+def test_a_conversation_is_answered_after_all_that_comes_before_its_last_answer(project: Path) -> None:
+    said = [("user", "Hi <|endoftext|>"), ("assistant", "Hello"), ("user", "Bye"), ("assistant", "See you")]
+    messages = [{"role": role, "content": content} for role, content in said]
+    record = {"id": "a", "messages": messages, "category": None, "source_row": 0}
+    write_table(Path("data/split/test.parquet"), pa.Table.from_pylist([record], schema=CONVERSATIONS))
+    texts = ["Hi \ue01b<|endoftext|>\n", "Hello<|endoftext|>", "Bye\n", "See you<|endoftext|>"]
+    turns = [{"text": text, "trained": place % 2 == 1} for place, text in enumerate(texts)]
+    row = {"id": "a", "prompt": "".join(texts[:-1]), "response": texts[-1], "header": "", "turns": turns}
+    write_table(Path("data/formatted/test.parquet"), pa.Table.from_pylist([row], schema=FORMATTED_TURNS))
+    main("base")
+    (answer,) = responses("base")
+    assert answer["reference"] == "See you"
+    assert answer["prompt"] == "Hi <|endoftext|>\nHello<|endoftext|>Bye\n"
+    first, second = encode_batch(["Hi <|endoftext|>\nHello", "Bye\n"])
+    assert answer["prompt_tokens"] == len(first) + 1 + len(second)

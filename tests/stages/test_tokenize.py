@@ -1,6 +1,7 @@
 """Stage `tokenize` as a process."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,12 @@ import pyarrow as pa
 import pytest
 
 from reprotune.artifacts import FORMATTED, TOKENS, read_table, write_table
+
+
+@pytest.fixture(autouse=True)
+def base(tmp_path: Path, gpt2_folder: Path) -> None:
+    """GPT-2's tokenizer."""
+    shutil.copytree(gpt2_folder, tmp_path / "data/base")
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from reprotune.dataset import collate
 from reprotune.dataset.collate import TokenRows
 from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
@@ -48,12 +47,7 @@ DEFAULTS: dict[str, Any] = {
 }
 
 END_OF_TEXT = 255
-"""Stands for 50256, so that a vocabulary of 256 is enough and the tests are fast."""
-
-
-@pytest.fixture(autouse=True)
-def small_vocabulary(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(collate, "END_OF_TEXT", END_OF_TEXT)
+"""A vocabulary of 256 is enough, and the tests are fast."""
 
 
 @pytest.fixture

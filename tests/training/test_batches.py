@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reprotune.dataset.collate import TokenRows
+from reprotune.dataset.order import epoch_order
 from reprotune.params.sections.finetune import FinetuneParams
-from reprotune.training.batches import epoch_batches, epoch_order, micro_batches, steps_per_epoch
+from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
 
 MakeRows = Callable[..., TokenRows]
 MakeParams = Callable[..., FinetuneParams]

@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from reprotune.artifacts import MODELS, RECORDS, SCORES, read_table
+from reprotune.artifacts import MODELS, SCORES, read_table
 from reprotune.compare.revision import Revision
 from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
 from reprotune.files import parsed_json
 from reprotune.params.values import flattened
+from reprotune.records import read_records
 from reprotune.results.documents import Speed, checked
 from reprotune.results.read import Results, Row, load_results
 from reprotune.results.words import SPLITS
@@ -152,7 +153,7 @@ def _read_records(folder: Path) -> dict[str, Record]:
     return {
         row["id"]: Record(split, row["instruction"], row["input"], row["output"], row["category"])
         for split in SPLITS
-        for row in read_table(folder / f"{split}.parquet", RECORDS).to_pylist()
+        for row in read_records(folder / f"{split}.parquet")
     }
 
 

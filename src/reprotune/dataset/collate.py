@@ -1,6 +1,6 @@
 """From tokenized rows to batches: shifted targets, masks, padding and packing.
 
-A row is `prompt_ids + response_ids`; the response ends with one end-of-text (50256) unless it was truncated. The
+A row is `prompt_ids + response_ids`; the response ends with an end-of-text (here 50256) unless it was truncated. The
 network reads all tokens but the last and predicts all but the first:
 
     row                5   6   7  50256
@@ -18,12 +18,13 @@ A prefix that all packed rows share is laid down once (`shared_prefix`), as far 
             3 9 8      positions        0 | 1 2 3 | 1 2
                        counted          2 | 1 1 1 | 1 1    rows that learn from each trained position
 
-Padding inputs are 50256 and padding targets are -100 by *position*, never by token id, so the end-of-text of a row is
-always learned.
+Padding inputs are what most rows end with, which is the end-of-text, and padding targets are -100 by *position*, never
+by token id, so the end-of-text of a row is always learned.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -33,9 +34,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from reprotune.artifacts import TOKENS, read_table
+from reprotune.artifacts import TOKENS, TOKENS_TURNS, read_table, schema_of
 from reprotune.dataset.packing import packed_positions, row_bounds, shared_prefix
-from reprotune.dataset.tokenizer import END_OF_TEXT
 
 IGNORED = -100
 """Target of positions that are not learned; the value torch's cross entropy ignores by default."""
@@ -48,14 +48,19 @@ class TokenRows:
     ids: np.ndarray
     starts: np.ndarray
     prompt_lengths: np.ndarray
+    learned: np.ndarray | None = None
+    """Which of `ids` are learned when instructions are masked; None: those of the responses."""
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read `data/tokens/<split>.parquet`."""
-        table = read_table(path, TOKENS).combine_chunks()
+        """Read `data/tokens/<split>.parquet`, of instructions or of conversations."""
+        table = read_table(path, schema_of(path, TOKENS, TOKENS_TURNS)).combine_chunks()
         prompts, prompt_lengths = _flat(table["prompt_ids"])
         responses, response_lengths = _flat(table["response_ids"])
-        return cls.join(prompts, prompt_lengths, responses, response_lengths)
+        rows = cls.join(prompts, prompt_lengths, responses, response_lengths)
+        if "trained_spans" not in table.column_names:
+            return rows
+        return replace(rows, learned=_inside(table["trained_spans"], rows.starts))
 
     @classmethod
     def from_lists(cls, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> Self:
@@ -81,6 +86,12 @@ class TokenRows:
     def __len__(self) -> int:
         return len(self.prompt_lengths)
 
+    @cached_property
+    def padding_id(self) -> int:
+        """What pads the rows of a batch: the token that most rows end with."""
+        last, counts = np.unique(self.ids[self.starts[1:] - 1], return_counts=True)
+        return int(last[counts.argmax()])
+
     @property
     def input_lengths(self) -> np.ndarray:
         """Tokens that the network reads of each row (all but the last), [rows]."""
@@ -90,10 +101,24 @@ class TokenRows:
         """Token ids of one row, prompt and response."""
         return self.ids[self.starts[index] : self.starts[index + 1]]
 
+    def learned_in(self, index: int, mask_instruction: bool) -> np.ndarray:
+        """Which tokens of a row are targets that are learned, [tokens] bool; the first one never is."""
+        start, end = self.starts[index], self.starts[index + 1]
+        learned = np.ones(end - start, dtype=bool)
+        if mask_instruction and self.learned is not None:
+            learned = self.learned[start:end].copy()
+        elif mask_instruction:
+            learned[: self.prompt_lengths[index]] = False
+        learned[:1] = False
+        return learned
+
     def trained_counts(self, mask_instruction: bool) -> np.ndarray:
-        """Targets that are learned in each row, [rows]; with `mask_instruction` the response's tokens alone."""
+        """Targets that are learned in each row, [rows]; with `mask_instruction` the assistant's tokens alone."""
         if not mask_instruction:
             return self.input_lengths
+        if self.learned is not None:
+            before = np.concatenate([[0], np.cumsum(self.learned)])
+            return before[self.starts[1:]] - before[self.starts[:-1]] - self.learned[self.starts[:-1]]
         first_target = np.maximum(self.prompt_lengths, 1)
         return np.diff(self.starts) - first_target
 
@@ -170,13 +195,21 @@ class Batch:
         )
 
 
-def pad_rows(rows: TokenRows, chosen: Sequence[int], mask_instruction: bool, width: int | None = None) -> Batch:
+def pad_rows(
+    rows: TokenRows,
+    chosen: Sequence[int],
+    mask_instruction: bool,
+    width: int | None = None,
+    padding_id: int | None = None,
+) -> Batch:
     """Lay rows under one another, padded on the right to `width` or to the longest of them.
 
-    Returns a batch of [len(chosen), width] int64. Source of the layout: the book chapter's collate function.
+    Padding is `padding_id`, or what most of all rows end with. Returns a batch of [len(chosen), width] int64. Source
+    of the layout: the book chapter's collate function.
     """
     width = width or int(rows.input_lengths[list(chosen)].max())
-    input_ids = np.full((len(chosen), width), END_OF_TEXT, dtype=np.int64)
+    padding_id = rows.padding_id if padding_id is None else padding_id
+    input_ids = np.full((len(chosen), width), padding_id, dtype=np.int64)
     targets = np.full((len(chosen), width), IGNORED, dtype=np.int64)
     for line, index in enumerate(chosen):
         inputs, wanted = _shifted(rows, index, mask_instruction)
@@ -232,10 +265,18 @@ def _line(parts: Sequence[np.ndarray]) -> np.ndarray:
 
 def _shifted(rows: TokenRows, index: int, mask_instruction: bool) -> tuple[np.ndarray, np.ndarray]:
     ids = rows.row(index).astype(np.int64)
-    targets = ids[1:].copy()
-    if mask_instruction:
-        targets[: max(int(rows.prompt_lengths[index]) - 1, 0)] = IGNORED
-    return ids[:-1], targets
+    return ids[:-1], np.where(rows.learned_in(index, mask_instruction)[1:], ids[1:], IGNORED)
+
+
+def _inside(column: pa.ChunkedArray, starts: np.ndarray) -> np.ndarray:
+    """Return which tokens of all rows lie within the spans of their row, [tokens] bool."""
+    array = column.combine_chunks()
+    first = np.repeat(starts[:-1], array.value_lengths().to_numpy(zero_copy_only=False))
+    changes = np.zeros(starts[-1] + 1, dtype=np.int64)
+    spans = array.flatten()
+    np.add.at(changes, first + spans.field("start").to_numpy(zero_copy_only=False), 1)
+    np.add.at(changes, first + spans.field("end").to_numpy(zero_copy_only=False), -1)
+    return changes[:-1].cumsum() > 0
 
 
 def _flat(column: pa.ChunkedArray) -> tuple[np.ndarray, np.ndarray]:

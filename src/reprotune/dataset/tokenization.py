@@ -1,13 +1,11 @@
-"""From formatted text to token ids: prompt and response encoded separately, cut to length, counted.
+"""From formatted text to token ids: prompt and response encoded, cut to length, counted.
 
-A row's text is `prompt_ids + response_ids`, and the prompt ids are those that generation uses. Encoding the two
-parts separately ensures that; the price is that a byte pair across the seam is not merged as it would be in the
-joint text. Such disagreements are counted.
+A row's text is `prompt_ids + response_ids`, and the prompt ids are those that generation uses, which has the prompt
+alone. The price is that a byte pair across the seam is not merged as it would be in the joint text. Such disagreements
+are counted. Of a conversation's prompt, the tokens that start in a turn of the assistant may be learned, too.
 """
 
-import re
 from collections import Counter
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,39 +13,49 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from reprotune.artifacts import FORMATTED, TOKEN_IDS, TOKENS, count_rows, iter_batches, table_writer
+from reprotune.artifacts import (
+    FORMATTED,
+    FORMATTED_TURNS,
+    TOKENS,
+    TOKENS_TURNS,
+    count_rows,
+    iter_batches,
+    schema_of,
+    table_writer,
+)
 from reprotune.console import progress_bar
-from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch, load
+from reprotune.dataset.tokenizers.encoding import Ids, Row, Tokenizer
 from reprotune.errors import UserError
 
-Ids = list[int]
-
 PADDING_BATCH_SIZE = 8
-
-# A GPT-2 pre-token holds white space at its start or throughout, never after another character. So a space or line
-# break right after such a character always starts a new pre-token, whatever surrounds it.
-LAST_CERTAIN_BREAK = re.compile(r".*\S(?=[ \n])", re.DOTALL)
-FIRST_CERTAIN_BREAK = re.compile(r"\S(?=[ \n])")
 
 
 class TokenCounts:
     """What was kept, cut and dropped in one split."""
 
     def __init__(self) -> None:
-        self.prompt_lengths: list[int] = []
-        self.response_lengths: list[int] = []
+        self.lengths: list[int] = []
+        self.trained: list[int] = []
+        self.spans: list[int] = []
         self.events: Counter[str] = Counter()
+
+    def add(self, length: int, trained: int, spans: int = 0) -> None:
+        """Count a row that was kept, its tokens, those that are learned, and in how many stretches these are."""
+        self.lengths.append(length)
+        self.trained.append(trained)
+        self.spans.append(spans)
 
     def summary(self) -> dict[str, Any]:
         """Return the split's part of summary.json; needs at least one row."""
-        prompts, responses = np.array(self.prompt_lengths), np.array(self.response_lengths)
-        lengths = prompts + responses
+        lengths = np.array(self.lengths)
         places = {"min": 0.0, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95, "p99": 0.99, "max": 1.0}
         quantiles = np.quantile(lengths, list(places.values()), method="inverted_cdf")
+        spans = {"trained_turns": sum(self.spans)} if any(self.spans) else {}
         return {
             "rows": len(lengths),
             "tokens": int(lengths.sum()),
-            "trained_token_share": round(float(responses.sum() / lengths.sum()), 6),
+            "trained_token_share": round(float(sum(self.trained) / lengths.sum()), 6),
+            **spans,
             "length": dict(zip(places, map(int, quantiles), strict=True)),
             "truncated_prompts": self.events["truncated_prompt"],
             "truncated_responses": self.events["truncated_response"],
@@ -59,24 +67,27 @@ class TokenCounts:
         }
 
 
-def tokenize_file(source: Path, target: Path, max_length: int, on_too_long: str) -> dict[str, Any]:
-    """Tokenize a `FORMATTED` file into a `TOKENS` file, a batch at a time, and return the split's summary.
+def tokenize_file(
+    source: Path, target: Path, tokenizer: Tokenizer, max_length: int, on_too_long: str
+) -> dict[str, Any]:
+    """Tokenize a `FORMATTED` or `FORMATTED_TURNS` file, a batch at a time, and return the split's summary.
 
-    `max_length` counts prompt, response and end-of-text. Raises `UserError` if no row is left, or if
-    `on_too_long` is `fail` and a row is too long.
+    What is written is `TOKENS` or `TOKENS_TURNS`. `max_length` counts prompt, response and end-of-text. Raises
+    `UserError` if no row is left, or if `on_too_long` is `fail` and a row is too long.
     """
     counts = TokenCounts()
+    formatted = schema_of(source, FORMATTED, FORMATTED_TURNS)
     with (
-        table_writer(target, TOKENS) as writer,
-        progress_bar(f"tokenize {source.stem}", count_rows(source, FORMATTED), "row") as bar,
+        table_writer(target, TOKENS if formatted is FORMATTED else TOKENS_TURNS) as writer,
+        progress_bar(f"tokenize {source.stem}", count_rows(source, formatted), "row") as bar,
     ):
-        for batch in iter_batches(source, FORMATTED):
+        for batch in iter_batches(source, formatted):
             try:
-                writer.write(_tokenize_batch(batch, max_length, on_too_long, counts))
+                writer.write_rows(_tokenize_batch(batch, tokenizer, max_length, on_too_long, counts))
             except UserError as error:
                 raise UserError(f"{source}: {error}") from error
             bar.update(batch.num_rows)
-    if not counts.prompt_lengths:
+    if not counts.lengths:
         raise UserError(
             f"{source}: no row is left to learn from with tokenize.max_length {max_length}: raise it, or choose "
             "another tokenize.on_too_long"
@@ -84,10 +95,11 @@ def tokenize_file(source: Path, target: Path, max_length: int, on_too_long: str)
     return counts.summary()
 
 
-def fit(prompt_ids: Ids, response_ids: Ids, max_length: int, policy: str) -> tuple[Ids, Ids, str | None]:
+def fit(prompt_ids: Ids, response_ids: Ids, max_length: int, policy: str, kept: int = 0) -> tuple[Ids, Ids, str | None]:
     """Make one row no longer than `max_length` and report what was done to it.
 
-    `response_ids` ends with end-of-text. The last item is None, `truncated_prompt` (cut from the left, so that the
+    `response_ids` ends with end-of-text; the first `kept` of `prompt_ids` are never cut, e.g. a beginning-of-text. The
+    last item is None, `truncated_prompt` (cut from the left, so that the
     response header at its end stays), `truncated_response` (cut from the right, end-of-text included: a cut answer
     does not teach the model to stop), `too_long` (the row is dropped; also when `fail` is the policy, for the caller
     to refuse) or `nothing_to_learn` (dropped: prompt or response would be empty).
@@ -96,7 +108,8 @@ def fit(prompt_ids: Ids, response_ids: Ids, max_length: int, policy: str) -> tup
     excess = len(prompt_ids) + len(response_ids) - max_length
     if excess > 0:
         if policy == "truncate_prompt":
-            prompt_ids, event = prompt_ids[excess:], "truncated_prompt"
+            rest = prompt_ids[kept + excess :]
+            prompt_ids, event = prompt_ids[:kept] + rest if rest else [], "truncated_prompt"
         elif policy == "truncate_response":
             response_ids, event = response_ids[: max(0, len(response_ids) - excess)], "truncated_response"
         else:
@@ -104,24 +117,6 @@ def fit(prompt_ids: Ids, response_ids: Ids, max_length: int, policy: str) -> tup
     if not prompt_ids or not response_ids:
         event = "nothing_to_learn"
     return prompt_ids, response_ids, event
-
-
-def seam_agrees(prompt: str, response: str) -> bool:
-    """Tell whether encoding prompt and response separately gives the ids of encoding them together; exact.
-
-    GPT-2 first cuts text into pre-tokens, left to right and without looking back, then merges within each. Only the
-    pre-tokens around the seam can differ, so it is enough to compare from the last certain break of the prompt to
-    the first of the response.
-    """
-    before = LAST_CERTAIN_BREAK.match(prompt)
-    after = FIRST_CERTAIN_BREAK.search(response)
-    return _agrees(prompt[before.end() :] if before else prompt, response[: after.end()] if after else response)
-
-
-@lru_cache(maxsize=1 << 16)
-def _agrees(tail: str, head: str) -> bool:
-    encode = load().encode_ordinary
-    return encode(tail) + encode(head) == encode(tail + head)
 
 
 def padding_shares(lengths: npt.NDArray[np.int64], batch_size: int = PADDING_BATCH_SIZE) -> dict[str, float]:
@@ -143,34 +138,50 @@ def padding_shares(lengths: npt.NDArray[np.int64], batch_size: int = PADDING_BAT
     return {**shares, "packed": 0.0}
 
 
-def _tokenize_batch(batch: pa.RecordBatch, max_length: int, policy: str, counts: TokenCounts) -> pa.Table:
-    identifiers, prompts, responses = (batch[name].to_pylist() for name in ("id", "prompt", "response"))
-    encoded = encode_batch(prompts + responses)
-    kept: dict[str, list[Any]] = {"id": [], "prompt_ids": [], "response_ids": []}
-    for row, identifier in enumerate(identifiers):
-        whole_prompt, whole_response = encoded[row], [*encoded[len(prompts) + row], END_OF_TEXT]
-        prompt_ids, response_ids, event = fit(whole_prompt, whole_response, max_length, policy)
+def _tokenize_batch(
+    batch: pa.RecordBatch, tokenizer: Tokenizer, max_length: int, policy: str, counts: TokenCounts
+) -> list[dict[str, Any]]:
+    """Return the rows of a batch that are kept, as ids, and count them and all others."""
+    turns = batch["turns"].to_pylist() if "turns" in batch.schema.names else None
+    texts: list[Row] = (
+        [[turn["text"] for turn in row] for row in turns]
+        if turns
+        else list(zip(batch["prompt"].to_pylist(), batch["response"].to_pylist(), strict=True))
+    )
+    kept_rows = []
+    for row, (identifier, encoded) in enumerate(
+        zip(batch["id"].to_pylist(), tokenizer.encode_rows(texts), strict=True)
+    ):
+        response_ids = encoded.response_ids
+        if not any(token in tokenizer.end_of_text for token in response_ids):  # the template writes none
+            response_ids = [*response_ids, tokenizer.end_of_text[0]]
+        kept = int(encoded.prompt_ids[:1] == [tokenizer.beginning_of_text])
+        whole = len(encoded.prompt_ids) + len(response_ids)
+        prompt_ids, response_ids, event = fit(encoded.prompt_ids, response_ids, max_length, policy, kept)
         if event is not None:
             counts.events[event] += 1
         if event == "too_long" and policy == "fail":
             raise UserError(
-                f"row {identifier} has {len(whole_prompt) + len(whole_response)} tokens, but tokenize.max_length is "
-                f"{max_length}: shorten the row, or set tokenize.on_too_long to drop, truncate_prompt or "
-                "truncate_response"
+                f"row {identifier} has {whole} tokens, but tokenize.max_length is {max_length}: shorten the row, or "
+                "set tokenize.on_too_long to drop, truncate_prompt or truncate_response"
             )
         if event in ("too_long", "nothing_to_learn"):
             continue
-        counts.events["seam_disagreement"] += not seam_agrees(prompts[row], responses[row])
-        counts.prompt_lengths.append(len(prompt_ids))
-        counts.response_lengths.append(len(response_ids))
-        kept["id"].append(identifier)
-        kept["prompt_ids"].append(prompt_ids)
-        kept["response_ids"].append(response_ids)
-    return pa.table(
-        [
-            pa.array(kept["id"], pa.string()),
-            pa.array(kept["prompt_ids"], TOKEN_IDS),
-            pa.array(kept["response_ids"], TOKEN_IDS),
-        ],
-        schema=TOKENS,
-    )
+        counts.events["seam_disagreement"] += not encoded.seam_agrees
+        made = {"id": identifier, "prompt_ids": prompt_ids, "response_ids": response_ids}
+        if turns:
+            learned = np.array([turn["trained"] for turn in turns[row]])[encoded.segments]
+            learned = np.concatenate([learned[:kept], learned[len(learned) - len(prompt_ids) + kept :]])
+            made["trained_spans"] = spans(np.append(learned, np.ones(len(response_ids), dtype=bool)))
+            trained = sum(span["end"] - span["start"] for span in made["trained_spans"])
+            counts.add(len(prompt_ids) + len(response_ids), trained, len(made["trained_spans"]))
+        else:
+            counts.add(len(prompt_ids) + len(response_ids), len(response_ids))
+        kept_rows.append(made)
+    return kept_rows
+
+
+def spans(learned: npt.NDArray[np.bool_]) -> list[dict[str, int]]:
+    """Return the stretches of a row's tokens that are learned, in order; the end of each is not included."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], learned, [False]]).astype(np.int8)))
+    return [{"start": int(start), "end": int(end)} for start, end in zip(edges[::2], edges[1::2], strict=True)]

@@ -29,11 +29,14 @@ PREFILL_TOKENS = 16384
 
 @dataclass(frozen=True)
 class DecodingSettings:
-    """How to decode; `temperature` 0 is greedy, `top_k` and `top_p` None keep every token."""
+    """How to decode, up to one of `end_of_text`.
+
+    `temperature` 0 is greedy, `top_k` and `top_p` None keep every token.
+    """
 
     max_new_tokens: int
     batch_size: int
-    end_of_text: int
+    end_of_text: tuple[int, ...]
     temperature: float = 0
     top_k: int | None = None
     top_p: float | None = None
@@ -63,8 +66,8 @@ class _Row:
     answer: list[int] = field(default_factory=list)
     finish_reason: FinishReason | None = None
 
-    def add(self, token: int, end_of_text: int) -> None:
-        if token == end_of_text:
+    def add(self, token: int, end_of_text: tuple[int, ...]) -> None:
+        if token in end_of_text:
             self.finish_reason = "eos"
             return
         self.answer.append(token)

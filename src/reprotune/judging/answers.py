@@ -9,11 +9,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from reprotune.artifacts import RECORDS, RESPONSES, read_table
+from reprotune.artifacts import RESPONSES, read_table
 from reprotune.errors import UserError
 from reprotune.judging.offline import Statistics, measure, normalised, offline_composite
 from reprotune.judging.questions.prompts import Item, Question, question
 from reprotune.judging.service.collect import Judgement
+from reprotune.records import read_records
 
 
 class Answer(NamedTuple):
@@ -57,7 +58,7 @@ def read_answers(records_path: Path, responses_paths: dict[str, Path]) -> list[A
 
     Raises `UserError` unless each model answered exactly the records, and each response has its record's reference.
     """
-    records = {record["id"]: record for record in read_table(records_path, RECORDS).to_pylist()}
+    records = {record["id"]: record for record in read_records(records_path)}
     if not records:
         raise UserError(f"{records_path} has no rows, so there is nothing to judge: raise split.test in params.yaml")
     answers = []

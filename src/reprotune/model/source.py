@@ -53,9 +53,9 @@ COMPANION_FILES = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "chat_template.jinja",
     "vocab.json",
     "merges.txt",
+    "chat_template.jinja",
 )
 """Copied where present; a model card is left out, since its wording changes no result."""
 

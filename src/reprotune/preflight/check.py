@@ -11,7 +11,9 @@ from reprotune.dataset.sources.located import local_files
 from reprotune.dataset.sources.readers import read_rows
 from reprotune.dataset.sources.records import Normalizer
 from reprotune.dataset.sources.shapes import columns_read
-from reprotune.dataset.templates import load_template
+from reprotune.dataset.templates.formatter import CHAT, load_formatter
+from reprotune.dataset.tokenizers.document import TokenizerFiles
+from reprotune.dataset.tokenizers.files import gathered_settings
 from reprotune.errors import UserError
 from reprotune.judging.run import CLIENTS
 from reprotune.model.checkpoint import check_rank
@@ -50,7 +52,7 @@ def check(path: Path = PARAMS_FILE) -> list[Finding]:
         Finding(path.name, "every key and value is known"),
         _attempted("dataset", lambda: _dataset(params)),
         _attempted("base model", lambda: _base(params)),
-        _attempted("template", lambda: load_template(params.format.template).name),
+        _attempted("template", lambda: _template(params)),
         _attempted("judge", lambda: _judge(params)),
         _attempted("dvc.yaml", lambda: _deps(path.parent)),
         _attempted("DVC", _dvc),
@@ -102,6 +104,17 @@ def _base(params: Document) -> str:
     if params.tokenize.max_length > config.n_positions + 1:
         seen += f"; tokenize.max_length {params.tokenize.max_length} is more, so a row that needs them stops finetune"
     return seen
+
+
+def _template(params: Document) -> str:
+    """Read the template; the base model's own only where that is a local folder."""
+    template, folder = params.format.template, params.fetch.base.folder
+    if template == CHAT and (folder is None or not folder.is_dir()):
+        return "the base model's own chat template, once that is fetched"
+    settings = gathered_settings(folder) if template == CHAT and folder is not None else {}
+    base = TokenizerFiles(folder or Path(), {"added_tokens": [], "model": {}}, settings)
+    load_formatter(template, base, params.format.response_header, params.format.train_on)
+    return template
 
 
 def _judge(params: Document) -> str:

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from reprotune.artifacts import MODELS, RECORDS, RESPONSES, SCORES, STATISTICS, read_table
+from reprotune.artifacts import MODELS, RESPONSES, SCORES, STATISTICS, read_table
 from reprotune.errors import UserError
 from reprotune.files import read_text
+from reprotune.records import read_records
 from reprotune.results.documents import SUMMARIES, Judged, Speed, Training, read_checked
 from reprotune.results.words import FINISH_WORDS, STATUS_WORDS
 
@@ -118,13 +117,15 @@ def pick_examples(rows: list[Row]) -> dict[str, list[Row]]:
 
 
 def _read_rows(data: Path) -> list[Row]:
-    records = _by_id(data / "split/test.parquet", RECORDS)
+    records_file = data / "split/test.parquet"
+    records = _by_id(read_records(records_file), records_file)
     scores_file = data / "judgements/scores.parquet"
     listed = read_table(scores_file, SCORES).to_pylist()
     scores = {(score["model"], score["id"]): score for score in listed}
     if len(scores) < len(listed):
         raise UserError(f"{scores_file} scores an answer twice: {REMEDY}")
-    responses = {model: _by_id(data / f"responses/{model}.parquet", RESPONSES) for model in MODELS}
+    files = {model: data / f"responses/{model}.parquet" for model in MODELS}
+    responses = {model: _by_id(read_table(file, RESPONSES).to_pylist(), file) for model, file in files.items()}
     rows = []
     for number, identifier in enumerate(responses["base"], start=1):
         record = records.get(identifier)
@@ -141,8 +142,7 @@ def _read_rows(data: Path) -> list[Row]:
     return rows
 
 
-def _by_id(path: Path, schema: pa.Schema) -> dict[str, dict[str, Any]]:
-    rows = read_table(path, schema).to_pylist()
+def _by_id(rows: list[dict[str, Any]], path: Path) -> dict[str, dict[str, Any]]:
     found = {row["id"]: row for row in rows}
     if len(found) < len(rows):
         raise UserError(f"{path} has a row twice: {REMEDY}")

@@ -1,45 +1,18 @@
-"""Which rows make up each optimizer step, and how a step is cut into forward passes.
-
-The order is a pure function of (seed, epoch): resuming, evaluating or sampling can never shift it.
-"""
+"""Which rows make up each optimizer step, and how a step is cut into forward passes."""
 
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 
 from reprotune.dataset.collate import Batch, TokenRows, pack_rows, pad_rows
+from reprotune.dataset.order import steps_of_epoch
 from reprotune.params.sections.finetune import FinetuneParams
-
-BUCKET_BATCHES = 32
-"""`bucketed` sorts this many batches' worth of shuffled rows by length: similar lengths, still random order."""
-
-
-def epoch_order(seed: int, epoch: int, rows: int) -> np.ndarray:
-    """Permutation of `rows` for an epoch (0-based).
-
-    The same order as `DataLoader(shuffle=True)` gives after `torch.manual_seed(seed)`, so that the chapter's batches
-    can be reproduced exactly: each pass draws a seed for workers (unused here) and one for its permutation.
-    """
-    generator = torch.Generator().manual_seed(seed)
-    for _ in range(epoch + 1):
-        torch.empty((), dtype=torch.int64).random_(generator=generator)
-        permutation_seed = int(torch.empty((), dtype=torch.int64).random_(generator=generator))
-    return torch.randperm(rows, generator=torch.Generator().manual_seed(permutation_seed)).numpy()
 
 
 def epoch_batches(rows: TokenRows, epoch: int, params: FinetuneParams) -> list[np.ndarray]:
     """Row numbers of each optimizer step of an epoch."""
-    order = epoch_order(params.seed, epoch, len(rows))
-    if params.batching == "bucketed":
-        order = _sorted_in_windows(order, rows.input_lengths, BUCKET_BATCHES * params.batch_size)
-    stop = len(order) - len(order) % params.batch_size if params.drop_last else len(order)
-    batches = [order[start : start + params.batch_size] for start in range(0, stop, params.batch_size)]
-    if params.batching == "bucketed":
-        # Sorted batches would run from short to long within each window; shuffle them.
-        mixed = torch.randperm(len(batches), generator=torch.Generator().manual_seed(params.seed + epoch))
-        batches = [batches[index] for index in mixed]
-    return batches
+    bucketed = params.batching == "bucketed"
+    return steps_of_epoch(rows.input_lengths, epoch, params.seed, params.batch_size, bucketed, params.drop_last)
 
 
 def steps_per_epoch(rows: int, params: FinetuneParams) -> int:
@@ -78,8 +51,3 @@ def _cut(chosen: Sequence[int] | np.ndarray, lengths: np.ndarray, budget: int, p
             cost = longest = length
         parts[-1].append(int(index))
     return parts
-
-
-def _sorted_in_windows(order: np.ndarray, lengths: np.ndarray, window: int) -> np.ndarray:
-    windows = [order[start : start + window] for start in range(0, len(order), window)]
-    return np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in windows])

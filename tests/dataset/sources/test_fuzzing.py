@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from reprotune import sandbox
 from reprotune.dataset.sources.readers import read_rows
-from reprotune.dataset.templates import load_template
+from reprotune.dataset.templates.instructions import load_template
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.values import parsed_document

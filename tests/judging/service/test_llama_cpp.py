@@ -20,7 +20,8 @@ import torch
 import torch.nn.functional as F
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_table
-from reprotune.dataset.tokenizer import END_OF_TEXT, decode, encode_batch, save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2 import decode, encode_batch
+from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT, save_tokenizer_files
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.judging.questions.prompts import Item, Pair, Question, pair_question, question
 from reprotune.model.config import ModelConfig
@@ -145,7 +146,7 @@ def project(tmp_path: Path) -> Path:
 def test_left_alone_the_server_writes_what_our_decoding_writes(judge_model: Network, address: str) -> None:
     content = asked_of(1)[0].messages[0]["content"]
     prompt_ids = encode_batch([chat(content)])[0]
-    settings = DecodingSettings(max_new_tokens=60, batch_size=1, end_of_text=END_OF_TEXT)
+    settings = DecodingSettings(max_new_tokens=60, batch_size=1, end_of_text=(END_OF_TEXT,))
     ours = generate(judge_model, [prompt_ids], settings)[0]
     payload = {"messages": [{"role": "user", "content": content}], "temperature": 0, "max_tokens": 60, "logprobs": True}
     choice = requests.post(f"{address}/v1/chat/completions", json=payload, timeout=60).json()["choices"][0]

@@ -21,7 +21,7 @@ import requests
 import torch
 
 from reprotune.artifacts import RECORDS, RESPONSES, write_json, write_table
-from reprotune.dataset.tokenizer import save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
 from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
 from reprotune.model.weights import save_model

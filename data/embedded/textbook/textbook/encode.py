@@ -7,7 +7,8 @@ import numpy as np
 
 from reprotune.artifacts import replaced_directory
 from reprotune.console import run_stage
-from reprotune.dataset.tokenizer import END_OF_TEXT, encode_batch
+from reprotune.dataset.tokenizers.gpt2 import encode_batch
+from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT
 
 TEXT = Path("build/text")
 TOKENS = Path("build/tokens")

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from reprotune.artifacts import replaced_directory, write_json
 from reprotune.console import note, run_stage
-from reprotune.dataset.tokenizer import save_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
 from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
 from reprotune.model.weights import save_model

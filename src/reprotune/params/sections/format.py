@@ -10,10 +10,13 @@ class FormatParams(Section):
     """How a record becomes the text the model sees."""
 
     template: Location
-    """`alpaca`, `phi3`, or the path of your own Jinja template (ending in .jinja)."""
+    """`alpaca`, `phi3`, `chat` (the base model's own chat template), or the path of your own Jinja template (ending in
+    .jinja)."""
     response_header: Literal["in_prompt", "in_response"]
     """Whether the template's response header ends the prompt or starts the response, so that the model has to write it
-    (the chapter's way)."""
+    (the chapter's way). A chat template decides that itself: `in_prompt`."""
+    train_on: Literal["all", "last"]
+    """Of a conversation, learn every answer of the assistant, or the last one."""
 
     @property
     def file(self) -> Path | None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reprotune.dataset.templates import count_markers, load_template
+from reprotune.dataset.templates.instructions import count_markers, load_template
 from reprotune.errors import UserError
 
 PREAMBLE = "Below is an instruction that describes a task. Write a response that appropriately completes the request."
@@ -122,7 +122,7 @@ def test_a_faulty_template_is_refused_with_file_and_line(tmp_path: Path, text: s
 
 
 def test_a_template_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"'alpacca' is neither alpaca, phi3 nor a path that ends in \.jinja"):
+    with pytest.raises(UserError, match=r"'alpacca' is neither alpaca, phi3, chat nor a path that ends in \.jinja"):
         load_template("alpacca")
     with pytest.raises(UserError, match=r"missing\.jinja is missing: correct the path"):
         load_template(str(tmp_path / "missing.jinja"))

@@ -16,7 +16,7 @@ text stay text.
 
 import re
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from typing import Any
 import jinja2
 from jinja2 import nodes
 
+from reprotune.dataset.tokenizers.escapes import NO_ESCAPES, Escapes
 from reprotune.errors import UserError
 from reprotune.sandbox import BoundedEnvironment, bounded, compiled, fault_words, read_template, rendered
 
@@ -60,31 +61,42 @@ class Template:
         """Return a `FORMATTED` row for a `RECORDS` row, as `format_all` does."""
         return self.format_all([record], response_header)[0]
 
-    def format_all(self, records: Iterable[Mapping[str, Any]], response_header: str) -> list[dict[str, str]]:
+    def format_all(
+        self,
+        records: Iterable[Mapping[str, Any]],
+        response_header: str,
+        escapes: Escapes = NO_ESCAPES,
+        beginning: str = "",
+    ) -> list[dict[str, Any]]:
         """Return a `FORMATTED` row for each `RECORDS` row.
 
-        `response_header` is `in_prompt` or `in_response`: which of the two texts the header belongs to. Raises
-        `UserError` naming the record if the template fails on its text, or takes too long for all of them.
+        `response_header` is `in_prompt` or `in_response`: which of the two texts the header belongs to. `escapes` keeps
+        the records from spelling special tokens, and `beginning` is the special token that every prompt starts with.
+        Raises `UserError` naming the record if the template fails on its text, or takes too long for all of them.
         """
         rows, identifier = [], ""
         try:
             with bounded():
                 for record in records:
                     identifier = record["id"]
-                    rows.append(self._row(record, response_header))
+                    rows.append(self._row(record, response_header, escapes, beginning))
         except Exception as error:  # a user's template may do anything that the sandbox lets it
             raise UserError(
                 f"{self.name}: fails on record {identifier}: {fault_words(error)}: correct the template"
             ) from error
         return rows
 
-    def _row(self, record: Mapping[str, Any], response_header: str) -> dict[str, str]:
-        prompt = _render(self.prompt, record)
-        if response_header == "in_prompt":
-            texts = {"prompt": prompt + self.header, "response": record["output"], "header": ""}
-        else:
-            texts = {"prompt": prompt, "response": self.header + record["output"], "header": self.header}
-        return {"id": record["id"], **texts}
+    def _row(self, record: Mapping[str, Any], response_header: str, escapes: Escapes, beginning: str) -> dict[str, str]:
+        header = self.header if response_header == "in_response" else ""
+
+        def write(escape: Callable[[str], str]) -> list[str]:
+            prompt = _render(self.prompt, {field: escape(record[field] or "") for field in FIELDS})
+            if not prompt.startswith(beginning):
+                prompt = beginning + prompt
+            return [prompt if header else prompt + self.header, header + escape(record["output"])]
+
+        prompt, response = escapes.written([record[field] or "" for field in (*FIELDS, "output")], write)
+        return {"id": record["id"], "prompt": prompt, "response": response, "header": header}
 
 
 def load_template(name: str) -> Template:
@@ -92,12 +104,15 @@ def load_template(name: str) -> Template:
 
     Raises `UserError` with file and line if the file is missing or is not a template as described above.
     """
-    if name in BUILT_IN:
-        return _checked(name, BUILT_IN[name])
+    return _checked(name, BUILT_IN[name] if name in BUILT_IN else read_source(name))
+
+
+def read_source(name: str) -> str:
+    """Return the text of the template file that format.template names; raises `UserError` where it names none."""
     path = Path(name)
     if path.suffix != ".jinja":
-        raise UserError(f"format.template: {name!r} is neither alpaca, phi3 nor a path that ends in .jinja")
-    return _checked(name, read_template(path, "correct the path or the file that format.template names"))
+        raise UserError(f"format.template: {name!r} is neither alpaca, phi3, chat nor a path that ends in .jinja")
+    return read_template(path, "correct the path or the file that format.template names")
 
 
 def count_markers(records: Iterable[Mapping[str, Any]], markers: Sequence[str]) -> dict[str, int]:
@@ -157,4 +172,4 @@ def _try_out(name: str, prompt: jinja2.Template, record: Mapping[str, Any]) -> N
 
 
 def _render(prompt: jinja2.Template, record: Mapping[str, Any]) -> str:
-    return rendered(lambda: prompt.render({field: record[field] or "" for field in FIELDS}))
+    return rendered(lambda: prompt.render(record))

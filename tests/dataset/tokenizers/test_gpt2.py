@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reprotune.dataset import tokenizer
+from reprotune.dataset.tokenizers import gpt2 as tokenizer
+from reprotune.dataset.tokenizers import gpt2_files
 from reprotune.errors import UserError
 
 CACHE_NAMES = {  # tiktoken names a cached file by the SHA-1 of its URL
-    name: hashlib.sha1(f"{tokenizer.DOWNLOAD_URL}/{name}".encode(), usedforsecurity=False).hexdigest()
-    for name in tokenizer.VOCABULARY_SHA256
+    name: hashlib.sha1(f"{gpt2_files.DOWNLOAD_URL}/{name}".encode(), usedforsecurity=False).hexdigest()
+    for name in gpt2_files.VOCABULARY_SHA256
 }
 
 
@@ -40,7 +41,7 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 @pytest.fixture
 def no_carrier(monkeypatch: pytest.MonkeyPatch) -> None:
     """The package that carries the vocabulary is not installed."""
-    monkeypatch.setattr(tokenizer, "CARRIER", "a_package_that_is_not_installed")
+    monkeypatch.setattr(gpt2_files, "CARRIER", "a_package_that_is_not_installed")
 
 
 def test_known_ids_without_network(no_network: Path) -> None:
@@ -56,7 +57,7 @@ def test_the_carrier_is_not_imported() -> None:
 
 def test_end_of_text_is_ordinary_text_when_written_out() -> None:
     assert tokenizer.encode_batch(["a<|endoftext|>"]) == [[64, 27, 91, 437, 1659, 5239, 91, 29]]
-    assert tokenizer.decode([tokenizer.END_OF_TEXT]) == "<|endoftext|>"
+    assert tokenizer.decode([gpt2_files.END_OF_TEXT]) == "<|endoftext|>"
 
 
 @settings(deadline=None)
@@ -75,13 +76,13 @@ def test_a_lost_or_altered_carrier_falls_back_on_tiktokens_cache(
     no_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
 ) -> None:
     for name, cached in CACHE_NAMES.items():
-        (no_network / cached).write_bytes(tokenizer._vocabulary_file(name))
+        (no_network / cached).write_bytes(gpt2_files.vocabulary_file(name))
     data = tmp_path / "carrier/data"
     data.mkdir(parents=True)
     if damage == "altered":
         (data / "encoder.json").write_text('{"a": 0}')
     found = SimpleNamespace(submodule_search_locations=[str(data.parent)])
-    monkeypatch.setattr(tokenizer.importlib.util, "find_spec", lambda _: found)
+    monkeypatch.setattr(gpt2_files.importlib.util, "find_spec", lambda _: found)
     assert tokenizer.encode_batch(["hello world"]) == [[31373, 995]]
 
 
@@ -95,7 +96,7 @@ def test_no_vocabulary_anywhere_is_one_sentence() -> None:
 def hugging_face(tmp_path_factory: pytest.TempPathFactory) -> Any:
     transformers = pytest.importorskip("transformers")
     folder = tmp_path_factory.mktemp("tokenizer")
-    tokenizer.save_tokenizer_files(folder, 512)
+    gpt2_files.save_tokenizer_files(folder, 512)
     return transformers.AutoTokenizer.from_pretrained(folder, local_files_only=True)
 
 
@@ -116,7 +117,7 @@ def test_saved_files_are_the_same_bytes_each_time(tmp_path: Path) -> None:
     digests = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        tokenizer.save_tokenizer_files(tmp_path / name)
+        gpt2_files.save_tokenizer_files(tmp_path / name)
         digests.append({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()})
     assert digests[0] == digests[1]
     assert set(digests[0]) == {"vocab.json", "merges.txt", "tokenizer_config.json"}
