@@ -7,6 +7,7 @@ import gguf
 import numpy as np
 import pytest
 import torch
+from tokenizers.pre_tokenizers import ByteLevel
 from transformers import AutoModelForCausalLM, GPT2LMHeadModel
 
 from reprotune.errors import UserError
@@ -16,16 +17,25 @@ from reprotune.model.weights import load_model
 from reprotune.params.sections.fetch import BaseParams
 from tests.builders.smollm2 import smollm2_gguf
 
-WIDTH, HEADS, KEY_HEADS, INNER, VOCABULARY, LAYERS = 64, 4, 2, 96, 50, 2
+WIDTH, HEADS, KEY_HEADS, INNER, VOCABULARY, LAYERS = 64, 4, 2, 96, 260, 2
 IDS = torch.randint(0, VOCABULARY, (2, 20), generator=torch.Generator().manual_seed(1))
 MATRIX = gguf.GGMLQuantizationType.Q8_0
+
+
+def with_tokenizer(writer: gguf.GGUFWriter) -> None:
+    tokens = ["<|start|>", "<|x|>", "<|end|>", *sorted(ByteLevel.alphabet()), "ab"]
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("gpt-2")
+    writer.add_token_list(tokens)
+    writer.add_token_types([gguf.TokenType.CONTROL] * 3 + [gguf.TokenType.NORMAL] * (len(tokens) - 3))
+    writer.add_token_merges(["a b"])
 
 
 def llama_file(
     path: Path,
     architecture: str = "llama",
     stored_as: gguf.GGMLQuantizationType | None = None,
-    change: Callable[[gguf.GGUFWriter], None] = lambda _: None,
+    change: Callable[[gguf.GGUFWriter], None] = with_tokenizer,
     tied: bool = False,
 ) -> Path:
     """Write a random Llama miniature, as llama.cpp's converter names and orders things."""

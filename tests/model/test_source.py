@@ -20,6 +20,7 @@ from huggingface_hub.utils import _http
 from safetensors.torch import load_file, save_file
 from transformers import GPT2Config, GPT2ForSequenceClassification, GPT2LMHeadModel
 
+from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
 from reprotune.errors import UserError
 from reprotune.model import source as source_module
 from reprotune.model.source import PINNED_REVISIONS, fetch_base
@@ -43,13 +44,14 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(1)
     GPT2LMHeadModel(GPT2Config(**SHAPE)).save_pretrained(folder)
     (folder / "README.md").write_text("tiny", encoding="utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n", encoding="utf-8")
+    save_tokenizer_files(folder, SHAPE["n_positions"])
     (folder / "pytorch_model.bin").write_bytes(b"never read")
     (folder / "other.safetensors").write_bytes(b"not part of the model")
     return folder
 
 
-TAKEN = {"config.json", "generation_config.json", "model.safetensors", "merges.txt"}
+TOKENIZER_FILES = {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"}
+TAKEN = {"config.json", "generation_config.json", "model.safetensors", *TOKENIZER_FILES}
 
 
 @pytest.fixture
@@ -120,7 +122,7 @@ def test_sharded_folder(checkpoint: Path, tmp_path: Path) -> None:
     shards = {name for name in names(folder) if name.startswith("model-")}
     assert len(shards) > 1
     fetch(str(folder), None, tmp_path / "base")
-    assert names(tmp_path / "base") == names(folder)
+    assert names(tmp_path / "base") == names(folder) | TOKENIZER_FILES
     (folder / min(shards)).unlink()
     with pytest.raises(UserError, match=f"{min(shards)} is missing"):
         fetch(str(folder), None, tmp_path / "base")
@@ -140,13 +142,21 @@ def test_shard_names_cannot_leave_the_folder(copy: Path, tmp_path: Path, shard: 
 
 def test_links_cannot_leave_the_folder(copy: Path, tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("secret", encoding="utf-8")
-    (copy / "vocab.json").symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match=r"vocab\.json is a link to .*outside the folder"):
+    link = "special_tokens_map.json"
+    (copy / link).symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match=r"special_tokens_map\.json is a link to .*outside the folder"):
         fetch(str(copy), None, tmp_path / "base")
-    (copy / "vocab.json").unlink()
-    (copy / "vocab.json").symlink_to("merges.txt")
+    (copy / link).unlink()
+    (copy / link).symlink_to("generation_config.json")
     fetch(str(copy), None, tmp_path / "base")
-    assert not (tmp_path / "base" / "vocab.json").is_symlink()
+    assert not (tmp_path / "base" / link).is_symlink()
+
+
+def test_a_model_without_a_tokenizer_is_named_by_its_folder(copy: Path, tmp_path: Path) -> None:
+    (copy / "merges.txt").unlink()
+    with pytest.raises(UserError) as refusal:
+        fetch(str(copy), None, tmp_path / "base")
+    assert str(refusal.value).startswith(f"{copy / 'tokenizer.json'} is missing")
 
 
 @pytest.mark.parametrize(
@@ -155,7 +165,7 @@ def test_links_cannot_leave_the_folder(copy: Path, tmp_path: Path) -> None:
         ({"model_type": "gemma3"}, "model_type is 'gemma3', .* one of gpt2, llama, mistral, qwen2, qwen3"),
         ({"model_type": None}, "model_type is None"),
         ({"activation_function": "relu"}, "activation_function is 'relu'"),
-        ({"vocab_size": 50258}, "vocab_size is 50258"),
+        ({"vocab_size": 50258}, r"wte\.weight is of shape \[50257, 8\], but config.json implies \[50258, 8\]"),
         ({"scale_attn_by_inverse_layer_idx": True}, "scale_attn_by_inverse_layer_idx is True"),
         ({"scale_attn_weights": False}, "scale_attn_weights is False"),
         ({"tie_word_embeddings": False}, "tie_word_embeddings is False"),
@@ -210,7 +220,7 @@ def test_folder_without_what_is_needed(copy: Path, tmp_path: Path) -> None:
         fetch(str(copy), None, tmp_path / "base")
     with pytest.raises(UserError, match=r"not a folder.*gpt2, gpt2-medium, gpt2-large, gpt2-xl"):
         fetch("openai-community/gpt2", None, tmp_path / "base")
-    with pytest.raises(UserError, match="set the revision to null"):
+    with pytest.raises(ValueError, match="not on the hub: set it to null"):
         fetch(str(copy), OTHER_COMMIT, tmp_path / "base")
 
 
@@ -297,7 +307,7 @@ def hub(checkpoint: Path, endpoint: pytest.MonkeyPatch) -> Iterator[Hub]:
 def test_hub(hub: Hub, checkpoint: Path, tmp_path: Path) -> None:
     fetch("gpt2", None, tmp_path / "base")
     assert names(tmp_path / "base") == TAKEN
-    for name in TAKEN:
+    for name in TAKEN - {"tokenizer.json"}:  # made from the vocabulary
         assert (tmp_path / "base" / name).read_bytes() == (checkpoint / name).read_bytes()
         assert not (tmp_path / "base" / name).is_symlink()
     asked = [path for _, path, _ in hub.requests]

@@ -7,6 +7,8 @@ its config implies.
 import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -22,6 +24,8 @@ from huggingface_hub.errors import (
 
 from reprotune.artifacts import replaced_directory
 from reprotune.console import counted, note
+from reprotune.dataset.tokenizers.files import complete_tokenizer_files
+from reprotune.dataset.tokenizers.gguf import write_tokenizer_files
 from reprotune.errors import UserError
 from reprotune.model.checkpoint import (
     CONFIG,
@@ -70,6 +74,9 @@ def fetch_base(params: BaseParams, destination: Path) -> None:
         model = _read_gguf(params.path)
         with replaced_directory(destination) as folder:
             model.write(folder)
+            with _named(folder, params.source):
+                write_tokenizer_files(model.metadata, folder, params.source)
+                complete_tokenizer_files(folder)
         note(f"fetch: {params.path.name} is {model.config.family}, stored as {_counted(model.quantisation)}")
         return
     if params.repository is None:
@@ -80,6 +87,17 @@ def fetch_base(params: BaseParams, destination: Path) -> None:
     with replaced_directory(destination) as folder:
         for name, path in files.items():
             _place(path, folder / name, link=params.repository is not None)
+        with _named(folder, params.source):
+            complete_tokenizer_files(folder)
+
+
+@contextmanager
+def _named(folder: Path, source: str) -> Iterator[None]:
+    """Name the source in a fault that names the folder where its files are gathered, which nobody will find."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(str(error).replace(str(folder), source)) from error
 
 
 def local_config(path: Path) -> ModelConfig:
@@ -221,11 +239,6 @@ def _hub_fault(error: Exception, repository: str, name: str, revision: str) -> s
 def check_checkpoint(files: dict[str, Path]) -> None:
     """Raise `UserError` unless the files (name -> path) are a model that our network computes as it was trained."""
     config = read_config(files[CONFIG])
-    if config.vocab_size != ModelConfig.vocab_size:
-        raise UserError(
-            f"{files[CONFIG]}: vocab_size is {config.vocab_size}, but GPT-2's tokenizer has {ModelConfig.vocab_size} "
-            "tokens: choose another model"
-        )
     weights = [path for name, path in files.items() if name.endswith(".safetensors")]
     with opened_tensors(weights, FAMILIES[config.family]) as tensors:
         check_tensors(tensors, config, files[CONFIG].parent if WEIGHTS_INDEX in files else files[WEIGHTS])

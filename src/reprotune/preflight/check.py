@@ -108,7 +108,7 @@ def _base(params: Document) -> str:
 
 def _template(params: Document) -> str:
     """Read the template; the base model's own only where that is a local folder."""
-    template, folder = params.format.template, params.fetch.base.folder
+    template, folder = params.format.template, params.fetch.base.path
     if template == CHAT and (folder is None or not folder.is_dir()):
         return "the base model's own chat template, once that is fetched"
     settings = gathered_settings(folder) if template == CHAT and folder is not None else {}
