@@ -142,7 +142,7 @@ FORMAT_SUMMARY = {
     "template": "`format.template`",
     "response_header": "`format.response_header`",
     "rows.<split>": "rows in each split",
-    "rows_with_marker.<marker>": "rows whose own text has a marker of the template, or a special token (which stays text)",
+    "rows_with_marker.<marker>": "rows whose own text has a marker of the template or a special token (it stays text)",
 }
 TOKEN_SUMMARY = {
     "<split>.rows": "rows that were kept",

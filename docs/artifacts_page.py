@@ -28,7 +28,22 @@ from docs.artifact_keys import (
     TRAINED,
     TRAINING,
 )
-from reprotune.artifacts import CONTRACTS, FORMATTED, MODELS, RECORDS, REJECTED, RESPONSES, SCORES, TOKENS
+from reprotune.artifacts import (
+    CONTRACTS,
+    CONVERSATIONS,
+    CONVERSATIONS_WITH_SOURCE,
+    FORMATTED,
+    FORMATTED_TURNS,
+    MODELS,
+    RECORDS,
+    RECORDS_WITH_SOURCE,
+    REJECTED,
+    REJECTED_WITH_SOURCE,
+    RESPONSES,
+    SCORES,
+    TOKENS,
+    TOKENS_TURNS,
+)
 
 HEAD = """\
 # Artifacts
@@ -65,10 +80,17 @@ class Artifact:
     schema: pa.Schema | None = None
     keys: Mapping[str, str] = field(default_factory=dict)
     """Keys of a JSON file or columns of a CSV file, with their meanings."""
+    forms: Mapping[str, pa.Schema] = field(default_factory=dict)
+    """When it has another schema instead, in words, and which."""
     copied: bool = False
     """Whether the keys are left to the file that this one copies."""
 
 
+RECORD_FORMS = {
+    "With several sources": RECORDS_WITH_SOURCE,
+    "Where a source has conversations or plain texts": CONVERSATIONS,
+    "Of these, with several sources": CONVERSATIONS_WITH_SOURCE,
+}
 SPLITS = "{train,validation,test}"
 CHECKPOINT = (
     "`config.json` and `model.safetensors` in Hugging Face layout, with the tokenizer's files (`vocab.json`, "
@@ -77,15 +99,25 @@ CHECKPOINT = (
 
 STAGES: dict[str, Sequence[Artifact]] = {
     "fetch@dataset": (
-        Artifact("data/raw/records.parquet", "The usable records.", RECORDS),
-        Artifact("data/raw/rejected.parquet", "What cannot be used, each with its reason.", REJECTED),
+        Artifact("data/raw/records.parquet", "The usable records.", RECORDS, forms=RECORD_FORMS),
+        Artifact(
+            "data/raw/rejected.parquet",
+            "What cannot be used, each with its reason.",
+            REJECTED,
+            forms={"With several sources": REJECTED_WITH_SOURCE},
+        ),
         Artifact("data/raw/summary.json", "Counts of the rows.", keys=RAW_SUMMARY),
     ),
     "fetch@base": (
         Artifact("data/base/", f"The base model: {CHECKPOINT} where the source has them; weights may be in shards."),
     ),
     "split": (
-        Artifact(f"data/split/{SPLITS}.parquet", "The records of each split.", RECORDS),
+        Artifact(
+            f"data/split/{SPLITS}.parquet",
+            "The records of each split.",
+            RECORDS,
+            forms=RECORD_FORMS,
+        ),
         Artifact("data/split/summary.json", "What was divided, and how.", keys=SPLIT_SUMMARY),
         Artifact(
             "data/split/near_duplicates.jsonl",
@@ -94,11 +126,21 @@ STAGES: dict[str, Sequence[Artifact]] = {
         ),
     ),
     "format": (
-        Artifact(f"data/formatted/{SPLITS}.parquet", "The text that the model sees.", FORMATTED),
+        Artifact(
+            f"data/formatted/{SPLITS}.parquet",
+            "The text that the model sees.",
+            FORMATTED,
+            forms={"Where the records are conversations": FORMATTED_TURNS},
+        ),
         Artifact("data/formatted/summary.json", "What was formatted.", keys=FORMAT_SUMMARY),
     ),
     "tokenize": (
-        Artifact(f"data/tokens/{SPLITS}.parquet", "Token ids.", TOKENS),
+        Artifact(
+            f"data/tokens/{SPLITS}.parquet",
+            "Token ids.",
+            TOKENS,
+            forms={"Where the records are conversations": TOKENS_TURNS},
+        ),
         Artifact("data/tokens/summary.json", "What was kept, cut and dropped.", keys=TOKEN_SUMMARY),
     ),
     "finetune": (
@@ -278,15 +320,24 @@ def _artifact_text(artifact: Artifact) -> str:
     if artifact.schema is not None:
         contract = CONTRACTS[artifact.schema]
         lines[-1] += f" Each row is {contract.row}."
-        lines += ["", "| column | type | meaning |", "|---|---|---|"]
-        lines += [
-            f"| `{column.name}` | {_type(column)} | {contract.columns[column.name]} |" for column in artifact.schema
-        ]
+        lines += ["", *_columns(artifact.schema)]
+    for when, schema in artifact.forms.items():
+        lines += ["", f"{when}, each row is {CONTRACTS[schema].row}:", "", *_columns(schema, but=artifact.schema)]
     if artifact.keys and not artifact.copied:
         kind = "column" if artifact.path.endswith(".csv") else "key"
         lines += ["", f"| {kind} | meaning |", "|---|---|"]
         lines += [f"| `{key}` | {meaning} |" for key, meaning in artifact.keys.items()]
     return "\n".join(lines) + "\n"
+
+
+def _columns(schema: pa.Schema, but: pa.Schema | None = None) -> list[str]:
+    """Return the table of a schema's columns; those that `but` has as well are named in its last line."""
+    meanings, shown = CONTRACTS[schema].columns, [field for field in schema if but is None or field not in list(but)]
+    lines = ["| column | type | meaning |", "|---|---|---|"]
+    lines += [f"| `{column.name}` | {_type(column)} | {meanings[column.name]} |" for column in shown]
+    if same := [f"`{column.name}`" for column in schema if column not in shown]:
+        lines += [f"| {', '.join(same)} | | as above |"]
+    return lines
 
 
 def _type(column: pa.Field) -> str:
