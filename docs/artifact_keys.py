@@ -150,12 +150,13 @@ FORMAT_SUMMARY = {
     "template": "`format.template`",
     "response_header": "`format.response_header`",
     "rows.<split>": "rows in each split",
-    "rows_with_marker.<marker>": "rows whose own text contains a marker of the template, as if it were part of it",
+    "rows_with_marker.<marker>": "rows whose own text has a marker of the template or a special token (it stays text)",
 }
 TOKEN_SUMMARY = {
     "<split>.rows": "rows that were kept",
     "<split>.tokens": "their tokens",
-    "<split>.trained_token_share": "share of the tokens that belong to responses",
+    "<split>.trained_token_share": "share of the tokens that are learned where instructions are masked",
+    "<split>.trained_turns": "answers of conversations that are learned; absent where the records are instructions",
     "<split>.length.<quantile>": "tokens per row: `min`, `p25`, `median`, `p75`, `p95`, `p99`, `max`",
     "<split>.truncated_prompts": "rows whose prompt was cut from the left",
     "<split>.truncated_responses": "rows whose response was cut from the right",

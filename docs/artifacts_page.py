@@ -33,6 +33,7 @@ from reprotune.artifacts import (
     CONVERSATIONS,
     CONVERSATIONS_WITH_SOURCE,
     FORMATTED,
+    FORMATTED_TURNS,
     MODELS,
     RECORDS,
     RECORDS_WITH_SOURCE,
@@ -41,6 +42,7 @@ from reprotune.artifacts import (
     RESPONSES,
     SCORES,
     TOKENS,
+    TOKENS_TURNS,
 )
 
 HEAD = """\
@@ -127,11 +129,21 @@ STAGES: dict[str, Sequence[Artifact]] = {
         ),
     ),
     "format": (
-        Artifact(f"data/formatted/{SPLITS}.parquet", "The text that the model sees.", FORMATTED),
+        Artifact(
+            f"data/formatted/{SPLITS}.parquet",
+            "The text that the model sees.",
+            FORMATTED,
+            forms={"Where the records are conversations": FORMATTED_TURNS},
+        ),
         Artifact("data/formatted/summary.json", "What was formatted.", keys=FORMAT_SUMMARY),
     ),
     "tokenize": (
-        Artifact(f"data/tokens/{SPLITS}.parquet", "Token ids.", TOKENS),
+        Artifact(
+            f"data/tokens/{SPLITS}.parquet",
+            "Token ids.",
+            TOKENS,
+            forms={"Where the records are conversations": TOKENS_TURNS},
+        ),
         Artifact("data/tokens/summary.json", "What was kept, cut and dropped.", keys=TOKEN_SUMMARY),
     ),
     "finetune": (

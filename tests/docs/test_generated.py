@@ -26,6 +26,7 @@ ONLY_JUDGED = {**JUDGE, **JUDGE_HEALTH, **JUDGE_PAIRS}.keys()
 OTHER_SOURCES = {"unused_columns", "shape", "not_taken"}
 OTHER_SOURCES |= {f"contamination.{key}" for key in ("train_rows_like_test", "train_rows_like_validation", "removed")}
 NOT_ALWAYS = {*MAPPING, *OTHER_SOURCES, *(f"{stage}.{key}" for stage in ("raw", "split") for key in OTHER_SOURCES)}
+NOT_ALWAYS |= {"<split>.trained_turns", "tokens.<split>.trained_turns"}
 
 
 @pytest.mark.parametrize("name", PAGES)

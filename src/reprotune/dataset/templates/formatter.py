@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from reprotune.dataset.templates.chat import ChatTemplate, Message, load_chat_template
-from reprotune.dataset.templates.instructions import BUILT_IN, RESPONSE, Template, load_template, read_source
+from reprotune.dataset.templates.instructions import BUILT_IN, RESPONSE, Template, load_template, own_text, read_source
 from reprotune.dataset.tokenizers.document import TOKENIZER_CONFIG, TokenizerFiles
 from reprotune.errors import UserError
 
@@ -128,13 +128,7 @@ def count_special(rows: Iterable[Mapping[str, Any]], base: TokenizerFiles) -> di
     """Return in how many rows their own text spells a special token of the base model, for each that is spelled."""
     counts: dict[str, int] = {}
     for row in rows:
-        messages = row.get("messages")
-        texts = (
-            [message["content"] for message in messages]
-            if messages
-            else [row["instruction"], row["input"], row["output"]]
-        )
-        for token in base.escapes.spelled("\n".join(texts)):
+        for token in base.escapes.spelled(own_text(row)):
             counts[token] = counts.get(token, 0) + 1
     return counts
 

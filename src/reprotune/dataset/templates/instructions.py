@@ -115,11 +115,18 @@ def read_source(name: str) -> str:
     return read_template(path, "correct the path or the file that format.template names")
 
 
+def own_text(row: Mapping[str, Any]) -> str:
+    """Return all that a record or a conversation says itself."""
+    if "messages" in row:
+        return "\n".join(message["content"] for message in row["messages"])
+    return "\n".join((row["instruction"], row["input"], row["output"]))
+
+
 def count_markers(records: Iterable[Mapping[str, Any]], markers: Sequence[str]) -> dict[str, int]:
-    """Return for each marker how many records spell it in their own instruction, input or output."""
+    """Return for each marker how many records or conversations spell it in their own text."""
     counts = dict.fromkeys(markers, 0)
     for record in records:
-        text = "\n".join((record["instruction"], record["input"], record["output"]))
+        text = own_text(record)
         for marker in markers:
             counts[marker] += marker in text
     return counts
