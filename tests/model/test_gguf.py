@@ -15,7 +15,6 @@ from reprotune.model.gguf import read_gguf
 from reprotune.model.source import fetch_base
 from reprotune.model.weights import load_model
 from reprotune.params.sections.fetch import BaseParams
-from tests.builders.smollm2 import smollm2_gguf
 
 WIDTH, HEADS, KEY_HEADS, INNER, VOCABULARY, LAYERS = 64, 4, 2, 96, 260, 2
 IDS = torch.randint(0, VOCABULARY, (2, 20), generator=torch.Generator().manual_seed(1))
@@ -188,8 +187,8 @@ def test_damaged_files_end_in_one_sentence(tmp_path: Path, cut: int) -> None:
 
 
 @pytest.mark.slow
-def test_smollm2_is_that_of_transformers(tmp_path: Path) -> None:
-    source = smollm2_gguf()
+def test_smollm2_is_that_of_transformers(smollm_file: Path, tmp_path: Path) -> None:
+    source = smollm_file
     ours = load_model(fetched(source, tmp_path / "base"))
     oracle = AutoModelForCausalLM.from_pretrained(source.parent, gguf_file=source.name, dtype=torch.float32).eval()
     ids = torch.randint(0, 49152, (2, 48), generator=torch.Generator().manual_seed(1))
