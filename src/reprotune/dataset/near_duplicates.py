@@ -27,7 +27,7 @@ def near_duplicate_groups(texts: Iterable[str], threshold: float) -> Ints:
     """Return for each text the index of the first text of its group (its own index if it has no near-duplicate).
 
     Takes time in proportion to the total length of the texts and to the number of pairs that share a rare shingle;
-    a million instructions take about a minute and below 2 GB.
+    a million instructions take less than a minute and 1.2 GB.
     """
     first, unique_rows, distinct = _distinct_texts(texts)
     groups = _Groups(len(distinct))
