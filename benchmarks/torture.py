@@ -1,10 +1,11 @@
 """Faults on purpose: kills, edits, full disks, bad input, a hostile judge, hostile text; each judged automatically.
 
-    python benchmarks/torture.py [--groups abcdef] [--cases 1000] [--kills 200] [--edits 25] [--seed 1] [--only CASE]
+    python benchmarks/torture.py [--groups abcdef] [--cases 1000] [--kills 200] [--edits 25] [--seed 1] [--workers 2]
+        [--only CASE]
 
 A tiny copy of this working tree runs the pipeline once (a minute, and not again while the code stays the same); then
 every case happens in a copy of that. What is bad is printed with the command that repeats it; the exit code is 1 if
-anything is. Needs the extra `test`; Linux only.
+anything is. Ctrl-C ends it with the table of what was done. Needs the extra `test`; Linux only.
 """
 
 import argparse
@@ -34,13 +35,16 @@ def main() -> None:
     started = time.monotonic()
     project = Project.made(work)
     (work / "cases").mkdir(exist_ok=True)
-    results = []
-    for result in run(options, project, work / "cases"):
-        results.append(result)
-        if result.bad or options.only:
-            print(f"{result.verdict}: {result.case}: {result.what!a}\n    {result.why!a}", flush=True)
-        elif len(results) % 50 == 0:
-            print(f"{len(results)} cases, {sum(one.bad for one in results)} bad", file=sys.stderr, flush=True)
+    results: list[Result] = []
+    try:
+        for result in run(options, project, work / "cases"):
+            results.append(result)
+            if result.bad or options.only:
+                print(f"{result.verdict}: {result.case}: {result.what!a}\n    {result.why!a}", flush=True)
+            elif len(results) % 50 == 0:
+                print(f"{len(results)} cases, {sum(one.bad for one in results)} bad", file=sys.stderr, flush=True)
+    except KeyboardInterrupt:
+        print(f"interrupted after {len(results)}; the table has these", file=sys.stderr, flush=True)
     repeat = f"python benchmarks/torture.py --seed {options.seed} --work {work}"
     bad = [result for result in results if result.bad]
     print(f"\n{table(results)}\n\n{sentence(describe())}; {time.monotonic() - started:.0f} s.")
@@ -68,7 +72,7 @@ def run(options: argparse.Namespace, project: Project, work: Path) -> Iterator[R
     if options.subject:
         cases = [case for case in cases if case.split("/")[1] in options.subject]
     if cases:
-        with Workers(project.root, project.environment, 1 if options.only else None) as workers:
+        with Workers(project.root, project.environment, 1 if options.only else options.workers) as workers:
             yield from workers.map(
                 lambda forker, case: run_case(forker, project, case, options.seed, work, options.keep), cases
             )
@@ -82,6 +86,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--kills", type=int, default=200, help="kills of group a")
     parser.add_argument("--edits", type=int, default=25, help="disturbed runs of group b")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--workers", type=int, help="cases of the groups c to f at a time; by default the cores")
     parser.add_argument("--only", help="one case, as it is named in the output, e.g. d/params/17")
     parser.add_argument("--keep", action="store_true", help="keep the folder of every case, not just of bad ones")
     parser.add_argument(

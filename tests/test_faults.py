@@ -12,7 +12,9 @@ from safetensors import SafetensorError
 
 from reprotune import faults
 from reprotune.artifacts import replaced_directory, write_text
-from reprotune.faults import LESS_MEMORY, machine_fault, told
+from reprotune.errors import UserError
+from reprotune.faults import LESS_MEMORY, advised, machine_fault, told
+from reprotune.files import open_regular
 from reprotune.params.document import Document
 from reprotune.params.reference import param_entries
 
@@ -70,6 +72,18 @@ CPU = RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocat
             SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)"),
             "finetune",
             "a file below the present folder cannot be read or written, its disk is full: free some space",
+        ),
+        (
+            RuntimeError("can't start new thread"),
+            "generate@base",
+            "the system starts no further process or thread, since its memory or the number that it allows is used up: "
+            "end other programs, or raise the limits (`ulimit -u`, `ulimit -v`)",
+        ),
+        (
+            system_error(errno.EAGAIN),
+            "reprotune compare",
+            "the system starts no further process or thread, since its memory or the number that it allows is used up: "
+            "end other programs, or raise the limits (`ulimit -u`, `ulimit -v`)",
         ),
         (
             system_error(errno.EACCES, "data"),
@@ -166,3 +180,20 @@ def test_a_traceback_that_cannot_be_kept_is_printed_once() -> None:
         "unexpected KeyError ('lost'); this is a bug in Reprotune: please report it with what follows"
     )
     assert said.count("Traceback") == 1
+
+
+def test_no_path_is_blamed_for_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path, flags: int) -> int:
+        raise system_error(code, str(path))
+
+    monkeypatch.setattr(os, "open", refused)
+    sentences = {}
+    for code in (errno.EMFILE, errno.EACCES):
+        with pytest.raises(UserError) as caught:
+            open_regular(Path("rows.json"), "check fetch.dataset.source")
+        sentences[code] = advised(caught.value, "fetch@dataset")
+    assert sentences[errno.EMFILE] == (
+        "rows.json cannot be read or written, too many files are open: raise the limit (`ulimit -n`)"
+    )
+    assert sentences[errno.EACCES] == "rows.json cannot be read (permission denied): check fetch.dataset.source"
+    assert advised(UserError("a row is wrong"), "split") == "a row is wrong"

@@ -37,6 +37,7 @@ class Forker:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
+            start_new_session=True,  # Ctrl-C is for the command that drives it, which ends it then
         )
         self._answers().readline()
 
@@ -105,4 +106,7 @@ class Workers:
                 self._free.put(forker)
 
         with ThreadPoolExecutor(self._count) as threads:
-            yield from threads.map(one, items)
+            try:
+                yield from threads.map(one, items)
+            finally:  # where nobody wants the rest
+                threads.shutdown(cancel_futures=True)

@@ -125,6 +125,9 @@ def plan(
 
     def between() -> str:
         judge.behave()
+        # A reply that was cut off or refused has come, too, and is kept without a score: whatever their share is, the
+        # second run ends well. That it leaves no answer out which the service would judge now, `invented` checks.
+        project.set_params(folder, {"judge.min_coverage": 0.0})
         return before() if before else ""
 
     steps = [Step(STAGES["judge"], dict(request)), Step(STAGES["judge"], dict(request), before=between)]
@@ -161,6 +164,8 @@ def invented(folder: Path) -> str | None:
             return f"{line['id']} of {line['model']} has the score {line['score']} for {line['replies']!r}"[:600]
         given[line["id"], line["model"]] = line["score"]
     for row in pq.read_table(folder / "data/judgements/scores.parquet").to_pylist():
+        if row["status"] == "error":
+            return f"{row['id']} of {row['model']} is left out, though the service answers well"
         if row["status"] == "ok" and given.get((row["id"], row["model"])) != row["score"]:
             return f"{row['id']} of {row['model']} has the score {row['score']}, which no reply gives"
         if row["status"] not in ("ok", "exact", "empty") and row["score"] is not None:

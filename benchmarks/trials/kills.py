@@ -41,7 +41,7 @@ MEASURED = ("data/speed/", "data/report/", "metrics/speed.json")
 TRACE = re.compile(r"^Traceback \(most recent call last\)", re.MULTILINE)
 CURES = {
     "JSON structure is corrupted": ("rm", "-f", ".dvc/tmp/rwlock"),
-    "'./dvc.lock' validation failed": ("git", "checkout", "--", "dvc.lock"),
+    "'./dvc.lock' validation failed": ("git", "checkout", "HEAD", "--", "dvc.lock"),
 }
 """What DVC says of files that a kill has left empty, for it writes them in place -> the manual's cure."""
 

@@ -15,7 +15,7 @@ VERDICTS = {
     "traceback": "a traceback",
     "fault": "called a bug of Reprotune",
     "killed": "ended by a signal",
-    "hang": f"no end within {HANG_SECONDS:.0f} seconds",
+    "hang": f"no end within {HANG_SECONDS:.0f} seconds, those left out in which others had the processor",
     "memory": "1 GB more than a plain run",
     "accepted though bad": "exit code 0 on input that cannot be right",
     "wrong": "other results than an undisturbed run",

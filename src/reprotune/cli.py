@@ -115,7 +115,9 @@ def _run(words: Sequence[str] | None) -> None:
     try:
         load_command(name, command).main(words, prog_name=path)
     except UserError as error:
-        _exit(1, f"error: {error}")
+        from reprotune.faults import advised  # noqa: PLC0415 - few commands end like this
+
+        _exit(1, f"error: {advised(error, path)}")
     except KeyboardInterrupt:
         _exit(130, "interrupted")
     except Exception as error:

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from reprotune.artifacts import write_json
 from reprotune.errors import UserError
-from reprotune.faults import told
+from reprotune.faults import advised, told
 
 Item = TypeVar("Item")
 
@@ -74,7 +74,7 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
             signal.signal(signal.SIGINT, signal.default_int_handler)
         main()
     except UserError as error:
-        sys.exit(f"{name}: error: {error}\n{RECOVERY}")
+        sys.exit(f"{name}: error: {advised(error, name)}\n{RECOVERY}")
     except KeyboardInterrupt:
         print(f"{name}: interrupted; `dvc repro` continues from the last saved progress", file=sys.stderr)
         sys.exit(130)

@@ -38,6 +38,20 @@ REMEDIES = {
 
 OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|_ALLOC_FAILED", re.IGNORECASE)
 """How torch, CUDA and its libraries say so: a `RuntimeError` with one of these."""
+NO_THREAD = re.compile(r"can't start new thread|thread creation failed|pthread_create", re.IGNORECASE)
+"""How Python and the libraries say that the system gives them no thread: a `RuntimeError` with one of these."""
+
+
+NO_OTHER_PATH = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM)
+"""Errors in opening or reading a file that no other file would help with."""
+
+
+def advised(error: Exception, name: str) -> str:
+    """Return the sentence of a `UserError`; where the machine is to blame for it, the one about the machine."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in NO_OTHER_PATH:
+        return machine_fault(cause, name) or str(error)
+    return str(error)
 
 
 def told(error: Exception, name: str) -> str:
@@ -65,23 +79,32 @@ def machine_fault(error: Exception, name: str) -> str | None:
     code = _system_code(error)
     if isinstance(error, MemoryError) or code == errno.ENOMEM or _is_torch_memory(error):
         return _memory_sentence(error, name)
-    if isinstance(error, UnicodeDecodeError):
-        file = _file_being_read(error)
+    if code == errno.EAGAIN or (isinstance(error, RuntimeError) and NO_THREAD.search(str(error))):
         return (
-            f"{file or 'a file'} is not UTF-8 text (byte 0x{error.object[error.start]:02x} at position {error.start}): "
-            "save it as UTF-8"
+            "the system starts no further process or thread, since its memory or the number that it allows is used up: "
+            "end other programs, or raise the limits (`ulimit -u`, `ulimit -v`)"
         )
-    if isinstance(error, UnicodeEncodeError):
-        return (
-            f"the character U+{ord(error.object[error.start]):04X} cannot be written in the encoding {error.encoding}: "
-            "set PYTHONIOENCODING to utf-8"
-        )
+    if isinstance(error, UnicodeDecodeError | UnicodeEncodeError):
+        return _encoding_sentence(error)
     path = _path(error)
     if code in REMEDIES:
         return f"{path or 'a file below the present folder'} cannot be read or written, {REMEDIES[code]}"
     if isinstance(error, OSError) and path is not None:
         return f"{path} cannot be read or written ({error.strerror or error}): check the path and its disk"
     return None
+
+
+def _encoding_sentence(error: UnicodeDecodeError | UnicodeEncodeError) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        file = _file_being_read(error)
+        return (
+            f"{file or 'a file'} is not UTF-8 text (byte 0x{error.object[error.start]:02x} at position {error.start}): "
+            "save it as UTF-8"
+        )
+    return (
+        f"the character U+{ord(error.object[error.start]):04X} cannot be written in the encoding {error.encoding}: "
+        "set PYTHONIOENCODING to utf-8"
+    )
 
 
 def _is_torch_memory(error: Exception) -> bool:

@@ -149,6 +149,16 @@ def test_resumes_after_a_kill(server: Server, tmp_path: Path) -> None:
     assert server.requests[0]["Range"] == "bytes=70000-"
 
 
+@pytest.mark.parametrize("content", [b"", b'"v', b"\0" * 9, b'"a\\nb: c"', b'"\xff"', b"[" * 9000, b'"\\u00e9"'])
+def test_a_spoiled_note_of_the_version_starts_over(server: Server, tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(UserError):
+        download(server.give(truncated(70_000), status(500)), tmp_path / "file", policy=QUICK)
+    (tmp_path / "file.part.json").write_bytes(content)
+    server.requests.clear()
+    assert download(server.give(ranged), tmp_path / "file", policy=QUICK) == SHA256
+    assert "Range" not in server.requests[0]
+
+
 def test_progress_resets_the_count_of_failures(server: Server, tmp_path: Path) -> None:
     def a_little_more(handler: BaseHTTPRequestHandler) -> None:
         start = int(handler.headers["Range"].removeprefix("bytes=").removesuffix("-"))

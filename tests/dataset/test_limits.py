@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -68,8 +69,9 @@ def test_a_row_as_long_as_the_limit_is_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_unfolds_beyond_measure_is_refused(tmp_path: Path) -> None:
-    said = refusal(tmp_path, "x.jsonl.gz", folded((ROW * 1000, 1000)))
-    assert "unfolds to more than 250 times its size, which is the limit: unpack it" in said
+    long = ROW.replace(b'o"}', b"o" * 10_000 + b'"}')
+    said = refusal(tmp_path, "x.jsonl.gz", folded((long, 10_000)))
+    assert "unfolds to more than 250 times its size, which is the limit: look at what is in it" in said
 
 
 def test_an_honest_file_of_the_same_size_is_read(tmp_path: Path) -> None:
@@ -78,6 +80,27 @@ def test_an_honest_file_of_the_same_size_is_read(tmp_path: Path) -> None:
     )
     (tmp_path / "x.jsonl.gz").write_bytes(folded((lines, 10)))
     assert sum(1 for _ in rows(tmp_path / "x.jsonl.gz")) == 200_000
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("x.jsonl.gz", b"{}\n"), ("x.csv.gz", b"a,b\n"), ("x.tsv.gz", b"a\tb\n"), ("x.jsonl.gz", b"1\n \n")],
+)
+def test_very_many_tiny_lines_are_refused(tmp_path: Path, name: str, line: bytes) -> None:
+    """Far below the limit for bytes, and a million rows all the same."""
+    started = time.process_time()
+    said = refusal(tmp_path, name, folded((line, 1_000_000)))
+    assert said.startswith(
+        f"{name} unfolds to more than 100,000 rows of less than a byte each, which is the limit: look"
+    )
+    assert time.process_time() - started < 10
+
+
+def test_very_many_tiny_values_of_a_packed_list_are_refused(tmp_path: Path) -> None:
+    content = gzip.compress(b"[" + b"{}," * 400_000 + b"{}]")
+    assert "unfolds to more than 100,000 rows of less" in refusal(tmp_path, "x.json.gz", content)
+    (tmp_path / "x.json").write_bytes(gzip.decompress(content))
+    assert len(list(rows(tmp_path / "x.json"))) == 400_001
 
 
 def test_blank_lines_without_an_end_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Parquet: only the columns that are used are read, and texts only once, however many rows have them."""
 
 import gzip
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -73,6 +74,78 @@ def test_a_text_that_many_rows_share_is_kept_once(tmp_path: Path) -> None:
     shared = pa.DictionaryArray.from_arrays(pa.array([0] * ROWS, pa.int32()), pa.array(["x" * 1_000_000]))
     found = rows(written(tmp_path, input=shared))
     assert len({id(row["input"]) for row in found}) == 1  # type: ignore[index]
+
+
+def test_a_text_that_very_many_rows_share_ends_in_a_sentence_at_once(tmp_path: Path) -> None:
+    """A file of 2 MB whose rows are 200 GB: not what is read would take all time, but what is done with each row."""
+    count = 200_000
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["x y " * 250_000]))
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"instruction": shared, "output": [f"answer {row}" for row in range(count)]}), path)
+    started = time.process_time()
+    with pytest.raises(
+        UserError, match=r"x\.parquet unfolds to more than 250 times its size, which is the limit: look"
+    ):
+        rows(path)
+    assert time.process_time() - started < 10
+
+
+def test_batches_of_texts_that_rows_share_are_bounded_in_bytes_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reprotune.dataset.readers.BATCH_BYTES", 1000)
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"instruction": ["x" * 100] * 50, "output": ["y"] * 50}), path)
+    batches = list(read_rows(path, path.name, "auto", USED))
+    assert sum(map(len, batches)) == 50 and max(map(len, batches)) == 10
+
+
+def test_long_rows_are_read_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of a batch is unfolded at once, before anything can be counted."""
+    monkeypatch.setattr(parquet, "BATCH_BYTES", 1000)
+    path = tmp_path / "x.parquet"
+    letters = [f"{row:04}" * 25 for row in range(1000)]
+    pq.write_table(pa.table({"instruction": letters}), path, use_dictionary=False, compression=None)
+    assert 16 < parquet._batch_rows(pq.read_metadata(path), ["instruction"]) < 20
+    assert parquet._batch_rows(pq.read_metadata(path), ["output"]) == parquet.BATCH_ROWS
+    assert len(rows(path)) == 1000
+    uneven = ["x" * 100_000] * 60 + letters
+    pq.write_table(pa.table({"instruction": uneven}), path, use_dictionary=False, compression="zstd")
+    assert parquet._batch_rows(pq.read_metadata(path), ["instruction"]) == parquet.FEW_ROWS
+    assert len(rows(path)) == 1060
+
+
+EMPTY_ROWS = {
+    "null": lambda count: {"instruction": pa.nulls(count, pa.string())},
+    "equal": lambda count: {"instruction": pa.array(["a"] * count), "output": pa.array(["b"] * count)},
+    "unwanted": lambda count: {"other": pa.nulls(count, pa.int64())},
+}
+
+
+@pytest.mark.parametrize("columns", EMPTY_ROWS.values(), ids=EMPTY_ROWS)
+def test_more_rows_than_bytes_are_refused_unread(
+    tmp_path: Path, columns: Callable[[int], dict[str, pa.Array]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table(columns(1_000_000)), path)
+    monkeypatch.setattr(parquet, "_rows", None)
+    with pytest.raises(UserError, match="unfolds to more than 100,000 rows of less than a byte each"):
+        rows(path)
+
+
+@pytest.mark.parametrize(
+    "value", [b"x" * 100_000, ["x" * 50_000] * 2, {"a": "x" * 100_000}], ids=lambda value: type(value).__name__
+)
+def test_values_that_are_no_text_are_bounded_unread(tmp_path: Path, value: object) -> None:
+    """Of these, Arrow keeps a copy for every row."""
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"instruction": [value] * 2000, "output": ["y"] * 2000}), path)
+    with pytest.raises(
+        UserError, match=r"column 'instruction' has the type .*, of which at most 64 MB are read: choose"
+    ):
+        rows(path)
+    pq.write_table(pa.table({"instruction": [value] * 3, "output": ["y"] * 3}), path)
+    assert [row["instruction"] for row in rows(path)] == [value] * 3  # type: ignore[index]
 
 
 def test_pages_that_unfold_beyond_measure_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,13 @@
 """dvc.lock and listings of folders that somebody else wrote: what DVC would not write is refused by name."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.pipeline.lock import MOST_FILES, checked_listing, checked_lock, path_fault
+from reprotune.pipeline.lock import MOST_FILES, checked_listing, checked_lock, path_fault, read_lock
 
 MD5 = "0123456789abcdef" * 2
 FOREIGN = "dvc.lock of fork (1a2b3c4d)"
@@ -129,7 +130,7 @@ def test_a_hash_is_32_hex_digits(md5: Any) -> None:
     ],
 )
 def test_no_file_has_two_entries(outs: list[str], words: str) -> None:
-    stages = {f"stage{place}": {"outs": [{"path": path, "md5": MD5}]} for place, path in enumerate(outs)}
+    stages = {f"stage{place}": {"cmd": "x", "outs": [{"path": path, "md5": MD5}]} for place, path in enumerate(outs)}
     assert words in refusal(lock(**stages))
     assert words in listing_refusal(listing(*map(entry, outs)))
 
@@ -175,3 +176,41 @@ def test_another_listing_is_refused(content: bytes) -> None:
 
 def test_the_number_of_files_is_bounded() -> None:
     assert "at most" in listing_refusal(listing(*[entry()] * (MOST_FILES + 1)))
+
+
+CUT = "schema: '2.0'\nstages:\n  train:\n    cmd: train\n    outs:\n    - path: data/model\n      md5: 0123"
+SPOILED_LOCKS = {
+    "empty": (b"", "dvc.lock is empty, because DVC was killed while it wrote it: "),
+    "blank": (b"\n\n", "dvc.lock is empty, because DVC was killed while it wrote it: "),
+    "NUL": (b"\0" * 4096, "dvc.lock "),
+    "latin-1": ("schema: '2.0' # naïve".encode("latin-1"), "dvc.lock line 1 is not UTF-8 text (byte 0xef): "),
+    "conflict": (b"<<<<<<< HEAD\nschema: '2.0'\n=======\nstages: {}\n>>>>>>> theirs\n", "dvc.lock line "),
+    "no schema": (b"{}\n", "dvc.lock lacks `schema`, with which DVC begins it: "),
+}
+
+
+@pytest.mark.parametrize(("content", "words"), SPOILED_LOCKS.values(), ids=SPOILED_LOCKS)
+def test_a_lock_that_dvc_would_not_read_is_named_with_the_cure(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "dvc.lock").write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_lock(tmp_path)
+    text = str(caught.value)
+    assert text.startswith(words)
+    assert "\n" not in text
+    assert text.count("run `git checkout HEAD -- dvc.lock` (or delete the file if none was ever committed)") == 1
+
+
+@pytest.mark.parametrize("length", range(1, len(CUT)))
+def test_a_lock_that_is_cut_off_anywhere_is_read_or_named(tmp_path: Path, length: int) -> None:
+    """As DVC does with its schema; a stage of which nothing is there any more is one that has never run."""
+    (tmp_path / "dvc.lock").write_text(CUT[:length])
+    try:
+        stages = read_lock(tmp_path)
+    except UserError as error:
+        assert "dvc.lock" in str(error)
+    else:
+        assert all(isinstance(stage["cmd"], str) for stage in stages.values())
+
+
+def test_no_lock_is_none_that_is_damaged(tmp_path: Path) -> None:
+    assert read_lock(tmp_path) == {}

@@ -100,6 +100,18 @@ def test_a_lock_that_a_killed_dvc_left_damaged_is_named(project: Path) -> None:
         assert "delete it (`rm .dvc/tmp/rwlock`)" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["check", "plan"])
+def test_a_dvc_lock_that_a_killed_dvc_left_empty_is_named(project: Path, command: str) -> None:
+    (project / "dvc.yaml").write_bytes((ROOT / "dvc.yaml").read_bytes())
+    (project / "dvc.lock").write_text("")
+    done = reprotune(command)
+    assert done.exit_code == 1
+    assert done.stderr.startswith(
+        "error: dvc.lock is empty, because DVC was killed while it wrote it: run `git checkout "
+    )
+    assert done.stderr.count("\n") == 1
+
+
 def test_adapters_that_are_too_large_are_found_before_training(project: Path) -> None:
     set_params(finetune__method="lora", finetune__lora__rank=100_000)
     done = reprotune("check")

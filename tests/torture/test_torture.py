@@ -1,6 +1,5 @@
 """A short selection of `benchmarks/torture.py`: the same cases under one seed, so that each can be repeated there."""
 
-import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,13 +7,7 @@ from typing import Any
 
 import pytest
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.pipeline,
-    pytest.mark.skipif(
-        "REPROTUNE_TORTURE" not in os.environ, reason="takes minutes: set REPROTUNE_TORTURE=1 to run it"
-    ),
-]
+pytestmark = [pytest.mark.slow, pytest.mark.pipeline]
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 SEED = 1
@@ -28,18 +21,8 @@ CASES = {
 """Group -> how many of its cases; the first ones that the command would run."""
 LEFT_OUT = {
     "bomb": "its limits are far above what a test may take",
-    "special-file": "waiting for a pipe takes half a minute",
     "read-only": "pytest's folders are closed to the user without rights that it needs",
 }
-KNOWN = {
-    "c/memory/4": "no memory for a thread is called a bug",
-    "d/artifact-json/0": "report: a damaged loss.csv is called a bug",
-    "d/artifact-json/2": "report: a very deep summary is called a bug",
-    "d/artifact-json/3": "report: a summary that is a number is called a bug",
-    "d/metrics/1": "summary: a speed without seconds is called a bug",
-    "d/template/0": "format: a very deep expression is called a bug",
-}
-"""Cases that are known to end badly, each with what is to be mended; take those out that do not any more."""
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +40,7 @@ def trials() -> Iterator[Any]:
 def test_no_case_ends_badly(trials: Any, finished: Any, tmp_path: Path) -> None:
     project = trials.Project(finished)
     cases = [case for group, count in CASES.items() for case in trials.drawn(group, count)]
-    chosen = [case for case in cases if case.split("/")[1] not in LEFT_OUT and case not in KNOWN]
+    chosen = [case for case in cases if case.split("/")[1] not in LEFT_OUT]
     with trials.Workers(project.root, project.environment, 2) as workers:
         results = list(workers.map(lambda forker, case: trials.run_case(forker, project, case, SEED, tmp_path), chosen))
     assert len(results) == len(chosen) > 70

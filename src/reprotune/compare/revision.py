@@ -5,7 +5,6 @@ workspace (for the workspace itself), from DVC's local cache, or from the remote
 files are data and nothing else: of bounded size, checked before use, and no setting in them is followed.
 """
 
-import os
 import subprocess
 from collections.abc import Sequence
 from functools import cached_property
@@ -17,7 +16,7 @@ from reprotune.compare.objects import Objects
 from reprotune.errors import UserError
 from reprotune.files import read_bytes, size_words
 from reprotune.params.values import YAML_BYTES, parsed_document
-from reprotune.pipeline.lock import FOLDER, checked_lock
+from reprotune.pipeline.lock import FOLDER, checked_lock, read_lock
 
 WORKSPACE = "workspace"
 
@@ -79,8 +78,8 @@ class Revision:
     @cached_property
     def lock(self) -> dict[str, Any]:
         """The stages of dvc.lock, checked; empty for a workspace whose pipeline has never run."""
-        if self.commit is None and not os.path.lexists(self.root / "dvc.lock"):
-            return {}
+        if self.commit is None:
+            return read_lock(self.root)
         return checked_lock(self.yaml("dvc.lock"), f"dvc.lock of {self.title}")
 
     def tracked(self) -> dict[str, str]:

@@ -6,7 +6,6 @@ sections 13.1.5 and 14).
 """
 
 import http.client
-import json
 import random
 import re
 import time
@@ -22,6 +21,7 @@ from urllib3.util import Retry
 from reprotune.artifacts import write_json
 from reprotune.console import note, progress_bar
 from reprotune.errors import UserError
+from reprotune.files import read_json
 from reprotune.params.sections.fetch import DatasetParams
 from reprotune.scratch import file_sha256, fingerprint, scratch_directory
 
@@ -123,8 +123,12 @@ class _Part:
         """Return the ETag or date that the bytes so far belong to; None if they cannot be continued."""
         if not self.size() or not self.validator_path.is_file():
             return None
-        validator = json.loads(self.validator_path.read_text(encoding="utf-8"))
-        return validator if isinstance(validator, str) else None
+        try:
+            validator = read_json(self.validator_path, "delete it")
+        except UserError:  # cut off, perhaps by a full disk: the download begins anew
+            return None
+        # what is no header would be refused by the library that sends it
+        return validator if isinstance(validator, str) and validator.isascii() and validator.isprintable() else None
 
     def start(self, headers: Mapping[str, str]) -> None:
         """Drop earlier bytes and remember the validator of the response that starts now."""

@@ -25,17 +25,21 @@ MOST_COLUMNS = 1000
 MOST_BLANK_LINES = 1_000_000
 """Longest run of blank lines, which are not rows."""
 UNPACKED_BYTES, UNPACKED_TIMES = 64 << 20, 250
-"""A gzipped file of more than so many bytes may not be more than so many times its own size: text is not, and what is
-could be without an end."""
+"""A packed file, which is what gzip or Parquet has written, may not have more than so many bytes and more than so many
+times its own size: text has not, and what has could be without an end."""
+PACKED_ROWS = 100_000
+"""A packed file of more rows has at least a byte for each: rows take time, however short they are."""
+LOOK = "look at what is in it, and save it as plain JSON Lines if that is right"
 
 
 class Meter:
     """Counts what is read, and stops where a row or an unpacked file is larger than any honest one."""
 
     def __init__(self, name: str, stored: int | None) -> None:
+        """Begin with nothing; `stored` is the size of a packed file, null of any other."""
         self._name, self._stored = name, stored
         self._bytes = self._row_bytes = self.batch_bytes = 0
-        self._line = self._blank_lines = 0
+        self._rows = self._line = self._blank_lines = 0
 
     def lines(self, file: OpenFile) -> Iterator[str]:
         """Yield decoded lines with their ends; raises `UserError` naming the line and byte that are not UTF-8."""
@@ -71,14 +75,29 @@ class Meter:
         """Raise `UserError` if a packed file turns out to have `size` bytes or more, which is too much."""
         if self._stored is not None and size > max(UNPACKED_BYTES, UNPACKED_TIMES * self._stored):
             raise UserError(
-                f"{self._name} unfolds to more than {UNPACKED_TIMES} times its size, which is the limit: unpack it and "
-                "look at what is in it"
+                f"{self._name} unfolds to more than {UNPACKED_TIMES} times its size, which is the limit: {LOOK}"
+            )
+
+    def check_rows(self, rows: int) -> None:
+        """Raise `UserError` if a packed file turns out to have `rows` rows or more, which is too many."""
+        if self._stored is not None and rows > max(PACKED_ROWS, self._stored):
+            raise UserError(
+                f"{self._name} unfolds to more than {PACKED_ROWS:,} rows of less than a byte each, which is the limit: "
+                f"{LOOK}"
             )
 
     def end_row(self) -> None:
         """Count what follows to the next row."""
         self.batch_bytes += self._row_bytes
         self._row_bytes = 0
+        self._rows += 1
+        self.check_rows(self._rows)
+
+    def add_values(self, size: int) -> None:
+        """Count the bytes of a row, or of several, whose values have lengths of their own."""
+        self._bytes += size
+        self.batch_bytes += size
+        self.check_unpacked(self._bytes)
 
 
 def checked_header(names: list[str], name: str) -> list[str]:

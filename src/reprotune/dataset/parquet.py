@@ -1,7 +1,7 @@
 """Rows of a Parquet file: only the columns that are used, text as its file has it, values that Python has.
 
 A dictionary-encoded text is kept once, however many rows have it: in the other form a file of a megabyte can fill any
-memory.
+memory. It is counted for every row, because whatever is done with the rows takes time for each.
 """
 
 import gzip
@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reprotune.dataset.limits import (
+    BATCH_BYTES,
     BATCH_ROWS,
     MOST_ROW_BYTES,
     UNPACKED_BYTES,
@@ -25,6 +26,11 @@ from reprotune.dataset.limits import (
 )
 from reprotune.errors import UserError
 from reprotune.files import size_words
+
+FEW_ROWS = 16
+"""Rows that are read at a time where they may be very long."""
+USUAL_TIMES = 20
+"""Text that unfolds to more than so many times its size is not usual, and may hide very long rows among short ones."""
 
 
 @dataclass(frozen=True)
@@ -54,34 +60,74 @@ def parquet_rows(file: OpenFile, name: str, meter: Meter, columns: Collection[st
             texts = [column for column in wanted if _is_text(schema.field(column).type)]
             source.seek(0)
             with pq.ParquetFile(source, read_dictionary=texts) as parquet:
+                meter.check_rows(parquet.metadata.num_rows)
                 _check_extent(parquet.metadata, wanted, name)
-                yield from _rows(parquet, names, wanted, name)
+                _check_types(parquet.metadata, schema, wanted, name)
+                yield from _rows(parquet, names, wanted, name, meter)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UserError(f"{name} is not a readable Parquet file ({error}): fetch or write it again") from error
 
 
-def _rows(parquet: pq.ParquetFile, names: list[str], wanted: list[str], name: str) -> Iterator[dict[str, Any]]:
+def _rows(
+    parquet: pq.ParquetFile, names: list[str], wanted: list[str], name: str, meter: Meter
+) -> Iterator[dict[str, Any]]:
     empty = dict.fromkeys(names)
     if not wanted:  # of no column, Parquet gives no rows
         yield from (dict(empty) for _ in range(parquet.metadata.num_rows))
         return
-    for batch in parquet.iter_batches(batch_size=BATCH_ROWS, columns=wanted):
+    for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata, wanted), columns=wanted):
+        meter.add_values(sum(column.nbytes for column in batch.columns if not pa.types.is_dictionary(column.type)))
         cells = [_cells(batch.column(column), name) for column in wanted]
         for values in zip(*cells, strict=True):
+            meter.add_values(sum(len(value) for value in values if isinstance(value, str)))
             yield empty | dict(zip(wanted, values, strict=True))
+
+
+def _chunks(metadata: pq.FileMetaData, wanted: list[str]) -> Iterator[tuple[str, int, pq.ColumnChunkMetaData]]:
+    """Yield the pieces of which the wanted columns consist: column, rows of its row group, piece."""
+    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
+        for chunk in (group.column(number) for number in range(group.num_columns)):
+            column = chunk.path_in_schema.partition(".")[0]
+            if column in wanted:
+                yield column, group.num_rows, chunk
+
+
+def _batch_rows(metadata: pq.FileMetaData, wanted: list[str]) -> int:
+    """Return how many rows to read at a time: fewer where they are long, few where many long ones may stand together.
+
+    A batch costs as much as reading a thousand rows.
+    """
+    most = BATCH_ROWS
+    for _, rows, chunk in _chunks(metadata, wanted):
+        size = chunk.total_uncompressed_size
+        if size > 2 * BATCH_BYTES:  # else it does not matter how long its rows are
+            even = size <= USUAL_TIMES * chunk.total_compressed_size
+            most = min(most, max(FEW_ROWS, 2 * BATCH_BYTES * rows // size) if even else FEW_ROWS)
+    return most
 
 
 def _check_extent(metadata: pq.FileMetaData, wanted: list[str], name: str) -> None:
     """Refuse a file whose pages unfold to far more than text does: each is unfolded as a whole."""
-    for group in (metadata.row_group(number) for number in range(metadata.num_row_groups)):
-        for column in (group.column(number) for number in range(group.num_columns)):
-            size = column.total_uncompressed_size
-            most = min(UNPACKED_TIMES * column.total_compressed_size, MOST_ROW_BYTES * max(1, group.num_rows))
-            if column.path_in_schema.partition(".")[0] in wanted and size > max(UNPACKED_BYTES, most):
-                raise UserError(
-                    f"{name}: column {column.path_in_schema!r} unfolds to more than {UNPACKED_TIMES} times its size, "
-                    f"or has rows of more than {size_words(MOST_ROW_BYTES)}, which is the limit: look at what is in it"
-                )
+    for _, rows, chunk in _chunks(metadata, wanted):
+        most = min(UNPACKED_TIMES * chunk.total_compressed_size, MOST_ROW_BYTES * max(1, rows))
+        if chunk.total_uncompressed_size > max(UNPACKED_BYTES, most):
+            raise UserError(
+                f"{name}: column {chunk.path_in_schema!r} unfolds to more than {UNPACKED_TIMES} times its size, "
+                f"or has rows of more than {size_words(MOST_ROW_BYTES)}, which is the limit: look at what is in it"
+            )
+
+
+def _check_types(metadata: pq.FileMetaData, schema: pa.Schema, wanted: list[str], name: str) -> None:
+    """Refuse columns that are no text and could fill the memory: only text is kept once, however many rows have it."""
+    for column, _, chunk in _chunks(metadata, wanted):
+        kind = schema.field(column).type
+        varies = pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+        shared = any("DICTIONARY" in encoding for encoding in chunk.encodings)
+        if varies and shared and chunk.num_values * chunk.total_uncompressed_size > UNPACKED_BYTES:
+            raise UserError(
+                f"{name}: column {column!r} has the type {kind}, of which at most {size_words(UNPACKED_BYTES)} are "
+                "read: choose a column of text in fetch.dataset.columns"
+            )
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -103,12 +149,15 @@ class _Counted:
 def _cells(column: pa.Array, name: str) -> list[Any]:
     """Return the values of a column, `NoValue` where there is none."""
     if isinstance(column, pa.DictionaryArray):
-        kept = _cells(column.dictionary, name)
-        if any(isinstance(text, str) and len(text) > MOST_ROW_BYTES for text in kept):
+        # only those of these rows: the dictionary may be that of many batches
+        places = column.indices.unique().drop_null()
+        texts = _cells(column.dictionary.take(places), name)
+        if any(isinstance(text, str) and len(text) > MOST_ROW_BYTES for text in texts):
             raise UserError(
                 f"{name}: a text has more than {size_words(MOST_ROW_BYTES)}, which is the limit: shorten it"
             )
-        return [None if place is None else kept[place] for place in column.indices.to_pylist()]
+        kept: dict[Any, Any] = {None: None} | dict(zip(places.to_pylist(), texts, strict=True))
+        return [kept[place] for place in column.indices.to_pylist()]
     try:
         values: list[Any] = column.to_pylist()
     except UnicodeDecodeError:

@@ -61,11 +61,11 @@ def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None 
     kind or beyond one of the limits above.
     """
     try:
-        with _opened(path) as (file, stored):
+        with _opened(path) as (file, packed):
             head = file.read(HEAD_BYTES).removeprefix(UTF8_BOM).lstrip()
             file.seek(0)
             kind = _checked_kind(kind, name, head)
-            meter = Meter(name, stored)
+            meter = Meter(name, path.stat().st_size if packed or kind == "parquet" else None)
             batch: list[SourceRow] = []
             for row in _rows(file, name, kind, head, meter, columns):
                 batch.append(row)
@@ -79,15 +79,15 @@ def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[OpenFile, int | None]]:
-    """Yield the unpacked content of a file, and the size that it is stored in; null where it is not packed."""
+def _opened(path: Path) -> Iterator[tuple[OpenFile, bool]]:
+    """Yield the unpacked content of a file, and whether it was packed."""
     with open_regular(path, "check fetch.dataset.source") as file:
         zipped = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         if not zipped:
-            yield file, None
+            yield file, False
             return
         with gzip.GzipFile(fileobj=file, mode="rb") as unpacked:
-            yield unpacked, path.stat().st_size
+            yield unpacked, True
 
 
 def _checked_kind(kind: str, name: str, head: bytes) -> str:
@@ -179,7 +179,9 @@ def _json_rows(file: OpenFile, name: str, meter: Meter) -> Iterator[SourceRow]:
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"{name} cannot be read as JSON ({error}): fix or shorten the value") from error
-    yield from (_as_row(value) for value in _row_list(values, name))
+    rows = _row_list(values, name)
+    meter.check_rows(len(rows))
+    yield from (_as_row(value) for value in rows)
 
 
 def _row_list(values: Any, name: str) -> list[Any]:

@@ -13,8 +13,9 @@ from typing import Any
 
 from reprotune.errors import UserError
 from reprotune.params.values import PARAMS_FILE, read_document
+from reprotune.untrusted import clipped
 
-DVC_YAML, DVC_LOCK = "dvc.yaml", "dvc.lock"
+DVC_YAML = "dvc.yaml"
 CODE = ("src/", "stages/")
 """Where the deps that are code lie; all others are data."""
 
@@ -49,13 +50,13 @@ class PipelineStage:
 
 def read_pipeline(root: Path) -> list[PipelineStage]:
     """Return the stages in the order of dvc.yaml; raises `UserError` where a file cannot be read."""
-    from reprotune.pipeline.lock import checked_lock  # noqa: PLC0415 - stages load this module, and never read a lock
+    from reprotune.pipeline.lock import read_lock  # noqa: PLC0415 - stages load this module, and never read a lock
 
     document = _mapping(read_document(root / DVC_YAML), DVC_YAML)
-    unknown = sorted(document.keys() - {"stages", "plots", "metrics", "params"})
+    unknown = sorted(document.keys() - {"stages", "plots", "metrics", "params"}, key=str)
     if unknown:
         raise _unsupported(DVC_YAML, repr(unknown[0]))
-    lock = checked_lock(read_document(root / DVC_LOCK)) if os.path.lexists(root / DVC_LOCK) else {}
+    lock = read_lock(root)
     return [_stage(name, definition, lock.get(name), root) for name, definition in expanded_stages(document)]
 
 
@@ -99,14 +100,34 @@ def expanded_stages(document: Any) -> Iterator[tuple[str, dict[str, Any]]]:
         where = f"{DVC_YAML}: stage {name}"
         definition = _mapping(written, where)
         if "foreach" not in definition:
-            yield name, definition
+            yield str(name), _with_entries(definition, where)
             continue
         over, body = definition["foreach"], _mapping(definition.get("do"), f"{where}: do")
         if not isinstance(over, dict | list):
             raise _unsupported(where, "a `foreach` that is neither a list nor a mapping")
         for key, item in over.items() if isinstance(over, dict) else enumerate(over):
             shown = key if isinstance(over, dict) else item
-            yield f"{name}@{shown}", _filled(body, {"item": item, "key": key})
+            yield f"{name}@{shown}", _with_entries(_filled(body, {"item": item, "key": key}), where)
+
+
+def _with_entries(definition: dict[str, Any], where: str) -> dict[str, Any]:
+    """Return a definition whose deps, outs and params are lists of texts, or of one text with something about it."""
+    for kind in ("deps", "outs", "metrics", "plots", "params"):
+        entries = definition.get(kind) or []
+        if not isinstance(entries, list):
+            raise UserError(f"{where}: {kind} should be a list: restore it from Git")
+        wrong = [entry for entry in entries if not _is_entry(entry, list if kind == "params" else dict)]
+        if wrong:
+            raise UserError(f"{where}: {clipped(repr(wrong[0]), 100)} among the {kind} is none: restore it from Git")
+    return definition
+
+
+def _is_entry(entry: Any, about: type) -> bool:
+    """Tell whether an entry is a text, or a mapping of one text (of a file of params: of any) to what is `about` it."""
+    if not isinstance(entry, dict):
+        return isinstance(entry, str)
+    known = all(isinstance(name, str) and (value is None or isinstance(value, about)) for name, value in entry.items())
+    return known and (len(entry) == 1 or (about is list and bool(entry)))
 
 
 def _filled(value: Any, values: dict[str, Any]) -> Any:
@@ -130,7 +151,7 @@ def _filled(value: Any, values: dict[str, Any]) -> Any:
 
 
 def _stage(name: str, definition: dict[str, Any], locked: Any, root: Path) -> PipelineStage:
-    unknown = sorted(definition.keys() - KNOWN_KEYS)
+    unknown = sorted(definition.keys() - KNOWN_KEYS, key=str)
     if unknown or "${" in str(definition):
         raise _unsupported(f"{DVC_YAML}: stage {name}", repr(unknown[0]) if unknown else "this use of ${...}")
     return PipelineStage(

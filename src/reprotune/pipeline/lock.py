@@ -5,12 +5,18 @@ hashes names of files to read, so whatever DVC would not write itself is refused
 """
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from reprotune.errors import UserError
+from reprotune.files import decoded, read_bytes
+from reprotune.params.values import YAML_BYTES, parsed_document
 from reprotune.untrusted import clipped
+
+DVC_LOCK = "dvc.lock"
 
 LISTING_BYTES = 64 << 20
 """Largest listing of a folder that is read."""
@@ -25,9 +31,33 @@ FOLDER = ".dir"
 _HASH = re.compile(r"[0-9a-f]{32}")
 _DRIVE = re.compile(r"[A-Za-z]:")
 _REMEDY = "DVC writes no such entry, so restore the file from a commit that you trust"
+_RESTORE = (
+    f"run `git checkout HEAD -- {DVC_LOCK}` (or delete the file if none was ever committed), then `dvc repro`, which "
+    "takes from DVC's cache what ran since"
+)
 
 
-def checked_lock(document: Any, where: str = "dvc.lock") -> dict[str, Any]:
+def read_lock(root: Path) -> dict[str, Any]:
+    """Return the stages of dvc.lock in a working tree, as `checked_lock` does; none where there is no such file.
+
+    DVC writes the file in place, so that a kill can leave it empty or cut off, and then refuses every command with the
+    words of its schema. Raises `UserError` that names the cure.
+    """
+    path = root / DVC_LOCK
+    if not os.path.lexists(path):
+        return {}
+    try:
+        document = parsed_document(decoded(read_bytes(path, _RESTORE, YAML_BYTES), DVC_LOCK, _RESTORE), DVC_LOCK)
+    except UserError as error:
+        raise error if _RESTORE in str(error) else UserError(f"{error}; {_RESTORE}") from error
+    if document is None:
+        raise UserError(f"{DVC_LOCK} is empty, because DVC was killed while it wrote it: {_RESTORE}")
+    if isinstance(document, dict) and "schema" not in document:
+        raise UserError(f"{DVC_LOCK} lacks `schema`, with which DVC begins it: {_RESTORE}")
+    return checked_lock(document)
+
+
+def checked_lock(document: Any, where: str = DVC_LOCK) -> dict[str, Any]:
     """Return the stages of a parsed dvc.lock: `cmd`, `params`, and lists of `deps` and `outs` with `path` and `md5`.
 
     An out's path is relative and inside the repository, no two outs are or contain the same file, and every hash is
@@ -85,12 +115,15 @@ def path_fault(path: Any) -> str:
 
 def _stage(stage: Mapping[str, Any], where: str) -> dict[str, Any]:
     params = _mapping(stage.get("params", {}), f"{where}: params")
-    return {
+    checked = {
         "cmd": stage.get("cmd"),
         "params": {str(file): _mapping(values, f"{where}: params") for file, values in params.items()},
         "deps": [_entry(entry, where) for entry in _listed(stage.get("deps"), where)],
         "outs": [_entry(entry, where, inside=True) for entry in _listed(stage.get("outs"), where)],
     }
+    if not isinstance(checked["cmd"], str | list):
+        raise UserError(f"{where}: a stage has no command: {_REMEDY}")
+    return checked
 
 
 def _entry(listed: Any, where: str, inside: bool = False) -> dict[str, str]:

@@ -17,6 +17,7 @@ from reprotune.params.document import Document
 from reprotune.params.values import PARAMS_FILE
 from reprotune.pipeline.deps import files_named_in_params
 from reprotune.pipeline.dvc_yaml import DVC_YAML, read_pipeline
+from reprotune.pipeline.lock import read_lock
 
 RWLOCK = Path(".dvc/tmp/rwlock")
 
@@ -118,7 +119,7 @@ def _deps(root: Path) -> str:
 
 
 def _dvc() -> str:
-    """Look for the one file of DVC that a kill can leave in a state that DVC does not get over."""
+    """Look at the two files of DVC that a kill can leave in a state that DVC does not get over."""
     try:
         holders = json.loads(RWLOCK.read_text(encoding="utf-8")) if RWLOCK.exists() else {}
         fault = "" if _is_rwlock(holders) else "format error"
@@ -129,6 +130,7 @@ def _dvc() -> str:
             f"{RWLOCK} is damaged, mostly because DVC was killed while it wrote it, and stops every dvc command "
             f'("{fault}"): make sure that no DVC runs here, and delete it (`rm {RWLOCK}`)'
         )
+    read_lock(Path())
     return "no lock is damaged"
 
 

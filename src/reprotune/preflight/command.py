@@ -20,7 +20,7 @@ def check() -> None:
     findings = find()
     for finding in findings:
         print(f"{finding.subject:12} {visible(finding.seen)}")
-    faults = [finding.fault for finding in findings if finding.fault is not None]
+    faults = dict.fromkeys(finding.fault for finding in findings if finding.fault is not None)  # one may stop two looks
     for fault in faults:
         print(f"error: {visible(fault)}", file=sys.stderr)
     raise typer.Exit(1 if faults else 0)
