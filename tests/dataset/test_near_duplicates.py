@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from reprotune.dataset import near_duplicates, shingles
+from reprotune.dataset import near_duplicates, rare_shingles, shingles, signatures
 from reprotune.dataset.near_duplicates import near_duplicate_groups
 from reprotune.dataset.shingles import normalise, similarity
 
@@ -91,9 +91,10 @@ def test_an_alphabet_too_large_for_unique_codes_still_finds_the_pairs() -> None:
 def test_the_size_of_the_chunks_makes_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
     texts = [f"text number {row % 7} with a shared ending" for row in range(60)] + ["ab", "a much longer text " * 9]
     expected = near_duplicate_groups(texts, 0.9).tolist()
-    monkeypatch.setattr(shingles, "TEXTS_PER_CHUNK", 3)
     monkeypatch.setattr(shingles, "CHARACTERS_PER_CHUNK", 90)
+    monkeypatch.setattr(rare_shingles, "POSTINGS_AT_ONCE", 3)
     monkeypatch.setattr(near_duplicates, "PAIRS_PER_CHUNK", 2)
+    monkeypatch.setattr(signatures, "PAIRS_AT_ONCE", 1)
     assert near_duplicate_groups(texts, 0.9).tolist() == expected == groups_by_definition(texts, 0.9)
 
 
@@ -111,6 +112,28 @@ def test_many_variants_of_few_texts_finish_quickly() -> None:
 @pytest.mark.parametrize("alphabet", [26, 2000, 9000])
 def test_long_passages_in_many_wordings_are_grouped_by_definition(alphabet: int) -> None:
     """Rows that share most of their text, on both sides of the threshold: long signatures, every way to sort."""
+    texts = passages_in_wordings(alphabet)
+    expected = groups_by_definition(texts, 0.9)
+    assert 25 < len(np.unique(expected)) < 100
+    assert near_duplicate_groups(texts, 0.9).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "bits"),
+    [("COUNTER_BITS", 1), ("LIST_BITS", 3), pytest.param("LIST_BITS", 57, id="no bits are left for places")],
+)
+@pytest.mark.parametrize("threshold", [0.6, 0.9])
+def test_bits_that_do_not_suffice_cost_time_only(
+    monkeypatch: pytest.MonkeyPatch, name: str, bits: int, threshold: float
+) -> None:
+    """All shingles equally rare, many in one list, places that are not known: more is compared, nothing is missed."""
+    texts = passages_in_wordings(26)
+    monkeypatch.setattr(rare_shingles, name, bits)
+    assert near_duplicate_groups(texts, threshold).tolist() == groups_by_definition(texts, threshold)
+
+
+def passages_in_wordings(alphabet: int) -> list[str]:
+    """Return 100 texts, four to a passage."""
     random = np.random.default_rng(alphabet)
     characters = [chr(0x61 + place) if alphabet == 26 else chr(0x4E00 + place) for place in range(alphabet)]
     texts = []
@@ -123,6 +146,4 @@ def test_long_passages_in_many_wordings_are_grouped_by_definition(alphabet: int)
             f"{passage} {passage[:40]}",
         )
         texts += [*wordings, f"Write a long and detailed summary of this article in your own words: {passage}"]
-    expected = groups_by_definition(texts, 0.9)
-    assert 25 < len(np.unique(expected)) < 100
-    assert near_duplicate_groups(texts, 0.9).tolist() == expected
+    return texts
