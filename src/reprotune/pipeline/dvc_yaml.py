@@ -13,13 +13,14 @@ from typing import Any
 
 from reprotune.errors import UserError
 from reprotune.params.values import PARAMS_FILE, read_document
-from reprotune.untrusted import clipped
 
 DVC_YAML = "dvc.yaml"
 CODE = ("src/", "stages/")
 """Where the deps that are code lie; all others are data."""
 
 KNOWN_KEYS = {"cmd", "deps", "params", "outs", "metrics", "plots", "desc", "meta"}
+MOST_SHOWN = 100
+"""Longest part of a wrong entry that is shown, in characters."""
 VALUE = re.compile(r"\$\{\s*(item|key)((?:\.\w+)*)\s*\}")
 
 
@@ -118,7 +119,7 @@ def _with_entries(definition: dict[str, Any], where: str) -> dict[str, Any]:
             raise UserError(f"{where}: {kind} should be a list: restore it from Git")
         wrong = [entry for entry in entries if not _is_entry(entry, list if kind == "params" else dict)]
         if wrong:
-            raise UserError(f"{where}: {clipped(repr(wrong[0]), 100)} among the {kind} is none: restore it from Git")
+            raise UserError(f"{where}: {repr(wrong[0])[:MOST_SHOWN]} among the {kind} is none: restore it from Git")
     return definition
 
 
