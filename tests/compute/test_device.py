@@ -9,7 +9,7 @@ import torch
 from reprotune.compute import device as precision
 from reprotune.compute.device import Compute, pick_device, resolve_precision
 from reprotune.errors import UserError
-from reprotune.model.checkpoint import GPT2_SIZES
+from reprotune.model.config import GPT2_SIZES
 
 CPU = torch.device("cpu")
 

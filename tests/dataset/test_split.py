@@ -201,7 +201,7 @@ def test_sizes_are_shares_or_counts() -> None:
         ({"test": True}, "split.test is true: it should be a share"),
         ({"test": -1}, "split.test is -1: it should be a share"),
         ({"train": 0.9}, r"train \+ test should be below 1, so that validation gets rows"),
-        ({"train": None}, "train and validation are null, but only one of them should be"),
+        ({"train": None}, "train and validation are null, but only one of them should be null"),
         ({"validation": 0.5}, r"train \+ test \+ validation should be 1"),
         ({"order": "hashed", "test": 100}, "should be shares with order: hashed"),
         ({"order": "hashed", "max_test_rows": 5}, "max_test_rows should be null and stratify false"),

@@ -1,7 +1,7 @@
 """The limits that the manual lists are those of the code."""
 
 from reprotune import files, sandbox
-from reprotune.dataset import limits
+from reprotune.dataset.sources import limits
 from reprotune.files import size_words
 from reprotune.params import values
 from tests.builders.manual import ROOT

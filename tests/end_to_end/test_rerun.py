@@ -46,7 +46,7 @@ AFTER_EDIT = {
     "src/reprotune/dataset/collate.py": {"finetune"},
     "src/reprotune/training/loss.py": {"finetune"},
     "src/reprotune/model/lora.py": {"finetune"},
-    "src/reprotune/model/gpt2.py": {"finetune"} | GENERATE,
+    "src/reprotune/model/network.py": {"finetune"} | GENERATE,
     "src/reprotune/generation/sampling.py": GENERATE,
     "src/reprotune/judging/offline.py": {"judge"},
     "src/reprotune/judging/questions/rubrics/chapter.jinja": {"judge"},

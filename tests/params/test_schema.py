@@ -181,7 +181,7 @@ def test_no_value_is_answered_in_the_words_of_pydantic(key: str) -> None:
 def test_all_faults_are_listed_at_once(write: Path) -> None:
     text = edited(("  order: file", "  order: random")).replace("  train: 0.8", "  train: 1.8")
     write.write_text(text)
-    with pytest.raises(UserError, match=r"split\.train .* but it is 1\.8; split\.order .* but it is 'random'"):
+    with pytest.raises(UserError, match=r"split\.train is 1\.8: it should be .*; split\.order .* but it is 'random'"):
         SplitParams.load("split", write)
 
 

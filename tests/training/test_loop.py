@@ -204,9 +204,11 @@ def test_the_golden_losses_of_a_fixed_run(make_trainer: Callable[..., Trainer]) 
         assert measured[name] == pytest.approx(losses_then, abs=1e-4), name
 
 
-def test_adapters_train_alone(make_trainer: Callable[..., Trainer], make_model: Callable[..., Network]) -> None:
+def test_adapters_train_alone(
+    make_trainer: Callable[..., Trainer], make_model: Callable[..., Network], make_params: Any
+) -> None:
     model = make_model()
-    add_adapters(model, 4, 8.0, torch.Generator().manual_seed(0))
+    add_adapters(model, make_params().lora, torch.Generator().manual_seed(0))
     trainer = make_trainer(model=model, learning_rate=0.02)
     before = weights(trainer)
     progress = trainer.run()

@@ -53,7 +53,7 @@ class SplitParams(Section):
         rest = [name for name, size in sizes.items() if size is None]
         shares = {name: size for name, size in sizes.items() if isinstance(size, float)}
         if len(rest) > 1:
-            raise ValueError(f"{' and '.join(rest)} are null, but only one of them should be: it takes the rest")
+            raise ValueError(f"{' and '.join(rest)} are null, but only one of them should be null: it takes the rest")
         if rest and sum(shares.values()) >= 1:
             raise ValueError(f"{' + '.join(shares)} should be below 1, so that {rest[0]} gets rows")
         if not rest and len(shares) == len(sizes) and abs(sum(shares.values()) - 1) > ROUNDING:
