@@ -14,7 +14,7 @@ PACKAGE = SOURCE / "reprotune"
 MOST_MODULES, MOST_LINES = 15, 400
 
 LAYERS = (
-    ("errors", "faults"),
+    ("errors", "faults", "interrupts"),
     ("files",),
     ("artifacts", "sandbox"),
     ("console", "scratch", "untrusted"),
