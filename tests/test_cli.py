@@ -66,7 +66,7 @@ def test_help_loads_nothing_but_the_table_of_commands(call: list[str]) -> None:
         "print(sorted(own), [name for name in ('typer', 'rich', 'numpy', 'pyarrow') if name in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert run.stdout.splitlines()[-1] == "['reprotune.cli', 'reprotune.errors'] []"
+    assert run.stdout.splitlines()[-1] == "['reprotune.cli', 'reprotune.errors', 'reprotune.interrupts'] []"
 
 
 def test_the_help_of_a_command_loads_none_of_its_work() -> None:

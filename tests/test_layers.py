@@ -14,7 +14,7 @@ PACKAGE = SOURCE / "reprotune"
 MOST_MODULES, MOST_LINES = 15, 400
 
 LAYERS = (
-    ("errors", "faults"),
+    ("errors", "faults", "interrupts"),
     ("files", "temporary"),
     ("artifacts", "sandbox"),
     ("console", "records", "scratch", "untrusted"),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Never
 
 from reprotune.errors import UserError
+from reprotune.interrupts import interruptible
 
 PLAIN = {"–": "-", "−": "-", "→": "->", "…": "...", "⟨": "<", "⟩": ">", "·": "|", "\u00a0": " "}
 """How the characters of our own texts are printed where the encoding lacks them."""
@@ -113,7 +114,8 @@ def _run(words: Sequence[str] | None) -> None:
             _exit(2, _not_understood(path, name, command))
         path, command = f"{path} {name}", command.commands[name]
     try:
-        load_command(name, command).main(words, prog_name=path)
+        with interruptible():
+            load_command(name, command).main(words, prog_name=path)
     except UserError as error:
         from reprotune.faults import advised  # noqa: PLC0415 - few commands end like this
 

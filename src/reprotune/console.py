@@ -15,6 +15,7 @@ from tqdm import tqdm
 from reprotune.artifacts import write_json
 from reprotune.errors import UserError
 from reprotune.faults import advised, told
+from reprotune.interrupts import interruptible
 
 Item = TypeVar("Item")
 
@@ -72,7 +73,8 @@ def run_stage(name: str, main: Callable[[], None]) -> None:
     try:
         if callable(before):  # not where Ctrl-C is ignored
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        main()
+        with interruptible():
+            main()
     except UserError as error:
         sys.exit(f"{name}: error: {advised(error, name)}\n{RECOVERY}")
     except KeyboardInterrupt:

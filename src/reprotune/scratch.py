@@ -23,6 +23,7 @@ FINISHED = "finished"
 EXEMPT = {
     "reprotune.console": "shows progress and errors, returns nothing to a stage",
     "reprotune.faults": "words for errors that end a stage, returns nothing to it",
+    "reprotune.interrupts": "ends a stage after Ctrl-C, returns nothing to it",
     "reprotune.pipeline.dvc_yaml": "stops a stage whose input DVC does not follow, returns nothing to a stage",
     "reprotune.pipeline.stage": "stops a stage where any param is wrong, returns nothing to it",
     "reprotune.pipeline.supervision": "stops a stage whose inputs change meanwhile, returns nothing to it",
