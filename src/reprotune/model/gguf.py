@@ -24,7 +24,7 @@ from reprotune.model.checkpoint import CONFIG, HEAD_TENSOR, WEIGHTS, check_tenso
 from reprotune.model.config import Llama3Scaling, ModelConfig, Rotary
 from reprotune.model.config_fields import ConfigFields
 from reprotune.model.families import FAMILIES, Shape, stored_tensors
-from reprotune.model.layers import stretched_frequencies
+from reprotune.model.rotary import stretched_frequencies
 from reprotune.scratch import file_sha256
 
 ORIGIN = "gguf.json"

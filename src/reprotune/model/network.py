@@ -17,7 +17,8 @@ from torch.utils.checkpoint import checkpoint
 
 from reprotune.model.attention import Attend, causal_attention
 from reprotune.model.config import ModelConfig
-from reprotune.model.layers import Rotation, SwiGLU, norm, rotate, rotation
+from reprotune.model.layers import SwiGLU, norm
+from reprotune.model.rotary import Rotation, rotate, rotation
 
 
 class Block(nn.Module):
