@@ -3,9 +3,9 @@
     git clone https://github.com/rasbt/LLMs-from-scratch
     python benchmarks/decoding.py --chapter LLMs-from-scratch [--size gpt2-medium] [--output FILE.json]
 
-The chapter's 110 test prompts, greedy, up to 256 new tokens. A model of the given shape is first taught the 110
-answers by heart (minutes, once; kept in .reprotune/benchmarks), so that everybody writes the same texts and stops where
-the answers do; `--model` takes another. Run it on an idle machine.
+The chapter's 110 test prompts, greedy, up to 256 new tokens. A model of the given shape, or the one that `--model`
+names, is first taught the 110 answers by heart (minutes, once; kept in .reprotune/benchmarks), so that everybody writes
+the same texts and stops where the answers do. Run it on an idle machine.
 """
 
 import argparse
@@ -17,10 +17,13 @@ from typing import Any
 
 from side_by_side.machine import describe, sentence
 from side_by_side.rounds import markdown_table, median_ratio, run_contender
-from side_by_side.workload import DATA, SCRATCH, Rows, chapter_rows, random_model
+from side_by_side.workload import DATA, SCRATCH, Rows, chapter_rows, random_model, real_model
 
+from reprotune.dataset.tokenizers.load import load_tokenizer
+
+LEARNING_RATE = 5e-4
 LEARNING_RATES = {"gpt2-medium": 3e-4, "gpt2-large": 2e-4, "gpt2-xl": 1.5e-4}
-
+"""For teaching, where it is another."""
 
 WAYS: list[dict[str, Any]] = [
     *({"batch_size": size, "cache": "dynamic", "by_length": True} for size in (16, 32, 64, 110)),
@@ -32,10 +35,18 @@ WAYS: list[dict[str, Any]] = [
 
 def main() -> None:
     options = parse_options()
-    _, rows = chapter_rows(options.data)
+    base = real_model(options.model) if options.model else random_model(options.size)
+    name = options.model.name if options.model else options.size
+    _, rows = chapter_rows(options.data, base)
     rows = rows[: options.prompts]
-    model = options.model or taught_model(options.size, rows)
-    task = {"model": str(model), "prompts": [prompt for prompt, _ in rows], "max_new_tokens": 256}
+    model = base if options.untaught else taught_model(base, rows, LEARNING_RATES.get(name, LEARNING_RATE))
+    ends = load_tokenizer(base).end_of_text
+    task = {
+        "model": str(model),
+        "prompts": [prompt for prompt, _ in rows],
+        "max_new_tokens": 256,
+        "end_of_text": list(ends),
+    }
     best = tuned(task, WAYS) if options.tune else WAYS[1]
     contenders: dict[str, tuple[str, dict[str, Any]]] = {
         "reprotune": ("decode_reprotune", task | {"precision": "auto", "batch_size": 64}),
@@ -48,22 +59,21 @@ def main() -> None:
         contenders["chapter"] = ("decode_chapter", task | some)
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in contenders}
     for number in range(options.rounds):
-        for name, (module, its_task) in contenders.items():
-            results[name].append(run_contender(module, its_task))
-            print(f"round {number + 1}, {name}: {results[name][-1]['seconds']:.1f} s", file=sys.stderr)
-    markdown = compared(results, rows, sample, options.size)
+        for key, (module, its_task) in contenders.items():
+            results[key].append(run_contender(module, its_task))
+            print(f"round {number + 1}, {key}: {results[key][-1]['seconds']:.1f} s", file=sys.stderr)
+    markdown = compared(results, rows, sample, name)
     print(markdown)
     if options.output:
-        report = {"size": options.size, "machine": describe(), "sample": sample, "results": results}
+        report = {"model": name, "machine": describe(), "sample": sample, "results": results}
         options.output.write_text(json.dumps(report) + "\n", encoding="utf-8")
 
 
-def taught_model(size: str, rows: Rows) -> Path:
+def taught_model(base: Path, rows: Rows, learning_rate: float) -> Path:
     """Return a folder with a model that knows `rows` by heart; taught once."""
-    folder = SCRATCH / f"taught-{size}-{len(rows)}"
+    folder = SCRATCH / f"taught-{base.name}-{len(rows)}"
     if not (folder / "model.safetensors").is_file():
-        rate = LEARNING_RATES.get(size, 5e-4)
-        task = {"model": str(random_model(size)), "rows": rows, "output": str(folder), "learning_rate": rate}
+        task = {"model": str(base), "rows": rows, "output": str(folder), "learning_rate": learning_rate}
         run_contender("teach", task)
     return folder
 
@@ -83,7 +93,7 @@ def sampled(rows: Rows, count: int) -> list[int]:
     return [by_length[int((part + 0.5) * len(rows) / count)] for part in range(count)]
 
 
-def compared(results: dict[str, list[dict[str, Any]]], rows: Rows, sample: list[int], size: str) -> str:
+def compared(results: dict[str, list[dict[str, Any]]], rows: Rows, sample: list[int], model: str) -> str:
     """Return the table: medians over rounds, ratios round by round, and how many texts agree."""
     reference = results["reprotune fp32"][0]["answers"]
     ours = [entry["seconds"] for entry in results["reprotune"]]
@@ -110,7 +120,7 @@ def compared(results: dict[str, list[dict[str, Any]]], rows: Rows, sample: list[
     by_heart = sum(answer == response[:-1] for answer, (_, response) in zip(reference, rows, strict=True))
     scaled = f" The chapter's time is that of {len(sample)} prompts, scaled." if "chapter" in results else ""
     return (
-        f"### Decoding, {size}\n\n{table}\n\n{len(rows)} prompts, {sum(len(p) for p, _ in rows)} prompt tokens; "
+        f"### Decoding, {model}\n\n{table}\n\n{len(rows)} prompts, {sum(len(p) for p, _ in rows)} prompt tokens; "
         f"{by_heart} answers come out as taught.{scaled}\n{sentence(describe())}."
     )
 
@@ -118,7 +128,8 @@ def compared(results: dict[str, list[dict[str, Any]]], rows: Rows, sample: list[
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="gpt2", help="gpt2, gpt2-medium, gpt2-large, gpt2-xl or miniature")
-    parser.add_argument("--model", type=Path, help="a folder in Hugging Face layout instead of a taught model")
+    parser.add_argument("--model", type=Path, help="a checkpoint folder or GGUF file to teach, not random weights")
+    parser.add_argument("--untaught", action="store_true", help="leave the model as it is")
     parser.add_argument("--data", type=Path, default=DATA, help="the book's instruction-data.json")
     parser.add_argument("--chapter", type=Path, help="a clone of rasbt/LLMs-from-scratch")
     parser.add_argument("--prompts", type=int, default=110, help="how many of the test rows")
@@ -126,7 +137,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--tune", action="store_true", help="take the fastest of transformers' ways")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.model and options.chapter:
+        parser.error("the chapter's script knows GPT-2 alone: leave out --chapter or --model")
+    return options
 
 
 if __name__ == "__main__":

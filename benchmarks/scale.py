@@ -11,15 +11,14 @@ longer than ten minutes; for templated rows at 0.9, 1 GB and 20 s of processor t
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 from side_by_side.machine import describe, sentence
+from side_by_side.measured import run_measured
 from side_by_side.rounds import markdown_table
 from side_by_side.workload import ROOT
 
@@ -62,6 +61,7 @@ def measure(rows: int) -> dict[str, Any]:
         folder = Path(name)
         make_project(folder, "make_alpaca.py", rows)
         result: dict[str, Any] = {"rows": rows, "megabytes": (folder / "rows.jsonl").stat().st_size / 1e6}
+        run_measured([sys.executable, "-m", "stages.fetch", "base"], folder)
         for stage, words in STAGES.items():
             result[stage] = run_measured([sys.executable, "-m", f"stages.{words[0]}", *words[1:]], folder)
             print(f"{rows} rows, {stage}: {result[stage]['seconds']:.1f} s", file=sys.stderr)
@@ -87,31 +87,14 @@ def measure_templated(similarity: float) -> dict[str, Any]:
 
 
 def make_project(folder: Path, generator: str, rows: int, similarity: float = 0.9) -> None:
-    """Write made-up rows and params that read them."""
+    """Write made-up rows and params that read them; the base model is the embedded one, for its tokenizer."""
+    (folder / "data").mkdir()
+    (folder / "data/embedded").symlink_to(ROOT / "data/embedded")
     make = [sys.executable, str(ROOT / "benchmarks" / generator), str(rows), "rows.jsonl"]
     subprocess.run(make, cwd=folder, check=True)
     params = (ROOT / "params.yaml").read_text(encoding="utf-8").replace("source: embedded", "source: rows.jsonl", 1)
     params = params.replace("near_duplicate_similarity: 0.9", f"near_duplicate_similarity: {similarity}", 1)
     (folder / "params.yaml").write_text(params, encoding="utf-8")
-
-
-def run_measured(command: list[str], folder: Path) -> dict[str, Any]:
-    """Run a command; wall and processor seconds and the largest memory of its process, as the kernel counts them."""
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}", "DVC_ROOT": str(folder)}
-    started = time.perf_counter()
-    with (folder / "output.txt").open("w+", encoding="utf-8") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=subprocess.DEVNULL)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        if process.returncode:
-            sys.exit(f"{' '.join(command)} ended with exit code {process.returncode}")
-        output.seek(0)
-        return {
-            "seconds": time.perf_counter() - started,
-            "cpu_seconds": usage.ru_utime + usage.ru_stime,
-            "memory_mb": usage.ru_maxrss * 1024 / 1e6,
-            "output": output.read(),
-        }
 
 
 def faults(result: dict[str, Any]) -> list[str]:

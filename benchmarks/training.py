@@ -21,7 +21,15 @@ import numpy as np
 from contenders.train_trl_variants import VARIANTS
 from side_by_side.machine import describe, sentence
 from side_by_side.rounds import ContenderError, markdown_table, median_ratio, run_contender
-from side_by_side.workload import DATA, Rows, chapter_rows, config_of, random_model, training_task
+from side_by_side.workload import (
+    DATA,
+    Rows,
+    chapter_rows,
+    flops_per_token,
+    random_model,
+    real_model,
+    training_task,
+)
 
 from reprotune.dataset.order import epoch_order
 
@@ -30,19 +38,21 @@ Results = dict[str, list[dict[str, Any]]]
 
 def main() -> None:
     options = parse_options()
-    rows, _ = chapter_rows(options.data)
-    report = grow(rows, options) if options.grow else compare(rows, options)
+    report = grow(options) if options.grow else compare(options)
     print(report.pop("markdown"))
     if options.output:
         options.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
-def compare(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
+def compare(options: argparse.Namespace) -> dict[str, Any]:
     """Let the contenders train the chapter's first batches in turns."""
+    model = real_model(options.model) if options.model else random_model(options.size)
+    name = options.model.name if options.model else options.size
+    rows, _ = chapter_rows(options.data, model)
     order = epoch_order(123, 0, len(rows))
     steps = options.warmup + options.steps
     batches = [order[8 * step : 8 * step + 8].tolist() for step in range(steps)]
-    task = training_task(options.size, rows, batches, options.warmup)
+    task = training_task(model, rows, batches, options.warmup)
     contenders: dict[str, tuple[str, dict[str, Any]]] = {"reprotune": ("train_reprotune", task)}
     if options.checkpointing:
         contenders["checkpointing"] = ("train_reprotune", task | {"params": {"activation_checkpointing": True}})
@@ -57,15 +67,11 @@ def compare(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
     for number in range(options.rounds):
         tokens = round(sum(len(p) + len(r) - 1 for p, r in rows) / len(rows) * 8)
         results["ceiling"].append(run_contender("ceiling", {"model": task["model"], "tokens": tokens}))
-        for name, (module, its_task) in contenders.items():
-            results[name].append(run_contender(module, its_task))
-            print(f"round {number + 1}, {name}: {results[name][-1]['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
-    return {
-        "size": options.size,
-        "machine": describe(),
-        "results": results,
-        "markdown": compared(results, options.size),
-    }
+        for key, (module, its_task) in contenders.items():
+            results[key].append(run_contender(module, its_task))
+            print(f"round {number + 1}, {key}: {results[key][-1]['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
+    markdown = compared(results, name, flops_per_token(model))
+    return {"model": name, "machine": describe(), "results": results, "markdown": markdown}
 
 
 def tuned_variant(task: dict[str, Any]) -> str:
@@ -83,9 +89,8 @@ def tuned_variant(task: dict[str, Any]) -> str:
     return max(rates, key=lambda name: rates[name])
 
 
-def compared(results: Results, size: str) -> str:
+def compared(results: Results, model: str, per_token: float) -> str:
     """Return the table: medians over rounds, and ratios round by round."""
-    per_token = config_of(size).training_flops_per_token()
     machine = results["ceiling"][0]["machine"]
     best = [max(entry["flops"].values()) for entry in results["ceiling"]]
     lines = []
@@ -120,15 +125,16 @@ def compared(results: Results, size: str) -> str:
     }
     ceiling = ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in rates_of.items())
     return (
-        f"### Training, {size}\n\n{markdown_table(header, lines)}\n\n"
+        f"### Training, {model}\n\n{markdown_table(header, lines)}\n\n"
         f"Ceiling: matrix products alone, {ceiling}. A trained token counts {per_token / 1e9:.2f} GFLOP, a shared one "
         "(the beginning that the rows of a step have in common, computed once) nothing.\n"
         f"{sentence(machine)}."
     )
 
 
-def grow(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
+def grow(options: argparse.Namespace) -> dict[str, Any]:
     """Measure this project's trainer over rows per step, row length and model size."""
+    rows, _ = chapter_rows(options.data, random_model(options.sizes[0]))
     generator = np.random.default_rng(0)
     cases: list[tuple[str, str, Rows, int]] = []
     for size in options.sizes:
@@ -140,11 +146,12 @@ def grow(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
     for length, size, these, count in cases:
         steps = options.warmup + 3
         batches = [[(step * count + place) % len(these) for place in range(count)] for step in range(steps)]
-        result = run_contender("train_reprotune", training_task(size, these, batches, options.warmup))
+        model = random_model(size)
+        result = run_contender("train_reprotune", training_task(model, these, batches, options.warmup))
         tokens = round(result["trained_tokens"] / 3)
-        ceiling = run_contender("ceiling", {"model": str(random_model(size)), "tokens": tokens})
+        ceiling = run_contender("ceiling", {"model": str(model), "tokens": tokens})
         rate = result["tokens_per_second"]
-        computed = rate * (1 - result["spared_share"]) * config_of(size).training_flops_per_token()
+        computed = rate * (1 - result["spared_share"]) * flops_per_token(model)
         share = computed / max(ceiling["flops"].values())
         results.append({"size": size, "row": length, "rows_per_step": count, "share": share, **result})
         memory = result["peak_memory_mb"] / 1000
@@ -159,6 +166,7 @@ def grow(rows: Rows, options: argparse.Namespace) -> dict[str, Any]:
 def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", default="gpt2", help="gpt2, gpt2-medium, gpt2-large, gpt2-xl or miniature")
+    parser.add_argument("--model", type=Path, help="a checkpoint folder or GGUF file instead of random weights")
     parser.add_argument("--data", type=Path, default=DATA, help="the book's instruction-data.json")
     parser.add_argument("--chapter", type=Path, help="a clone of rasbt/LLMs-from-scratch")
     parser.add_argument("--rounds", type=int, default=3)
@@ -170,7 +178,10 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--grow", action="store_true", help="measure growth instead of comparing")
     parser.add_argument("--sizes", nargs="+", default=["gpt2"], help="model sizes for --grow")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.model and options.chapter:
+        parser.error("the chapter's script knows GPT-2 alone: leave out --chapter or --model")
+    return options
 
 
 if __name__ == "__main__":

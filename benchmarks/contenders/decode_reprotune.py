@@ -9,7 +9,6 @@ from side_by_side.report import peak_memory_mb
 from side_by_side.rounds import contender_main
 
 from reprotune.compute.device import keep_freed_memory, pick_compute
-from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.weights import load_model
@@ -20,7 +19,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     compute = pick_compute(task["precision"])
     model = load_model(Path(task["model"]), compute.device)
     prepare_for_inference(model, compute)
-    settings = DecodingSettings(task["max_new_tokens"], task["batch_size"], (END_OF_TEXT,))
+    settings = DecodingSettings(task["max_new_tokens"], task["batch_size"], tuple(task["end_of_text"]))
     generate(model, task["prompts"][:2], settings)
     synchronize(compute.device)
     started = time.perf_counter()

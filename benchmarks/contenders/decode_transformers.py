@@ -1,6 +1,7 @@
 """transformers' batched `generate`: padded on the left, in bfloat16 where that is fast."""
 
 import time
+from itertools import takewhile
 from typing import Any
 
 import torch
@@ -10,7 +11,6 @@ from side_by_side.rounds import contender_main
 from transformers import AutoModelForCausalLM
 
 from reprotune.compute.device import pick_device, resolve_precision
-from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT
 
 
 def measure(task: dict[str, Any]) -> dict[str, Any]:
@@ -43,8 +43,9 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
 @torch.inference_mode()
 def generate_batch(model: Any, prompts: list[list[int]], task: dict[str, Any]) -> list[list[int]]:
     """Greedy answers, each up to its end-of-text."""
+    ends = task["end_of_text"]
     width = max(len(prompt) for prompt in prompts)
-    padding = [[END_OF_TEXT] * (width - len(prompt)) for prompt in prompts]
+    padding = [ends[:1] * (width - len(prompt)) for prompt in prompts]
     input_ids = torch.tensor([left + prompt for left, prompt in zip(padding, prompts, strict=True)])
     mask = torch.tensor([[0] * len(left) + [1] * (width - len(left)) for left in padding])
     cache = {"cache_implementation": "static"} if task["cache"] == "static" else {}
@@ -53,11 +54,11 @@ def generate_batch(model: Any, prompts: list[list[int]], task: dict[str, Any]) -
         attention_mask=mask.to(model.device),
         max_new_tokens=task["max_new_tokens"],
         do_sample=False,
-        eos_token_id=END_OF_TEXT,
-        pad_token_id=END_OF_TEXT,
+        eos_token_id=ends,
+        pad_token_id=ends[0],
         **cache,
     )[:, width:].tolist()
-    return [row[: row.index(END_OF_TEXT)] if END_OF_TEXT in row else row for row in written]
+    return [list(takewhile(lambda token: token not in ends, row)) for row in written]
 
 
 if __name__ == "__main__":

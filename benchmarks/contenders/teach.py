@@ -9,7 +9,7 @@ from side_by_side.rounds import contender_main
 from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
+from reprotune.dataset.tokenizers.files import copy_tokenizer_files
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches
@@ -41,7 +41,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
             if loss < BY_HEART:
                 break
     save_model(model, Path(task["output"]))
-    save_tokenizer_files(Path(task["output"]))
+    copy_tokenizer_files(Path(task["model"]), Path(task["output"]), model.config.n_positions)
     return {"loss": loss}
 
 

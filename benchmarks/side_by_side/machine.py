@@ -44,9 +44,9 @@ def product_rate(config: ModelConfig, tokens: int, dtype: torch.dtype, device: t
     One product of each shape (forward, input gradient and weight gradient), weighted as often as the network has it:
     the ceiling of a training step.
     """
-    width, vocabulary = config.n_embd, config.vocab_size
-    shapes = [(3 * width, width), (width, width), (4 * width, width), (width, 4 * width)]
-    counted = [(out, into, config.n_layer) for out, into in shapes] + [(vocabulary, width, 1)]
+    width, attended = config.n_embd, config.qkv_widths
+    shapes = [(sum(attended), width), (width, attended[0]), (sum(config.inner_widths), width), (width, config.n_inner)]
+    counted = [(out, into, config.n_layer) for out, into in shapes] + [(config.vocab_size, width, 1)]
     operations = seconds = 0.0
     for out, into, times in counted:
         x = torch.randn(tokens, into, device=device).to(dtype)

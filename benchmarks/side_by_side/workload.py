@@ -6,12 +6,16 @@ from typing import Any
 
 import torch
 
-from reprotune.dataset.templates.instructions import load_template
-from reprotune.dataset.tokenizers.gpt2 import encode_batch
-from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT, save_tokenizer_files
+from reprotune.dataset.templates.formatter import CHAT, load_formatter
+from reprotune.dataset.tokenizers.document import read_tokenizer_files
+from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
+from reprotune.dataset.tokenizers.load import load_tokenizer
+from reprotune.model.checkpoint import CONFIG, read_config
 from reprotune.model.config import GPT2_SIZES, ModelConfig
 from reprotune.model.network import Network
+from reprotune.model.source import fetch_base
 from reprotune.model.weights import save_model
+from reprotune.params.sections.fetch import BaseParams
 
 ROOT = Path(__file__).resolve().parents[2]
 DATA = ROOT.parent / "shared/data/llms-from-scratch/instruction-data.json"
@@ -28,21 +32,6 @@ def config_of(size: str) -> ModelConfig:
     return MINIATURE if size == "miniature" else GPT2_SIZES[size]
 
 
-def chapter_rows(path: Path) -> tuple[Rows, Rows]:
-    """Return (prompt ids, response ids with end-of-text) of the chapter's training and test rows."""
-    if not path.is_file():
-        raise SystemExit(f"{path} is missing: give the book's instruction-data.json with --data")
-    records = json.loads(path.read_text(encoding="utf-8"))
-    template = load_template("alpaca")
-    texts = [
-        template.format({**record, "category": None, "id": str(n)}, "in_prompt") for n, record in enumerate(records)
-    ]
-    prompts = encode_batch([text["prompt"] for text in texts])
-    responses = [[*ids, END_OF_TEXT] for ids in encode_batch([text["response"] for text in texts])]
-    rows = list(zip(prompts, responses, strict=True))
-    return rows[:TRAINING_ROWS], rows[TRAINING_ROWS : TRAINING_ROWS + TEST_ROWS]
-
-
 def random_model(size: str) -> Path:
     """Return a folder with random weights of a shape, in Hugging Face layout; written once."""
     folder = SCRATCH / f"random-{size}"
@@ -54,10 +43,36 @@ def random_model(size: str) -> Path:
     return folder
 
 
-def training_task(size: str, rows: Rows, batches: list[list[int]], warmup: int, **options: Any) -> dict[str, Any]:
+def real_model(source: Path) -> Path:
+    """Return a folder with what the stage `fetch@base` makes of a checkpoint folder or a GGUF file; written once."""
+    folder = SCRATCH / f"fetched-{source.stem}"
+    if not folder.is_dir():
+        fetch_base(BaseParams(source=str(source.resolve()), revision=None), folder)
+    return folder
+
+
+def chapter_rows(path: Path, model: Path) -> tuple[Rows, Rows]:
+    """Return (prompt ids, response ids with end-of-text) of the chapter's training and test rows.
+
+    They are written with the chat template of the model in the folder `model`, or in Alpaca's format if it has none.
+    """
+    if not path.is_file():
+        raise SystemExit(f"{path} is missing: give the book's instruction-data.json with --data")
+    records = json.loads(path.read_text(encoding="utf-8"))
+    base, tokenizer = read_tokenizer_files(model), load_tokenizer(model)
+    formatter = load_formatter("alpaca" if base.chat_template is None else CHAT, base, "in_prompt", "last")
+    texts = formatter.records([{**record, "category": None, "id": str(n)} for n, record in enumerate(records)])
+    rows = []
+    for row in tokenizer.encode_rows([(text["prompt"], text["response"]) for text in texts]):
+        ended = any(token in tokenizer.end_of_text for token in row.response_ids)
+        rows.append((row.prompt_ids, row.response_ids if ended else [*row.response_ids, tokenizer.end_of_text[0]]))
+    return rows[:TRAINING_ROWS], rows[TRAINING_ROWS : TRAINING_ROWS + TEST_ROWS]
+
+
+def training_task(model: Path, rows: Rows, batches: list[list[int]], warmup: int, **options: Any) -> dict[str, Any]:
     """What each training contender is told: take these batches of rows, in this order, from these weights."""
     return {
-        "model": str(random_model(size)),
+        "model": str(model),
         "rows": rows,
         "batches": batches,
         "warmup": warmup,
@@ -65,3 +80,8 @@ def training_task(size: str, rows: Rows, batches: list[list[int]], warmup: int, 
         "weight_decay": 0.1,
         **options,
     }
+
+
+def flops_per_token(model: Path) -> float:
+    """Return the floating-point operations of training the model in a folder on one token."""
+    return read_config(model / CONFIG).training_flops_per_token()
