@@ -1,4 +1,4 @@
-"""Our checkpoints as GGUF files, llama.cpp's format, for the tests against its server."""
+"""GGUF files, llama.cpp's format, for the tests against its server."""
 
 import json
 from pathlib import Path
@@ -29,6 +29,23 @@ def write_gguf(checkpoint: Path, target: Path, chat_template: str) -> None:
         assert known is not None, name
         values = tensor.T if name.endswith(TRANSPOSED) else tensor
         writer.add_tensor(f"{known}.{kind}", np.ascontiguousarray(values, dtype=np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def write_full_numbers(source: Path, target: Path) -> None:
+    """Write a GGUF file again with its quantised tensors as float32."""
+    reader = gguf.GGUFReader(source)
+    writer = gguf.GGUFWriter(target, reader.fields["general.architecture"].contents())
+    for name, field in reader.fields.items():
+        if name.startswith("GGUF.") or name in ("general.architecture", "general.file_type"):
+            continue
+        of_items = field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None
+        writer.add_key_value(name, field.contents(), field.types[0], sub_type=of_items)
+    for tensor in reader.tensors:
+        writer.add_tensor(tensor.name, gguf.dequantize(tensor.data, tensor.tensor_type).astype(np.float32))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

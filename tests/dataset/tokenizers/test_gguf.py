@@ -1,10 +1,7 @@
 """Tokenizer files from GGUF metadata, against transformers' and llama.cpp's reading of the same file."""
 
-import importlib.util
 import json
 import random
-import subprocess
-import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -17,19 +14,10 @@ from transformers import AutoTokenizer
 from reprotune.dataset.tokenizers.gguf import write_tokenizer_files
 from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.errors import UserError
+from tests.builders.llama_cpp import needs_llama_cpp, serving
 from tests.builders.tokenizers import llama_metadata, qwen_metadata
 
 STRINGS = 10_000
-SERVER = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path = sys.argv[1]
-params.n_ctx, params.n_parallel, params.port, params.warmup = 64, 1, 0, False
-params.cpuparams.n_threads = 1
-server = xllamacpp.Server(params)
-print("listening:", server.listening_address, flush=True)
-sys.stdin.read()
-"""
 
 
 def unicode_strings(count: int) -> list[str]:
@@ -99,20 +87,15 @@ def test_random_unicode_has_transformers_ids(oracle: Any, smollm_folder: Path) -
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(importlib.util.find_spec("xllamacpp") is None, reason="needs xllamacpp, for Linux x86_64")
-def test_random_unicode_has_llama_cpps_ids(smollm_file: Path, smollm_folder: Path) -> None:
+@needs_llama_cpp
+def test_random_unicode_has_llama_cpps_ids(smollm_file: Path, smollm_folder: Path, tmp_path: Path) -> None:
     """Of assigned characters: llama.cpp's table of the others is another one."""
     strings = [text for text in unicode_strings(3000) if "Cn" not in map(unicodedata.category, text)]
-    command = [sys.executable, "-c", SERVER, str(smollm_file)]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen(command, text=True, **pipes) as server, requests.Session() as session:
-        assert server.stdout is not None and server.stdin is not None
-        address = next(line.split()[1] for line in server.stdout if line.startswith("listening:"))
-        expected = []
+    expected = []
+    with serving(smollm_file, tmp_path / "log.txt") as address, requests.Session() as session:
         for text in strings:
             body = {"content": text, "add_special": False, "parse_special": False}
             expected.append(session.post(f"{address}/tokenize", json=body, timeout=60).json()["tokens"])
-        server.stdin.close()
     assert len(strings) > 1000
     assert load_tokenizer(smollm_folder).encode_batch(strings) == expected
 

@@ -7,8 +7,6 @@ the schema of a verdict prevents it. What it writes without one is also compared
 import importlib.util
 import json
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -27,20 +25,11 @@ from reprotune.judging.questions.prompts import Item, Pair, Question, pair_quest
 from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
 from reprotune.model.weights import save_model
+from tests.builders.llama_cpp import serving
 from tests.builders.params import whole_params
 
 TEMPLATE = "{% for message in messages %}{{ message['content'] }}\n{% endfor %}Reply:"
 TAUGHT = {"score": '{"reasoning": "Fair.", "score": 180}', "winner": '{"reasoning": "Fair.", "winner": "both"}'}
-SERVER = """
-import sys, xllamacpp
-params = xllamacpp.CommonParams()
-params.model.path = sys.argv[1]
-params.n_ctx, params.n_parallel, params.port, params.warmup = 1024, 1, 0, False
-params.cpuparams.n_threads = 2
-server = xllamacpp.Server(params)
-print("listening:", server.listening_address, flush=True)
-sys.stdin.read()
-"""
 PARAMS = """judge:
   backend: openai
   model: judge
@@ -108,25 +97,8 @@ def address(judge_model: Network, tmp_path_factory: pytest.TempPathFactory) -> I
     save_model(judge_model, folder)
     save_tokenizer_files(folder)
     write_gguf(folder, folder / "judge.gguf", TEMPLATE)
-    log = folder / "log.txt"
-    command = [sys.executable, "-c", SERVER, str(folder / "judge.gguf")]
-    pipe = subprocess.PIPE
-    with (
-        log.open("w") as output,
-        subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=output, text=True) as process,
-    ):
-        try:
-            assert process.stdout is not None
-            line = process.stdout.readline()
-            assert line.startswith("listening:"), log.read_text()
-            base = line.split()[1]
-            deadline = time.monotonic() + 60
-            while not requests.get(f"{base}/health", timeout=5).ok:
-                assert time.monotonic() < deadline, log.read_text()
-                time.sleep(0.2)
-            yield base
-        finally:
-            process.kill()
+    with serving(folder / "judge.gguf", folder / "log.txt") as base:
+        yield base
 
 
 @pytest.fixture
