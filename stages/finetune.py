@@ -13,7 +13,7 @@ from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.model.checkpoint import CONFIG, weight_files
 from reprotune.model.lora import add_adapters, merge_adapters, save_adapters
 from reprotune.model.network import Network
-from reprotune.model.weights import load_model, save_model
+from reprotune.model.weights import load_model, save_model, stored_dtype
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.pipeline.stage import run_stage
 from reprotune.scratch import clear_finished, code_fingerprint, exclusive, fingerprint, mark_finished, scratch_directory
@@ -50,7 +50,7 @@ def main() -> None:
             if params.lora.keep_adapters:
                 save_adapters(model, params.lora, folder / "adapter")
             merge_adapters(model)
-        save_model(model, folder)
+        save_model(model, folder, stored_dtype(BASE) if params.saved_precision == "base" else torch.float32)
         copy_tokenizer_files(BASE, folder, model.config.n_positions)
         results.write_loss_curve(folder / "loss.csv", progress.history)
         metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)

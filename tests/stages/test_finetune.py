@@ -43,6 +43,17 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.parametrize(("params", "kept"), [({}, torch.bfloat16), ({"saved_precision": "fp32"}, torch.float32)])
+def test_the_model_keeps_the_number_format_of_its_base(
+    workspace: Path, params: dict[str, str], kept: torch.dtype
+) -> None:
+    save_model(load_model(workspace / "data/base"), workspace / "data/base", torch.bfloat16)
+    assert finetune(workspace, **params).returncode == 0
+    oracle = GPT2LMHeadModel.from_pretrained(workspace / "data/model", dtype="auto")
+    assert {parameter.dtype for parameter in oracle.parameters()} == {kept}
+    assert json.loads((workspace / "data/model/config.json").read_text())["torch_dtype"] == str(kept)[6:]
+
+
 def finetune(workspace: Path, **changes: Any) -> subprocess.CompletedProcess[str]:
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))

@@ -43,6 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "eval_every": None,
     "early_stopping_patience": None,
     "precision": "fp32",
+    "saved_precision": "base",
     "seed": 123,
 }
 

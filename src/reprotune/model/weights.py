@@ -24,6 +24,9 @@ from reprotune.model.checkpoint import (
 from reprotune.model.families import EMBEDDING, FAMILIES, StoredTensor, stored_tensors
 from reprotune.model.network import Network
 
+TORCH_DTYPES = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+"""What safetensors calls the formats of weights."""
+
 
 def load_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32) -> Network:
     """Load a model from a folder in Hugging Face layout, in whichever floating-point format it is stored.
@@ -56,6 +59,14 @@ def load_model(folder: Path, device: str | torch.device = "cpu", dtype: torch.dt
                 "another model"
             )
     return model
+
+
+def stored_dtype(folder: Path) -> torch.dtype:
+    """Return the number format of the weights in a folder: that of the token embedding, the largest tensor of many."""
+    family = FAMILIES[read_config(folder / CONFIG).family]
+    files = [folder / name for name in weight_files(folder) if name.endswith(".safetensors")]
+    with opened_tensors(files, family) as opened:
+        return TORCH_DTYPES[opened[f"{family.outer[EMBEDDING]}.weight"].dtype]
 
 
 def save_model(model: Network, folder: Path, dtype: torch.dtype = torch.float32) -> None:
