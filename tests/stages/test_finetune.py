@@ -43,7 +43,7 @@ def workspace(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize(("params", "kept"), [({}, torch.bfloat16), ({"saved_precision": "fp32"}, torch.float32)])
+@pytest.mark.parametrize(("params", "kept"), [({"saved_precision": "base"}, torch.bfloat16), ({}, torch.float32)])
 def test_the_model_keeps_the_number_format_of_its_base(
     workspace: Path, params: dict[str, str], kept: torch.dtype
 ) -> None:

@@ -166,7 +166,9 @@ def test_csv_rows_of_another_length(read: Callable[..., list[SourceRow]]) -> Non
 
 
 def test_csv_field_beyond_the_library_default(read: Callable[..., list[SourceRow]]) -> None:
+    before = csv.field_size_limit()
     assert read(b"a,b\n1," + b"x" * 200_000, "x.csv") == [{"a": "1", "b": "x" * 200_000}]
+    assert csv.field_size_limit() == before, "other readers keep theirs"
 
 
 def test_parquet_with_other_types(read: Callable[..., list[SourceRow]]) -> None:

@@ -242,7 +242,7 @@ def _as_row(value: Any) -> SourceRow:
 
 def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: Meter) -> Iterator[SourceRow]:
     """Read CSV or TSV with a header row and double quotes (RFC 4180)."""
-    csv.field_size_limit(2**31 - 1)  # over-long texts are rejected row by row later on, not a fault of the file
+    limit = csv.field_size_limit(2**31 - 1)  # over-long texts are rejected row by row later on, not a fault of the file
     reader = csv.reader(meter.lines(file), delimiter=delimiter, strict=True)
     header: list[str] = []
     try:
@@ -262,3 +262,5 @@ def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: Meter) -> 
             f"{name}: cannot be divided into rows at line {reader.line_num} ({error}): put fields with line breaks, "
             f"delimiters or quotes in double quotes, and double the quotes inside"
         ) from error
+    finally:
+        csv.field_size_limit(limit)  # it holds for the whole process

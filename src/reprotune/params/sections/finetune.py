@@ -80,8 +80,8 @@ class FinetuneParams(Section):
     """Stop after this many validations without a new best; null: never."""
     precision: Literal["auto", "fp32", "bf16"]
     """Arithmetic of matrix products; weights stay float32. `auto`: bf16 where the hardware is fast at it."""
-    saved_precision: Literal["base", "fp32"]
-    """Number format of the weights in `data/model`. `base`: that of the base model's file, as others expect it; the
-    answers and scores are those of the saved weights."""
+    saved_precision: Literal["fp32", "base"]
+    """Number format of the weights in `data/model`. `base`: that of the base model's file, so that bfloat16 stays
+    bfloat16; answers and scores are those of the saved weights."""
     seed: Seed
     """Seed of the row order, of random initial weights and of adapters."""
