@@ -73,6 +73,8 @@ def measure(options: argparse.Namespace, dataset: Path, split: dict[str, Any]) -
             print(f"{dataset.name}, {part}: {result['seconds'][part]:.0f} s", file=sys.stderr)
         for key, file in (("tokens", "tokens/summary"), ("judged", "judgements/metrics"), ("trained", "model/metrics")):
             result[key] = json.loads((folder / f"data/{file}.json").read_text(encoding="utf-8"))
+        if options.keep:
+            shutil.copytree(folder / "data/model", options.keep / dataset.stem, dirs_exist_ok=True)
         return result
 
 
@@ -108,6 +110,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--chapter", type=Path, default=DATA, help="the book's instruction-data.json")
     parser.add_argument("--conversations", type=Path, default=CONVERSATIONS, help="rows in ShareGPT's shape")
     parser.add_argument("--finetune", default="{}", help="other values for keys of that section, as JSON")
+    parser.add_argument("--keep", type=Path, help="a folder for the fine-tuned models, for decoding.py --model")
     parser.add_argument("--output", type=Path, help="write the figures as JSON")
     return parser.parse_args()
 

@@ -52,7 +52,7 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
     order = epoch_order(123, 0, len(rows))
     steps = options.warmup + options.steps
     batches = [order[8 * step : 8 * step + 8].tolist() for step in range(steps)]
-    task = training_task(model, rows, batches, options.warmup)
+    task = training_task(model, rows, batches, options.warmup, responses_only=options.responses_only)
     contenders: dict[str, tuple[str, dict[str, Any]]] = {"reprotune": ("train_reprotune", task)}
     if options.checkpointing:
         contenders["checkpointing"] = ("train_reprotune", task | {"params": {"activation_checkpointing": True}})
@@ -70,7 +70,9 @@ def compare(options: argparse.Namespace) -> dict[str, Any]:
         for key, (module, its_task) in contenders.items():
             results[key].append(run_contender(module, its_task))
             print(f"round {number + 1}, {key}: {results[key][-1]['tokens_per_second']:.0f} tokens/s", file=sys.stderr)
-    markdown = compared(results, name, flops_per_token(model))
+    learned = sum(len(response) for _, response in rows) / sum(len(p) + len(r) - 1 for p, r in rows)
+    per_token = flops_per_token(model, learned if options.responses_only else 1)
+    markdown = compared(results, name, per_token, "tokens" if options.responses_only else "trained tokens")
     return {"model": name, "machine": describe(), "results": results, "markdown": markdown}
 
 
@@ -89,8 +91,8 @@ def tuned_variant(task: dict[str, Any]) -> str:
     return max(rates, key=lambda name: rates[name])
 
 
-def compared(results: Results, model: str, per_token: float) -> str:
-    """Return the table: medians over rounds, and ratios round by round."""
+def compared(results: Results, model: str, per_token: float, counted: str) -> str:
+    """Return the table: medians over rounds, and ratios round by round. `counted` names the tokens of the rates."""
     machine = results["ceiling"][0]["machine"]
     best = [max(entry["flops"].values()) for entry in results["ceiling"]]
     lines = []
@@ -117,16 +119,16 @@ def compared(results: Results, model: str, per_token: float) -> str:
                 f"{apart:.3f}" if comparable else "other batches",
             ]
         )
-    header = ["trainer", "trained tokens/s", "reprotune is faster by", "share of ceiling", "peak memory (GB)"]
+    header = ["trainer", f"{counted}/s", "reprotune is faster by", "share of ceiling", "peak memory (GB)"]
     header += ["padding", "shared", "loss, first -> last step", "largest difference of 10 losses"]
     rates_of = {
         name: statistics.median(entry["flops"][name] for entry in results["ceiling"]) / 1e9
-        for name in ("bfloat16", "float32")
+        for name in results["ceiling"][0]["flops"]
     }
     ceiling = ", ".join(f"{name} {rate:.0f} GFLOP/s" for name, rate in rates_of.items())
     return (
         f"### Training, {model}\n\n{markdown_table(header, lines)}\n\n"
-        f"Ceiling: matrix products alone, {ceiling}. A trained token counts {per_token / 1e9:.2f} GFLOP, a shared one "
+        f"Ceiling: matrix products alone, {ceiling}. A token counts {per_token / 1e9:.2f} GFLOP, a shared one "
         "(the beginning that the rows of a step have in common, computed once) nothing.\n"
         f"{sentence(machine)}."
     )
@@ -169,6 +171,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--model", type=Path, help="a checkpoint folder or GGUF file instead of random weights")
     parser.add_argument("--data", type=Path, default=DATA, help="the book's instruction-data.json")
     parser.add_argument("--chapter", type=Path, help="a clone of rasbt/LLMs-from-scratch")
+    parser.add_argument("--responses-only", action="store_true", help="learn from responses, not from whole rows")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=8, help="counted steps of 8 rows")
     parser.add_argument("--warmup", type=int, default=2, help="steps before, not counted")
@@ -181,6 +184,8 @@ def parse_options() -> argparse.Namespace:
     options = parser.parse_args()
     if options.model and options.chapter:
         parser.error("the chapter's script knows GPT-2 alone: leave out --chapter or --model")
+    if options.responses_only and options.chapter:
+        parser.error("the chapter's script learns from whole rows: leave out --chapter or --responses-only")
     return options
 
 

@@ -32,6 +32,7 @@ CHAPTERS_WAY = {
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     keep_freed_memory()
     settings = {name: task[name] for name in ("learning_rate", "weight_decay")} | task.get("params", {})
+    settings["mask_instruction"] = task["responses_only"]
     params = FinetuneParams.load("finetune", ROOT / "params.yaml").model_copy(update=CHAPTERS_WAY | settings)
     compute = pick_compute(params.precision)
     rows = TokenRows.from_lists(task["rows"])

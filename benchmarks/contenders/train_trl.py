@@ -37,7 +37,11 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     rows = [prompt + response for prompt, response in task["rows"]]
     packed = bool(variant.get("packing"))
     order = [index for batch in task["batches"] for index in batch]
-    dataset = Dataset.from_dict({"input_ids": [rows[index] for index in order]})
+    columns = {"input_ids": [rows[index] for index in order]}
+    if task["responses_only"]:
+        parts = [task["rows"][index] for index in order]
+        columns["completion_mask"] = [[0] * len(prompt) + [1] * len(response) for prompt, response in parts]
+    dataset = Dataset.from_dict(columns)
     model = AutoModelForCausalLM.from_pretrained(task["model"], dtype=torch.float32)
     tokenizer = AutoTokenizer.from_pretrained(task["model"])
     tokenizer.pad_token = tokenizer.eos_token
@@ -59,6 +63,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
             use_cpu=pick_device().type == "cpu",
             optim="adamw_torch_fused",
             seed=123,
+            completion_only_loss=task["responses_only"],
             **settings,
         )
         clock = Clock()
@@ -70,7 +75,7 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
     if packed:
         task = packed_task(task, trainer.train_dataset)
     losses = [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
-    if not packed and not variant.get("padding_free"):
+    if not packed and not variant.get("padding_free") and not task["responses_only"]:
         losses = per_trained_token(task, losses)
     return training_result(task, clock.ends, losses, positions, f"TRL ({task['variant']})")
 

@@ -78,10 +78,15 @@ def training_task(model: Path, rows: Rows, batches: list[list[int]], warmup: int
         "warmup": warmup,
         "learning_rate": 5e-5,
         "weight_decay": 0.1,
+        "responses_only": False,
         **options,
     }
 
 
-def flops_per_token(model: Path) -> float:
-    """Return the floating-point operations of training the model in a folder on one token."""
-    return read_config(model / CONFIG).training_flops_per_token()
+def flops_per_token(model: Path, learned: float = 1) -> float:
+    """Return the floating-point operations of training the model in a folder on one token.
+
+    Only the share `learned` of all tokens needs the output head.
+    """
+    config = read_config(model / CONFIG)
+    return config.training_flops_per_token() - (1 - learned) * 6 * config.vocab_size * config.n_embd

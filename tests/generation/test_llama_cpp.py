@@ -39,7 +39,9 @@ QUESTIONS = (
     "What does the word 'ubiquitous' mean?",
     "Begin a letter to a landlord about a broken heater.",
 )
-MOST_TOKENS = 48
+MOST_TOKENS = 24
+
+Answers = list[list[int]]
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +52,7 @@ def base(smollm_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def prompts(base: Path) -> list[list[int]]:
+def prompts(base: Path) -> Answers:
     formatter = load_formatter("chat", read_tokenizer_files(base), "in_prompt", "all")
     unanswered = {"input": "", "output": ".", "category": None}
     rows = formatter.records([{"id": question, "instruction": question, **unanswered} for question in QUESTIONS])
@@ -58,16 +60,16 @@ def prompts(base: Path) -> list[list[int]]:
 
 
 @pytest.fixture(scope="module")
-def ours(base: Path, prompts: list[list[int]]) -> list[list[int]]:
+def ours(base: Path, prompts: Answers) -> Answers:
     settings = DecodingSettings(MOST_TOKENS, 8, load_tokenizer(base).end_of_text)
     return [answer.token_ids for answer in generate(load_model(base), prompts, settings)]
 
 
 @pytest.fixture(scope="module")
-def answers_of(prompts: list[list[int]], base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], list[list[int]]]:
+def answers_of(prompts: Answers, base: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], Answers]:
     ends = load_tokenizer(base).end_of_text
 
-    def ask(model: Path) -> list[list[int]]:
+    def ask(model: Path) -> Answers:
         answers = []
         with serving(model, tmp_path_factory.mktemp("log") / "log.txt") as address:
             for prompt in prompts:
@@ -80,7 +82,7 @@ def answers_of(prompts: list[list[int]], base: Path, tmp_path_factory: pytest.Te
 
 
 def test_the_same_weights_give_the_same_answers(
-    smollm_file: Path, ours: list[list[int]], answers_of: Callable[[Path], list[list[int]]], tmp_path: Path
+    smollm_file: Path, ours: Answers, answers_of: Callable[[Path], Answers], tmp_path: Path
 ) -> None:
     from tests.builders.gguf_checkpoint import write_full_numbers  # noqa: PLC0415 - its package may be absent
 
@@ -88,11 +90,9 @@ def test_the_same_weights_give_the_same_answers(
     assert answers_of(tmp_path / "full.gguf") == ours
 
 
-def test_rounded_products_give_few_others(
-    smollm_file: Path, ours: list[list[int]], answers_of: Callable[[Path], list[list[int]]]
+def test_rounded_products_give_some_others(
+    smollm_file: Path, ours: Answers, answers_of: Callable[[Path], Answers]
 ) -> None:
-    """From the original file llama.cpp computes in the file's own four bits, and rounds what it multiplies."""
-    theirs = answers_of(smollm_file)
-    same = sum(one == other for one, other in zip(ours, theirs, strict=True))
-    print(same)
-    assert same >= 0
+    """From the original file llama.cpp computes in the file's own four bits, and rounds what it multiplies by them."""
+    same = [one == other for one, other in zip(ours, answers_of(smollm_file), strict=True)]
+    assert sum(same) >= len(same) / 2

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from reprotune.compute.device import Compute
 from reprotune.model.config import ModelConfig
 
+
 class RMSNorm(nn.Module):
     """x / rms(x) * weight, computed in float32 (Zhang and Sennrich 2019, arXiv:1910.07467)."""
 
