@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Self
 
+from pydantic import model_validator
+
 from reprotune.params.schema import Section
 from reprotune.params.sections.dataset import EMBEDDED_DATASET, DatasetParams
 from reprotune.params.sections.fetch import EMBEDDED_BASE, BaseParams
@@ -34,6 +36,17 @@ class Document(Section):
     finetune: FinetuneParams
     generate: GenerateParams
     judge: JudgeParams
+
+    @model_validator(mode="after")
+    def _a_source_of_its_own_is_all_of_a_split(self) -> Self:
+        roles = {source.role for source in self.fetch.dataset.sources}
+        for name, share in (("test", self.split.test), ("validation", self.split.validation)):
+            if name in roles and share != 0:
+                raise ValueError(
+                    f"a source in fetch.dataset.sources has the role {name}, but split.{name} is "
+                    f"{'null' if share is None else f'{share:g}'}: set it to 0, or rows of other sources join its own"
+                )
+        return self
 
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> Self:
