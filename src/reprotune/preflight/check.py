@@ -100,7 +100,8 @@ def _base(params: Document) -> str:
         config = local_config(base.path)
     if params.finetune.method == "lora":
         check_rank(params.finetune.lora.rank, config.n_embd)
-    seen = f"{base.source}, {config.family}, {config.n_layer} layers of width {config.n_embd}, {config.n_positions} positions"
+    sizes = f"{config.n_layer} layers of width {config.n_embd}, {config.n_positions} positions"
+    seen = f"{base.source}, {config.family}, {sizes}"
     if params.tokenize.max_length > config.n_positions + 1:
         seen += f"; tokenize.max_length {params.tokenize.max_length} is more, so a row that needs them stops finetune"
     return seen
