@@ -5,9 +5,9 @@
         --conversations dummy_conversation.json [--output FILE.json]
 
 The records are the book's, the conversations FastChat's (ShareGPT's shape, two to six turns). Each stage from fetch to
-judge runs as the pipeline runs it, in a temporary folder; the judge is the offline one. The records are divided as in
-the chapter (935, 110, 55), the conversations by the default shares. Prints the scores before and after fine-tuning
-with their intervals, and what it took.
+judge runs as the pipeline runs it, in a temporary folder; the judge is the offline one. The records are divided by the
+chapter's shares, the conversations by the default ones. Prints the scores before and after fine-tuning with their
+intervals, and what it took.
 """
 
 import argparse
