@@ -8,7 +8,7 @@ import torch
 
 from reprotune.dataset.templates.formatter import CHAT, load_formatter
 from reprotune.dataset.tokenizers.document import read_tokenizer_files
-from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
+from reprotune.dataset.tokenizers.files import complete_tokenizer_files
 from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.model.checkpoint import CONFIG, read_config
 from reprotune.model.config import GPT2_SIZES, ModelConfig
@@ -35,11 +35,11 @@ def config_of(size: str) -> ModelConfig:
 def random_model(size: str) -> Path:
     """Return a folder with random weights of a shape, in Hugging Face layout; written once."""
     folder = SCRATCH / f"random-{size}"
-    if not (folder / "model.safetensors").is_file():
+    if not (folder / "tokenizer.json").is_file():
         model = Network(config_of(size))
         model.initialize(torch.Generator().manual_seed(1))
         save_model(model, folder)
-        save_tokenizer_files(folder)
+        complete_tokenizer_files(folder)
     return folder
 
 
