@@ -10,6 +10,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "bf16 packed": {"bf16": True, "packing": True, "max_length": 512},
     "bf16 compiled": {"bf16": True, "torch_compile": True},
     "float32": {"bf16": False},
+    "float32 chunked loss": {"bf16": False, "loss_type": "chunked_nll"},
     "float32 padding-free": {"bf16": False, "padding_free": True, "max_length": None},
 }
 """Gradient checkpointing, on by default and slower, is off in all. `packed` fills sequences of 512 tokens, about as
