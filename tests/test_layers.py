@@ -27,11 +27,15 @@ LAYERS = (
     ("training",),
     ("generation",),
     ("judging",),
+    ("multiple_choice",),
+    ("preference",),
     ("preflight",),
     ("results",),
     ("pages",),
     ("report",),
     ("compare",),
+    ("export",),
+    ("chat",),
     ("cli",),
 )
 """Folders and modules of the package from the bottom up; those of one layer do not import one another."""

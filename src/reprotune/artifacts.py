@@ -46,7 +46,7 @@ class Contract(NamedTuple):
 
 
 CONTRACTS: dict[pa.Schema, Contract] = {}
-"""The contract of every schema below."""
+"""The contract of every schema, here and in the modules `contracts` of subjects with artifacts of their own."""
 
 TEXT = pa.string()
 TOKEN_IDS = pa.list_(pa.field("element", pa.int32(), nullable=False))
@@ -63,36 +63,39 @@ TURNS = _objects(text=TEXT, trained=pa.bool_())
 SPANS = _objects(start=pa.int32(), end=pa.int32())
 
 
-def _schema(row: str, *columns: tuple[pa.Field, str]) -> pa.Schema:
+def contract(row: str, *columns: tuple[pa.Field, str]) -> pa.Schema:
+    """Return a schema of these columns, and note in `CONTRACTS` what a row and each column mean."""
     schema = pa.schema([field for field, _ in columns])
     CONTRACTS[schema] = Contract(row, {field.name: meaning for field, meaning in columns})
     return schema
 
 
-def _required(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str]:
+def required(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str]:
+    """Return a column that is never null, with its meaning."""
     return pa.field(name, kind, nullable=False), meaning
 
 
-def _optional(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str]:
+def optional(name: str, kind: pa.DataType, meaning: str) -> tuple[pa.Field, str]:
+    """Return a column that may be null, with its meaning."""
     return pa.field(name, kind), meaning
 
 
 _ID = "Identifies the record in every artifact: 16 hex digits, a hash of its content; repeats end in `-2`, `-3`, ..."
 
-_CATEGORY = _optional("category", TEXT, "The kind of task; null where the source names none.")
-_SOURCE_ROW = _required("source_row", pa.int64(), "The row of the source, counted from 0 through all of its files.")
-_SOURCE = _required("source", TEXT, "The name of the source, as in `fetch.dataset.sources`.")
+_CATEGORY = optional("category", TEXT, "The kind of task; null where the source names none.")
+_SOURCE_ROW = required("source_row", pa.int64(), "The row of the source, counted from 0 through all of its files.")
+_SOURCE = required("source", TEXT, "The name of the source, as in `fetch.dataset.sources`.")
 _RECORD = (
-    _required("id", TEXT, _ID),
-    _required("instruction", TEXT, "The task in words."),
-    _required("input", TEXT, "The task's material; empty where there is none."),
-    _required("output", TEXT, "The wanted answer."),
+    required("id", TEXT, _ID),
+    required("instruction", TEXT, "The task in words."),
+    required("input", TEXT, "The task's material; empty where there is none."),
+    required("output", TEXT, "The wanted answer."),
     _CATEGORY,
     _SOURCE_ROW,
 )
 _CONVERSATION = (
-    _required("id", TEXT, _ID),
-    _required(
+    required("id", TEXT, _ID),
+    required(
         "messages",
         MESSAGES,
         "What was said, by `role`: an optional `system`, then `user` and `assistant` in turn, the last being "
@@ -103,57 +106,57 @@ _CONVERSATION = (
 )
 _REJECTION = (
     _SOURCE_ROW,
-    _required("reason", TEXT, "Why it cannot be used; all rows with the same fault have the same text."),
-    _required("raw", TEXT, "The row as JSON text, of which at most 16,384 characters are kept."),
+    required("reason", TEXT, "Why it cannot be used; all rows with the same fault have the same text."),
+    required("raw", TEXT, "The row as JSON text, of which at most 16,384 characters are kept."),
 )
 
-RECORDS = _schema("one instruction record", *_RECORD)
-RECORDS_WITH_SOURCE = _schema("one instruction record of several sources", *_RECORD, _SOURCE)
-CONVERSATIONS = _schema("one conversation", *_CONVERSATION)
-CONVERSATIONS_WITH_SOURCE = _schema("one conversation of several sources", *_CONVERSATION, _SOURCE)
+RECORDS = contract("one instruction record", *_RECORD)
+RECORDS_WITH_SOURCE = contract("one instruction record of several sources", *_RECORD, _SOURCE)
+CONVERSATIONS = contract("one conversation", *_CONVERSATION)
+CONVERSATIONS_WITH_SOURCE = contract("one conversation of several sources", *_CONVERSATION, _SOURCE)
 RECORD_SCHEMAS = (RECORDS, RECORDS_WITH_SOURCE, CONVERSATIONS, CONVERSATIONS_WITH_SOURCE)
 """What `data/raw/records.parquet` and the files of `data/split/` may have."""
 
-REJECTED = _schema("one unusable row of the source", *_REJECTION)
-REJECTED_WITH_SOURCE = _schema("one unusable row of several sources", *_REJECTION, _SOURCE)
+REJECTED = contract("one unusable row of the source", *_REJECTION)
+REJECTED_WITH_SOURCE = contract("one unusable row of several sources", *_REJECTION, _SOURCE)
 
 _TEXTS = (
-    _required("id", TEXT, _ID),
-    _required("prompt", TEXT, "Everything up to the answer."),
-    _required("response", TEXT, "`header` and the record's output; with a chat template, what that makes of it."),
-    _required("header", TEXT, "The template's response header; empty unless `format.response_header: in_response`."),
+    required("id", TEXT, _ID),
+    required("prompt", TEXT, "Everything up to the answer."),
+    required("response", TEXT, "`header` and the record's output; with a chat template, what that makes of it."),
+    required("header", TEXT, "The template's response header; empty unless `format.response_header: in_response`."),
 )
 
-FORMATTED = _schema(
+FORMATTED = contract(
     "one record as the text that the model sees; the training text is `prompt + response`. Where a record's own text "
     "spells a special token, U+E01B stands before it",
     *_TEXTS,
 )
-FORMATTED_TURNS = _schema(
+FORMATTED_TURNS = contract(
     "one conversation as the text that the model sees, if the records are conversations",
     *_TEXTS,
-    _required("turns", TURNS, "`prompt + response`, cut into what is only read and what is learned."),
+    required("turns", TURNS, "`prompt + response`, cut into what is only read and what is learned."),
 )
 
 _IDS = (
-    _required("id", TEXT, _ID),
-    _required("prompt_ids", TOKEN_IDS, "The prompt."),
-    _required("response_ids", TOKEN_IDS, "The response; an end-of-text token is in it unless it was truncated."),
+    required("id", TEXT, _ID),
+    required("prompt_ids", TOKEN_IDS, "The prompt."),
+    required("response_ids", TOKEN_IDS, "The response; an end-of-text token is in it unless it was truncated."),
 )
-_SPANS = _required("trained_spans", SPANS, "What is learned of `prompt_ids + response_ids`: from `start` up to `end`.")
+_SPANS = required("trained_spans", SPANS, "What is learned of `prompt_ids + response_ids`: from `start` up to `end`.")
 
-TOKENS = _schema("one record as token ids; records that were dropped have no row", *_IDS)
-TOKENS_TURNS = _schema("one conversation as token ids, if the records are conversations", *_IDS, _SPANS)
+TOKENS = contract("one record as token ids; records that were dropped have no row", *_IDS)
+TOKENS_TURNS = contract("one conversation as token ids, if the records are conversations", *_IDS, _SPANS)
 
-RESPONSES = _schema(
+RESPONSES = contract(
     "one record of the test set with a model's answer",
-    _required("id", TEXT, _ID),
-    _required("prompt", TEXT, "What the model was given."),
-    _required("reference", TEXT, "The record's output."),
-    _required("response", TEXT, "The model's answer, without the response header and surrounding white space."),
-    _required("prompt_tokens", pa.int32(), "Length of the prompt."),
-    _required("response_tokens", pa.int32(), "Number of generated tokens, end of text not counted."),
-    _required(
+    required("id", TEXT, _ID),
+    required("prompt", TEXT, "What the model was given."),
+    required("reference", TEXT, "The record's output."),
+    required("response", TEXT, "The model's answer, without the response header and surrounding white space."),
+    required("prompt_tokens", pa.int32(), "Length of the prompt."),
+    required("response_tokens", pa.int32(), "Number of generated tokens, end of text not counted."),
+    required(
         "finish_reason",
         TEXT,
         "Why generation stopped: `eos` (end of text), `length` (token limit or full context) or `no_room` (the prompt "
@@ -161,28 +164,28 @@ RESPONSES = _schema(
     ),
 )
 
-SCORES = _schema(
+SCORES = contract(
     "one answer with its score; sorted by model, then id",
-    _required("id", TEXT, _ID),
-    _required("model", TEXT, "Whose answer it is: `base` or `finetuned`."),
-    _required(
+    required("id", TEXT, _ID),
+    required("model", TEXT, "Whose answer it is: `base` or `finetuned`."),
+    required(
         "status",
         TEXT,
         "`exact` (equal to the reference) and `empty` are scored without a judge, `ok` is any other scored answer; "
         "`refused`, `unparsable`, `truncated` and `error` say why a judge gave no score.",
     ),
-    _optional("score", pa.float64(), "0 to 100; null where the judge gave no score."),
-    _required("method", TEXT, "What scored it: `offline_composite`, or `backend:model:rubric` of the judge."),
-    _optional("raw", TEXT, "The judge's last reply; null where no judge was asked."),
-    _required(
+    optional("score", pa.float64(), "0 to 100; null where the judge gave no score."),
+    required("method", TEXT, "What scored it: `offline_composite`, or `backend:model:rubric` of the judge."),
+    optional("raw", TEXT, "The judge's last reply; null where no judge was asked."),
+    required(
         "exact_match", pa.float64(), "1 where the answer equals the reference, white space and a final full stop aside."
     ),
-    _required("chrf", pa.float64(), "chrF2 of the two texts, 0 to 1: F-score of character n-grams up to 6."),
-    _required("rouge_l", pa.float64(), "ROUGE-L, 0 to 1: F1 of the longest common subsequence of words."),
-    _required("token_f1", pa.float64(), "F1 of the two multisets of words, 0 to 1."),
-    _optional("number_agreement", pa.float64(), "F1 of the numbers in both texts, 0 to 1; null where neither has any."),
-    _required("repetition", pa.float64(), "Share of the answer's word 3-grams that occurred before: a loop is near 1."),
-    _required("length_ratio", pa.float64(), "Shorter length in characters divided by the longer: 1 is equal length."),
+    required("chrf", pa.float64(), "chrF2 of the two texts, 0 to 1: F-score of character n-grams up to 6."),
+    required("rouge_l", pa.float64(), "ROUGE-L, 0 to 1: F1 of the longest common subsequence of words."),
+    required("token_f1", pa.float64(), "F1 of the two multisets of words, 0 to 1."),
+    optional("number_agreement", pa.float64(), "F1 of the numbers in both texts, 0 to 1; null where neither has any."),
+    required("repetition", pa.float64(), "Share of the answer's word 3-grams that occurred before: a loop is near 1."),
+    required("length_ratio", pa.float64(), "Shorter length in characters divided by the longer: 1 is equal length."),
 )
 
 

@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import model_validator
 
 from reprotune.params.schema import Section
+from reprotune.params.sections.benchmark import BenchmarkParams, BenchmarkSourceParams
 from reprotune.params.sections.dataset import EMBEDDED_DATASET, DatasetParams
 from reprotune.params.sections.fetch import EMBEDDED_BASE, BaseParams
 from reprotune.params.sections.finetune import FinetuneParams
@@ -24,6 +25,8 @@ class FetchParams(Section):
     """The instruction records."""
     base: BaseParams
     """The pretrained model."""
+    benchmark: BenchmarkSourceParams
+    """The items of a multiple-choice benchmark."""
 
 
 class Document(Section):
@@ -36,6 +39,7 @@ class Document(Section):
     finetune: FinetuneParams
     generate: GenerateParams
     judge: JudgeParams
+    benchmark: BenchmarkParams
 
     @model_validator(mode="after")
     def _a_source_of_its_own_is_all_of_a_split(self) -> Self:
