@@ -1,4 +1,4 @@
-"""Fetch the dataset (`dataset`) or the base model (`base`) that params.yaml names."""
+"""Fetch the dataset (`dataset`), the base model (`base`) or the benchmark (`benchmark`) that params.yaml names."""
 
 import argparse
 from pathlib import Path
@@ -8,6 +8,9 @@ from reprotune.artifacts import replaced_directory, write_json
 from reprotune.console import counted, note
 from reprotune.dataset.sources.collect import collect
 from reprotune.model.source import fetch_base
+from reprotune.multiple_choice.items import collect_items
+from reprotune.multiple_choice.sources import KEY
+from reprotune.params.sections.benchmark import BenchmarkSourceParams
 from reprotune.params.sections.dataset import DatasetParams
 from reprotune.params.sections.fetch import BaseParams
 from reprotune.pipeline.dvc_yaml import check_followed
@@ -15,6 +18,7 @@ from reprotune.pipeline.stage import run_stage
 
 RAW = Path("data/raw")
 BASE = Path("data/base")
+BENCHMARK = Path("data/benchmark")
 
 
 def fetch_dataset_stage() -> None:
@@ -48,7 +52,24 @@ def fetch_base_stage() -> None:
     fetch_base(params, BASE)
 
 
-STAGES = {"dataset": fetch_dataset_stage, "base": fetch_base_stage}
+def fetch_benchmark_stage() -> None:
+    """Write data/benchmark/: items.parquet, rejected.parquet and summary.json."""
+    params = BenchmarkSourceParams.load(KEY)
+    check_followed(f"{KEY}.source", params.followed)
+    with replaced_directory(BENCHMARK) as folder:
+        summary = collect_items(params, folder)
+        write_json(folder / "summary.json", summary)
+    if params.source is None:
+        note("no benchmark (fetch.benchmark.source is null)")
+        return
+    note(f"{counted(summary['items'], 'item')} and {counted(summary['shots'], 'example')} of {params.task}")
+    if summary["equal_choices"]:
+        note(f"{counted(summary['equal_choices'], 'item')} with two equal choices, between which only letters decide")
+    for reason, count in summary["reasons"].items():
+        note(f"rejected {count}: {reason}")
+
+
+STAGES = {"dataset": fetch_dataset_stage, "base": fetch_base_stage, "benchmark": fetch_benchmark_stage}
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(prog="python -m stages.fetch", description=__doc__)

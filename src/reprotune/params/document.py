@@ -6,7 +6,7 @@ from typing import Self
 from pydantic import model_validator
 
 from reprotune.params.schema import Section
-from reprotune.params.sections.benchmark import BenchmarkParams, BenchmarkSourceParams
+from reprotune.params.sections.benchmark import EMBEDDED_EXAM, BenchmarkParams, BenchmarkSourceParams
 from reprotune.params.sections.dataset import EMBEDDED_DATASET, DatasetParams
 from reprotune.params.sections.fetch import EMBEDDED_BASE, BaseParams
 from reprotune.params.sections.finetune import FinetuneParams
@@ -52,6 +52,15 @@ class Document(Section):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _examples_come_from_a_split(self) -> Self:
+        if self.benchmark.shots and self.fetch.benchmark.source is not None and not self.fetch.benchmark.shots_split:
+            raise ValueError(
+                f"benchmark.shots is {self.benchmark.shots}, but fetch.benchmark.shots_split is null: set it to the "
+                "split whose rows are the examples, or shots to 0"
+            )
+        return self
+
     @classmethod
     def read(cls, path: Path = PARAMS_FILE) -> Self:
         """Read and check the whole file; raises `UserError` naming every fault."""
@@ -65,8 +74,10 @@ class Document(Section):
         named: dict[str, list[Path | None]] = {
             "fetch@dataset": [source.followed for source in self.fetch.dataset.keyed_sources.values()],
             "fetch@base": [self.fetch.base.path],
+            "fetch@benchmark": [self.fetch.benchmark.followed],
             "format": [self.format.file],
             "judge": [*self.judge.files.values()],
+            **{f"benchmark@{model}": [self.benchmark.text_file] for model in ("base", "finetuned")},
         }
         local = {stage: list(dict.fromkeys(filter(None, paths))) for stage, paths in named.items()}
         return {stage: paths for stage, paths in local.items() if paths}
@@ -77,4 +88,9 @@ class Document(Section):
         They are the local ones; for a source on the network the embedded one, since the deps of a `foreach` cannot come
         and go.
         """
-        return {"fetch@dataset": [EMBEDDED_DATASET], "fetch@base": [EMBEDDED_BASE], **self.local_files()}
+        embedded = {
+            "fetch@dataset": [EMBEDDED_DATASET],
+            "fetch@base": [EMBEDDED_BASE],
+            "fetch@benchmark": [EMBEDDED_EXAM],
+        }
+        return embedded | self.local_files()

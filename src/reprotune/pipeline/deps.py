@@ -161,14 +161,15 @@ def files_named_in_params(root: Path) -> dict[str, list[str]]:
 
 
 def _check_apart(root: Path) -> None:
-    """Raise `UserError` where a dataset's folder also holds what stages write: DVC would see a circle."""
+    """Raise `UserError` where a folder of rows also holds what stages write: DVC would see a circle."""
     outs = [out for _, body in expanded_stages(read_document(root / DVC_YAML)) for out in body.get("outs") or []]
     outs = [dep_path(out if isinstance(out, str) else next(iter(out)), root) for out in outs]
-    for path in files_named_in_params(root).get("fetch@dataset", []):
+    named = files_named_in_params(root)
+    for what, path in [(kind, path) for kind in ("dataset", "benchmark") for path in named.get(f"fetch@{kind}", [])]:
         inside = [out for out in outs if path == "." or f"{out}/".startswith(f"{path}/") or path.startswith(f"{out}/")]
         if inside:
             raise UserError(
-                f"{PARAMS_FILE}: the dataset is in {path}, where the pipeline writes {inside[0]}: put its files into a "
+                f"{PARAMS_FILE}: the {what} is in {path}, where the pipeline writes {inside[0]}: put its files into a "
                 "folder of their own, such as my-data/"
             )
 

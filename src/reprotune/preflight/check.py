@@ -78,7 +78,7 @@ def _source(dataset: DatasetParams, key: str, source: SourceParams) -> str:
     normalizer = Normalizer(dataset, key, source)
     first, *others = local_files(key, source.path)
     name = source.source if first == source.path else str(first)
-    for rows in read_rows(first, name, source.format, columns_read(source.shape, source.columns)):
+    for rows in read_rows(first, name, source.format, columns_read(source.shape, source.columns), key):
         normalizer.normalize(rows)
         break
     counts = normalizer.finish()

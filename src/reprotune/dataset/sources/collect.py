@@ -69,7 +69,7 @@ def _read(
     """Write the usable rows of a source to `path`, batch by batch, and hand the others to `reject`."""
     files, sha256 = located(key, source)
     normalizer = Normalizer(params, key, source)
-    batches = _batches(files, source, normalizer)
+    batches = _batches(files, key, source, normalizer)
     first = next(batches, [])
     records, rejected = normalizer.normalize(first)  # the first batch decides the shape, and so the schema
     schema = CONVERSATIONS if normalizer.shape and normalizer.shape.conversations else RECORDS
@@ -86,11 +86,13 @@ def _read(
     return _Read(source, path, schema, summary)
 
 
-def _batches(files: list[tuple[Path, str]], source: SourceParams, normalizer: Normalizer) -> Iterator[list[SourceRow]]:
+def _batches(
+    files: list[tuple[Path, str]], key: str, source: SourceParams, normalizer: Normalizer
+) -> Iterator[list[SourceRow]]:
     columns = columns_read(source.shape, source.columns)
     for path, name in files:
         normalizer.begin_file(name)
-        yield from read_rows(path, name, source.format, columns)
+        yield from read_rows(path, name, source.format, columns, key)
 
 
 def _marked(file: TableWriter, name: str) -> Callable[[Records], None]:

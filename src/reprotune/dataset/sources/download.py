@@ -47,12 +47,19 @@ class RetryPolicy:
     """Longest silence of the server while it answers."""
 
 
-def download(url: str, destination: Path, sha256: str | None = None, policy: RetryPolicy | None = None) -> str:
+def download(
+    url: str,
+    destination: Path,
+    sha256: str | None = None,
+    policy: RetryPolicy | None = None,
+    key: str = "fetch.dataset",
+) -> str:
     """Download `url` to `destination`, which appears only when complete, and return its SHA-256.
 
     Dropped connections, stalls, short bodies, 408, 425, 429 and 5xx are retried after a growing wait, from where the
     last attempt ended if the server allows it. A file already at `destination` is accepted only if it has the given
-    `sha256`. Raises `UserError` on any other response, on a wrong hash and when the attempts are used up.
+    `sha256`. `key` is where params.yaml has the address, for messages. Raises `UserError` on any other response, on a
+    wrong hash and when the attempts are used up.
     """
     policy = policy or RetryPolicy()
     if sha256 is not None and destination.is_file() and file_sha256(destination) == sha256:
@@ -62,7 +69,7 @@ def download(url: str, destination: Path, sha256: str | None = None, policy: Ret
     furthest, failures = part.size(), 0
     while True:
         try:
-            _transfer(url, part, policy)
+            _transfer(url, part, policy, key)
             break
         except _TemporaryError as fault:
             # An attempt that got further than any before resets the count, so a long file survives many cuts.
@@ -71,13 +78,13 @@ def download(url: str, destination: Path, sha256: str | None = None, policy: Ret
             if failures >= policy.attempts:
                 raise UserError(
                     f"{url}: {fault} ({failures} attempts): check the connection and run again, or download the file "
-                    "by hand and set fetch.dataset.source to its path"
+                    f"by hand and set {key}.source to its path"
                 ) from fault
             delay = _delay(url, fault, failures, policy)
             note(f"{url}: {fault}; trying again in {delay:.1f} s")
             time.sleep(delay)
     try:
-        digest = checked_sha256(file_sha256(part.path), url, sha256)
+        digest = checked_sha256(file_sha256(part.path), url, sha256, key)
     except UserError:
         part.discard()
         raise
@@ -133,7 +140,7 @@ class _Part:
         self.validator_path.unlink(missing_ok=True)
 
 
-def _transfer(url: str, part: _Part, policy: RetryPolicy) -> None:
+def _transfer(url: str, part: _Part, policy: RetryPolicy, key: str) -> None:
     """Make one request and append its body to the part file; raises `_TemporaryError` if it is worth retrying."""
     headers = {"Accept-Encoding": "identity"}  # bytes as stored: ranges and hashes count those
     headers |= _authorization(url)
@@ -144,7 +151,7 @@ def _transfer(url: str, part: _Part, policy: RetryPolicy) -> None:
     timeout = (policy.connect_timeout, policy.read_timeout)
     try:
         with requests.get(url, headers=headers, stream=True, timeout=timeout) as response:
-            _check_status(response, url, part)
+            _check_status(response, url, part, key)
             if response.status_code == http.client.PARTIAL_CONTENT:
                 total = _resumed_total(response, part, offset)
             else:
@@ -159,7 +166,7 @@ def _transfer(url: str, part: _Part, policy: RetryPolicy) -> None:
     except (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError) as error:
         raise _TemporaryError(_connection_fault(error, policy)) from error
     except requests.RequestException as error:
-        raise UserError(f"{url} cannot be fetched ({_innermost(error)}): check fetch.dataset.source") from error
+        raise UserError(f"{url} cannot be fetched ({_innermost(error)}): check {key}.source") from error
 
 
 def _authorization(url: str) -> dict[str, str]:
@@ -184,7 +191,7 @@ def _authorization(url: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def _check_status(response: requests.Response, url: str, part: _Part) -> None:
+def _check_status(response: requests.Response, url: str, part: _Part, key: str) -> None:
     status = response.status_code
     if status in (http.client.OK, http.client.PARTIAL_CONTENT):
         return
@@ -195,7 +202,7 @@ def _check_status(response: requests.Response, url: str, part: _Part) -> None:
     if status in (408, 425, 429) or status >= 500:
         raise _TemporaryError(answer, _retry_after(response.headers.get("Retry-After")))
     closed = f", and its token in {TOKENS_VARIABLE}" if status in (401, 403) else ""
-    raise UserError(f"{url}: {answer}: check the address in fetch.dataset.source and that it is open to you{closed}")
+    raise UserError(f"{url}: {answer}: check the address in {key}.source and that it is open to you{closed}")
 
 
 def _resumed_total(response: requests.Response, part: _Part, offset: int) -> int | None:
@@ -255,13 +262,13 @@ def _innermost(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def checked_sha256(digest: str, name: str, expected: str | None) -> str:
+def checked_sha256(digest: str, name: str, expected: str | None, key: str) -> str:
     """Return the SHA-256 of what was fetched; raises `UserError` if another one is expected."""
     if expected is None:
-        note(f"SHA-256 of {name}: {digest} (set fetch.dataset.sha256 to have it checked)")
+        note(f"SHA-256 of {name}: {digest} (set {key}.sha256 to have it checked)")
     elif digest != expected:
         raise UserError(
-            f"{name} has SHA-256 {digest}, but fetch.dataset.sha256 is {expected}: if the new file is wanted, set "
-            f"fetch.dataset.sha256 to its hash"
+            f"{name} has SHA-256 {digest}, but {key}.sha256 is {expected}: if the new file is wanted, set "
+            f"{key}.sha256 to its hash"
         )
     return digest

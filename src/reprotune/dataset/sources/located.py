@@ -2,6 +2,7 @@
 
 import glob
 import hashlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from reprotune.params.sections.dataset import HUB, SourceParams, is_pattern
 from reprotune.scratch import file_sha256, fingerprint, scratch_directory
 
 SHOWN_FILES = 5
+ListFiles = Callable[[str, Path], list[Path]]
+"""Key of the source and its path -> the files that it stands for."""
 
 
 class Located(NamedTuple):
@@ -25,27 +28,30 @@ class Located(NamedTuple):
     """Of the file; of several, the SHA-256 of their list as `sha256sum` prints it, names relative to their folder."""
 
 
-def located(key: str, source: SourceParams) -> Located:
+def located(key: str, source: SourceParams, splits: Sequence[str] = (), list_files: ListFiles | None = None) -> Located:
     """Return the files of the source that params.yaml has under `key`; what is on the network is downloaded.
 
-    Raises `UserError` if there is none, or if the hash is not the expected one.
+    `splits` are further splits of a dataset on the hub; `list_files` finds the files of a local path (null:
+    `local_files`). Raises `UserError` if there is none, or if the hash is not the expected one.
     """
     if source.source.startswith(HUB):
         named = hub_files(key, source)
-        return Located([(path, f"{source.source}/{name}") for name, path in named.items()], _sha256(source, named))
+        for split in splits:
+            named |= hub_files(key, source.model_copy(update={"hub": source.hub.model_copy(update={"split": split})}))
+        return Located([(path, f"{source.source}/{name}") for name, path in named.items()], _sha256(key, source, named))
     if source.path is None:
         # The address alone keys a download: the server's validator decides whether its bytes may be continued, and no
         # param, code or library takes part in them.
         path = scratch_directory("downloads", fingerprint(source.source)) / "file"
-        return Located([(path, source.source)], download(source.source, path, source.sha256))
-    paths = local_files(key, source.path)
+        return Located([(path, source.source)], download(source.source, path, source.sha256, key=key))
+    paths = (list_files or local_files)(key, source.path)
     if paths == [source.path]:
-        digest = checked_sha256(file_sha256(source.path), source.source, source.sha256)
+        digest = checked_sha256(file_sha256(source.path), source.source, source.sha256, key)
         return Located([(source.path, source.source)], digest)
     folder = source.followed or Path()
     named = {path.relative_to(folder).as_posix(): path for path in paths}
     note(f"{source.source}: {counted(len(paths), 'file')}, {paths[0]} to {paths[-1]}")
-    return Located([(path, str(path)) for path in paths], _sha256(source, named))
+    return Located([(path, str(path)) for path in paths], _sha256(key, source, named))
 
 
 def local_files(key: str, path: Path) -> list[Path]:
@@ -77,7 +83,7 @@ def local_files(key: str, path: Path) -> list[Path]:
     return found
 
 
-def _sha256(source: SourceParams, named: dict[str, Path]) -> str:
+def _sha256(key: str, source: SourceParams, named: dict[str, Path]) -> str:
     """Return the SHA-256 of the list of files, checked against the one that params.yaml expects."""
     listed = "".join(f"{file_sha256(path)}  {name}\n" for name, path in named.items())
-    return checked_sha256(hashlib.sha256(listed.encode()).hexdigest(), source.source, source.sha256)
+    return checked_sha256(hashlib.sha256(listed.encode()).hexdigest(), source.source, source.sha256, key)

@@ -9,7 +9,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -50,24 +50,34 @@ class Unreadable:
 
 
 SourceRow = dict[str, Any] | Unreadable
+NameColumns = Callable[[list[str]], list[str] | None]
+"""First row of a delimited file -> the names of its columns, where it is a row like the others; None: it holds them."""
 
 
-def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None = None) -> Iterator[list[SourceRow]]:
+def read_rows(
+    path: Path,
+    name: str,
+    kind: str,
+    columns: Collection[str] | None = None,
+    key: str = "fetch.dataset",
+    named: NameColumns | None = None,
+) -> Iterator[list[SourceRow]]:
     """Yield the rows of a file in lists of at most `BATCH_ROWS`, in file order; blank lines are not rows.
 
     `name` is what the user calls the file (a path or URL); it is used in messages and, with kind `auto`, for its
     ending. `kind` is `auto`, `json`, `jsonl`, `csv`, `tsv` or `parquet`. Of a Parquet file, only `columns` (null: all)
-    are read; the others are null in every row. Raises `UserError` if the file is empty, damaged, not UTF-8, of another
-    kind or beyond one of the limits above.
+    are read; the others are null in every row. `key` is where params.yaml has the source, for messages; `named` gives
+    the names of the columns to delimited files without a header. Raises `UserError` if the file is empty, damaged, not
+    UTF-8, of another kind or beyond one of the limits above.
     """
     try:
-        with _opened(path) as (file, packed):
+        with _opened(path, key) as (file, packed):
             head = file.read(HEAD_BYTES).removeprefix(UTF8_BOM).lstrip()
             file.seek(0)
-            kind = _checked_kind(kind, name, head)
+            kind = _checked_kind(kind, name, head, key)
             meter = Meter(name, path.stat().st_size if packed or kind == "parquet" else None)
             batch: list[SourceRow] = []
-            for row in _rows(file, name, kind, head, meter, columns):
+            for row in _rows(file, name, kind, head, meter, columns, key, named):
                 batch.append(row)
                 if len(batch) == BATCH_ROWS or meter.batch_bytes > BATCH_BYTES:
                     yield batch
@@ -79,9 +89,9 @@ def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None 
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[OpenFile, bool]]:
+def _opened(path: Path, key: str) -> Iterator[tuple[OpenFile, bool]]:
     """Yield the unpacked content of a file, and whether it was packed."""
-    with open_regular(path, "check fetch.dataset.source") as file:
+    with open_regular(path, f"check {key}.source") as file:
         zipped = file.peek(len(GZIP_MAGIC)).startswith(GZIP_MAGIC)
         if not zipped:
             yield file, False
@@ -90,10 +100,10 @@ def _opened(path: Path) -> Iterator[tuple[OpenFile, bool]]:
             yield unpacked, True
 
 
-def _checked_kind(kind: str, name: str, head: bytes) -> str:
+def _checked_kind(kind: str, name: str, head: bytes, key: str) -> str:
     """Return the file's kind: as set, or by its name, or by its first bytes; refuse what is plainly another kind."""
     if not head:
-        raise UserError(f"{name} is empty: check fetch.dataset.source")
+        raise UserError(f"{name} is empty: check {key}.source")
     if kind == "auto":
         address = urlsplit(name)
         file_name = unquote(address.path) if address.scheme in ("http", "https") else name
@@ -101,15 +111,15 @@ def _checked_kind(kind: str, name: str, head: bytes) -> str:
     if head.lower().startswith(MARKUP_STARTS):
         raise UserError(
             f"{name} is an HTML or XML page, not {kind or 'a dataset'}: the address probably led to an error or login "
-            f"page, so open fetch.dataset.source in a browser and copy the address of the file itself"
+            f"page, so open {key}.source in a browser and copy the address of the file itself"
         )
     if not kind:
-        raise UserError(f"{name}: cannot tell the format from the name or the first bytes: set fetch.dataset.format")
+        raise UserError(f"{name}: cannot tell the format from the name or the first bytes: set {key}.format")
     is_list = head.startswith(b"[") and head[1:].lstrip()[:1] in (b"", b"{")
     if kind == "jsonl" and is_list:
-        raise UserError(f"{name} is one JSON list, not JSON Lines: set fetch.dataset.format to json")
+        raise UserError(f"{name} is one JSON list, not JSON Lines: set {key}.format to json")
     if kind == "json" and not head.startswith((b"[", b"{")):
-        raise UserError(f"{name} is not JSON: set fetch.dataset.format to what it is")
+        raise UserError(f"{name} is not JSON: set {key}.format to what it is")
     return kind
 
 
@@ -128,15 +138,22 @@ def _kind_by_content(head: bytes) -> str:
 
 
 def _rows(
-    file: OpenFile, name: str, kind: str, head: bytes, meter: Meter, columns: Collection[str] | None
+    file: OpenFile,
+    name: str,
+    kind: str,
+    head: bytes,
+    meter: Meter,
+    columns: Collection[str] | None,
+    key: str,
+    named: NameColumns | None,
 ) -> Iterator[SourceRow]:
     if kind == "json":
-        return _json_rows(file, name, meter)
+        return _json_rows(file, name, meter, key)
     if kind == "jsonl":
         return _jsonl_rows(file, meter)
     if kind == "parquet":
-        return parquet_rows(file, name, meter, columns)
-    return _delimited_rows(file, name, _delimiter(kind, name, head), meter)
+        return parquet_rows(file, name, meter, columns, key)
+    return _delimited_rows(file, name, _delimiter(kind, name, head), meter, named)
 
 
 def _delimiter(kind: str, name: str, head: bytes) -> str:
@@ -150,7 +167,7 @@ def _delimiter(kind: str, name: str, head: bytes) -> str:
     return ","
 
 
-def _json_rows(file: OpenFile, name: str, meter: Meter) -> Iterator[SourceRow]:
+def _json_rows(file: OpenFile, name: str, meter: Meter, key: str) -> Iterator[SourceRow]:
     content = file.read(MOST_JSON_BYTES + 1)
     meter.check_unpacked(len(content))
     if len(content) > MOST_JSON_BYTES:
@@ -173,7 +190,7 @@ def _json_rows(file: OpenFile, name: str, meter: Meter) -> Iterator[SourceRow]:
         values = DECODER.decode(text)
     except json.JSONDecodeError as error:
         if error.msg == "Extra data" and text.lstrip().startswith("{"):
-            raise UserError(f"{name} has one JSON object per line: set fetch.dataset.format to jsonl") from error
+            raise UserError(f"{name} has one JSON object per line: set {key}.format to jsonl") from error
         raise UserError(
             f"{name} is not valid JSON: {json_fault(error)} in line {error.lineno}, column {error.colno}: fix it there"
         ) from error
@@ -240,8 +257,10 @@ def _as_row(value: Any) -> SourceRow:
     return value
 
 
-def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: Meter) -> Iterator[SourceRow]:
-    """Read CSV or TSV with a header row and double quotes (RFC 4180)."""
+def _delimited_rows(
+    file: OpenFile, name: str, delimiter: str, meter: Meter, named: NameColumns | None
+) -> Iterator[SourceRow]:
+    """Read CSV or TSV with double quotes (RFC 4180) and, unless `named` names the columns, a header row."""
     limit = csv.field_size_limit(2**31 - 1)  # over-long texts are rejected row by row later on, not a fault of the file
     reader = csv.reader(meter.lines(file), delimiter=delimiter, strict=True)
     header: list[str] = []
@@ -250,9 +269,12 @@ def _delimited_rows(file: OpenFile, name: str, delimiter: str, meter: Meter) -> 
             meter.end_row()
             if not fields:
                 continue
-            if not header:
+            if not header and (names := named(fields) if named else None):
+                header = names
+            elif not header:
                 header = checked_header(fields, name)
-            elif len(fields) == len(header):
+                continue
+            if len(fields) == len(header):
                 yield dict(zip(header, fields, strict=True))
             else:
                 few_or_many = "fewer" if len(fields) < len(header) else "more"

@@ -7,12 +7,13 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from reprotune.params.schema import MOST_COUNT, Location, Section, Seed, Sha256
-from reprotune.params.sections.dataset import DatasetSource, HubParams
+from reprotune.params.sections.dataset import HUB, DatasetSource, FileFormat, HubParams, SourceParams, check_hub
 
 EMBEDDED_EXAM = Path("data/embedded/exam.jsonl")
 EMBEDDED_TEXT = Path("data/embedded/held_out.txt")
 
 TaskName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+SplitName = Annotated[str, Field(min_length=1, max_length=100)]
 Formulation = Literal["letters", "cloze"]
 MOST_SHOTS = 5
 
@@ -43,11 +44,17 @@ class BenchmarkSourceParams(Section):
     no benchmark."""
     task: TaskName
     """What the metrics call the benchmark."""
+    format: FileFormat = "auto"
+    """As `fetch.dataset.format`; archives and folders of CSV files are known by their names."""
     sha256: Sha256 | None
     """As `fetch.dataset.sha256`."""
     hub: HubParams = HubParams()
     """Which part of a dataset on the hub holds the items."""
-    shots_split: str | None
+    split: SplitName | None = None
+    """Split whose rows are the items, where the source is not on the hub (`hub.split` names it there): a value of the
+    column `split`, or a folder or part of a file's name; null: `test` of files in the layout of Hendrycks et al., and
+    otherwise all rows that are no examples."""
+    shots_split: SplitName | None
     """Split whose rows are the examples for `benchmark.shots`: a value of the column `split`, a folder or part of a
     file's name, a split of the hub's dataset; null: there are none."""
     columns: ItemColumns = ItemColumns()
@@ -57,6 +64,32 @@ class BenchmarkSourceParams(Section):
     marks of the source, as lm-eval does."""
     max_rejected_fraction: float = Field(ge=0, le=1)
     """Fail when more than this share of the rows is unusable."""
+
+    @model_validator(mode="after")
+    def _splits_that_differ(self) -> Self:
+        check_hub(self.source, self.hub)
+        on_hub = self.source is not None and self.source.startswith(HUB)
+        if on_hub and self.split is not None:
+            raise ValueError("split should be null for a dataset on the hub, where hub.split names the items")
+        if self.shots_split is not None and self.shots_split == (self.hub.split if on_hub else self.split):
+            raise ValueError(
+                f"the items and the examples are both of the split {self.shots_split!r}, but an item must not be its "
+                "own example"
+            )
+        return self
+
+    @property
+    def rows(self) -> SourceParams | None:
+        """Where the rows are, in the terms of a dataset's source; None where there is no benchmark."""
+        if self.source is None:
+            return None
+        source = str(EMBEDDED_EXAM) if self.source == "embedded" else self.source
+        return SourceParams(name=self.task, source=source, format=self.format, sha256=self.sha256, hub=self.hub)
+
+    @property
+    def followed(self) -> Path | None:
+        """What DVC has to follow, as for a dataset's source."""
+        return None if self.rows is None else self.rows.followed
 
 
 class BenchmarkParams(Section):

@@ -111,7 +111,7 @@ class SourceParams(Section):
     def _a_weight_is_for_training(self) -> Self:
         if self.weight is not None and self.role in ("test", "validation"):
             raise ValueError(f"a source with the role {self.role} has no weight: set max_rows where it is too large")
-        _check_hub(self.source, self.hub)
+        check_hub(self.source, self.hub)
         return self
 
     @property
@@ -137,7 +137,8 @@ def is_pattern(path: Path) -> bool:
     return any(sign in str(path) for sign in WILDCARDS) and not path.exists()
 
 
-def _check_hub(source: str | None, hub: HubParams) -> None:
+def check_hub(source: str | None, hub: HubParams) -> None:
+    """Raise `ValueError` where `hub` is set, but the source is not on the hub."""
     if hub != HubParams() and (source is None or not source.startswith(HUB)):
         raise ValueError("hub should be as it ships (null, train, null) unless source is hub:owner/name")
 
@@ -177,7 +178,7 @@ class DatasetParams(Section):
         if not self.sources:
             if self.source is None:
                 raise ValueError("source should be set, for it is null and sources is empty")
-            _check_hub(self.source, self.hub)
+            check_hub(self.source, self.hub)
             return self
         unset = SourceParams(name="-", source="-")
         own = [
