@@ -135,6 +135,21 @@ RAW_SUMMARY = {
     "not_taken": "usable rows that `max_rows` and `weight` left out; only with several sources",
     "sources.<name>": "`role`, the counts above and the rows `taken` of each source; only with several",
 }
+BENCHMARK_SUMMARY = {
+    "rows": "rows of the source",
+    "items": "items that are asked",
+    "shots": "examples that may be shown before them",
+    "other_splits": "rows of splits that are neither",
+    "rejected": "rows set aside",
+    "reasons.<reason>": "rows set aside for each reason",
+    "subjects": "subjects of the items and examples",
+    "options.<count>": "items and examples with so many choices",
+    "repeated": "those whose subject, context, question and choices are those of an earlier one",
+    "equal_choices": "those with two equal choices, between which only letters decide",
+    "groups": "whose groups of subjects the items have; null where no subject is one of MMLU's",
+    "sha256": "SHA-256 of the source as fetched; of several files, of their list as `sha256sum` prints it; absent "
+    "without a source",
+}
 SPLIT_SUMMARY = {
     "rows.<split>": "records in each split",
     "near_duplicate_groups": "groups of two or more records that nearly repeat each other; null: not looked for",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from docs.artifact_keys import (
+    BENCHMARK_SUMMARY,
     CANARY_INTERVALS,
     CSV_ANSWER,
     DIFFERENCE,
@@ -44,6 +45,7 @@ from reprotune.artifacts import (
     TOKENS,
     TOKENS_TURNS,
 )
+from reprotune.multiple_choice.contracts import ITEMS
 
 HEAD = """\
 # Artifacts
@@ -110,6 +112,11 @@ STAGES: dict[str, Sequence[Artifact]] = {
     ),
     "fetch@base": (
         Artifact("data/base/", f"The base model: {CHECKPOINT} where the source has them; weights may be in shards."),
+    ),
+    "fetch@benchmark": (
+        Artifact("data/benchmark/items.parquet", "The items of the benchmark and the examples for them.", ITEMS),
+        Artifact("data/benchmark/rejected.parquet", "What cannot be used, each with its reason.", REJECTED),
+        Artifact("data/benchmark/summary.json", "Counts of the rows.", keys=BENCHMARK_SUMMARY),
     ),
     "split": (
         Artifact(

@@ -93,7 +93,9 @@ def test_presets_are_applied_on_top_of_one_another_and_of_settings(params_file: 
     assert list(map(str, application.changes)) == ["finetune.method: full -> lora"]
     assert list(map(str, application.kept)) == ["finetune.epochs: 7 -> 2", "finetune.mask_instruction: false -> true"]
     assert "  epochs: 7  # tried 5 as well\n" in params_file.read_text(encoding="utf-8")
-    assert list(map(str, apply_preset("chapter-small", params_file).changes))[-1] == "judge.pairwise: true -> false"
+    changes = list(map(str, apply_preset("chapter-small", params_file).changes))
+    assert changes[-2:] == ["judge.pairwise: true -> false", "benchmark.text: embedded -> null"]
+    assert "fetch.benchmark.source: embedded -> null" in changes, "the exam is about the embedded base"
     assert "  epochs: 2  # tried 5 as well\n" in params_file.read_text(encoding="utf-8"), "one of its own keys"
 
 
@@ -113,12 +115,18 @@ OWN_JUDGE = (
     ("model: llama3", "model: mine"),
     ("canaries: 12", "canaries: 30"),
 )
+OWN_BENCHMARK = (
+    ("source: embedded\n    # what the metrics", "source: my/items.jsonl\n    # what the metrics"),
+    ("text: embedded", "text: my/text.txt"),
+)
 ON_OLLAMA = (("backend: offline", "backend: ollama"), ("model: llama3", "model: mistral"))
 
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    "edits", [(), OWN_DATA, OWN_JUDGE, OWN_DATA + ON_OLLAMA], ids=["as shipped", "data", "judge", "both"]
+    "edits",
+    [(), OWN_DATA, OWN_JUDGE, OWN_DATA + ON_OLLAMA, OWN_BENCHMARK],
+    ids=["as shipped", "data", "judge", "both", "benchmark"],
 )
 def test_show_prints_exactly_what_apply_sets(
     params_file: Path, monkeypatch: pytest.MonkeyPatch, name: str, edits: tuple[tuple[str, str], ...]

@@ -51,7 +51,7 @@ class Files(NamedTuple):
 def item_files(params: BenchmarkSourceParams, source: SourceParams) -> Iterator[Files]:
     """Yield the files in the order in which they are read; those from an archive are gone afterwards.
 
-    Raises `UserError` where there are none.
+    What is on the network is downloaded. Raises `UserError` where there are none.
     """
     on_hub = source.source.startswith(HUB)
     further = [params.shots_split] if on_hub and params.shots_split else []
@@ -60,16 +60,33 @@ def item_files(params: BenchmarkSourceParams, source: SourceParams) -> Iterator[
         names = [(path, name, name.removeprefix(f"{source.source}/")) for path, name in found.files]
         yield Files([_file(path, name, within, params, source.hub.split) for path, name, within in names], found.sha256)
         return
+    with _described(found.files, params, source) as files:
+        yield Files(files, found.sha256)
+
+
+@contextmanager
+def local_item_files(params: BenchmarkSourceParams, source: SourceParams, path: Path) -> Iterator[list[ItemFile]]:
+    """Yield the files of a source on this machine as `item_files` does, without their hash."""
+    found = [(file, str(file)) for file in _local_files(KEY, path, params)]
+    with _described(found, params, source) as files:
+        yield files
+
+
+@contextmanager
+def _described(
+    found: list[tuple[Path, str]], params: BenchmarkSourceParams, source: SourceParams
+) -> Iterator[list[ItemFile]]:
+    """Yield what the names of the files tell, those in an archive in its place."""
     root = source.path if source.path is not None and source.path.is_dir() else None
     with tempfile.TemporaryDirectory() as folder:
         files = []
-        for path, name in found.files:
-            if len(found.files) == 1 and is_archive(path, name, KEY):
+        for path, name in found:
+            if len(found) == 1 and is_archive(path, name, KEY):
                 files += _members(path, name, Path(folder), params)
             else:
                 within = path.relative_to(root).as_posix() if root else PurePosixPath(name).name
                 files.append(_file(path, name, within, params))
-        yield Files(_asked_for(files, source.source), found.sha256)
+        yield _asked_for(files, source.source)
 
 
 def _file(path: Path, name: str, within: str, params: BenchmarkSourceParams, hub_split: str | None = None) -> ItemFile:

@@ -28,8 +28,14 @@ from reprotune.params.values import PARAMS_FILE, flattened, read_document, same_
 FOLDER = Path(__file__).parent / "presets"
 DEFAULT = "embedded"
 
-OWN = {"fetch.dataset": ("source",), "judge": ("backend", "model", "rubric")}
-"""Section -> the keys that say whose it is: with a value that no preset sets, the whole section is the user's own."""
+OWN = {
+    "fetch.dataset": ("source",),
+    "fetch.benchmark": ("source",),
+    "judge": ("backend", "model", "rubric"),
+    "benchmark.text": (),
+}
+"""Section -> the keys that say whose it is: with a value that no preset sets, the whole section is the user's own; a
+key without any stands for itself."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +146,7 @@ def own_sections(params: Any) -> list[str]:
     own = [
         section
         for section, names in OWN.items()
-        for keys in [[f"{section}.{name}" for name in names]]
+        for keys in [[f"{section}.{name}" for name in names] or [section]]
         if any(key in values and values[key] not in [one.get(key) for one in known] for key in keys)
     ]
     # How the rows of a file are ordered belongs to the file, as its columns do.

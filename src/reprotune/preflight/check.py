@@ -19,6 +19,9 @@ from reprotune.judging.run import CLIENTS
 from reprotune.model.checkpoint import check_rank
 from reprotune.model.config import GPT2_SIZES
 from reprotune.model.source import local_config
+from reprotune.multiple_choice.items import ItemReader
+from reprotune.multiple_choice.sources import KEY as BENCHMARK_KEY
+from reprotune.multiple_choice.sources import local_item_files
 from reprotune.params.document import Document
 from reprotune.params.sections.dataset import DatasetParams, SourceParams
 from reprotune.params.values import PARAMS_FILE
@@ -52,6 +55,7 @@ def check(path: Path = PARAMS_FILE) -> list[Finding]:
         Finding(path.name, "every key and value is known"),
         _attempted("dataset", lambda: _dataset(params)),
         _attempted("base model", lambda: _base(params)),
+        _attempted("benchmark", lambda: _benchmark(params)),
         _attempted("template", lambda: _template(params)),
         _attempted("judge", lambda: _judge(params)),
         _attempted("dvc.yaml", lambda: _deps(path.parent)),
@@ -107,6 +111,32 @@ def _base(params: Document) -> str:
     return seen
 
 
+def _benchmark(params: Document) -> str:
+    """Read the first rows of every local file of items, and look for the plain text."""
+    text = params.benchmark.text_file
+    if text is not None and not text.is_file():
+        raise UserError(f"{text} is not a file: set benchmark.text to embedded, to the path of a text, or to null")
+    benchmark = params.fetch.benchmark
+    source = benchmark.rows
+    if source is None:
+        return "none"
+    if source.path is None:
+        return f"{source.source} will be downloaded"
+    reader = ItemReader(benchmark)
+    with local_item_files(benchmark, source, source.path) as files:
+        for file in files:
+            reader.begin_file(file)
+            for rows in read_rows(file.path, file.name, file.format, reader.needed(), BENCHMARK_KEY, reader.named):
+                reader.read(rows)
+                break
+        reader.check()
+    seen = reader.summary()
+    return (
+        f"{counted(seen['items'], 'item')} and {counted(seen['shots'], 'example')} in the first rows of "
+        f"{counted(len(files), 'file')}"
+    )
+
+
 def _template(params: Document) -> str:
     """Read the template; the base model's own only where that is a local folder."""
     template, folder = params.format.template, params.fetch.base.path
@@ -135,8 +165,8 @@ def _deps(root: Path) -> str:
     if not (root / DVC_YAML).exists():
         return "not here"
     listed = {stage.name: stage.deps for stage in read_pipeline(root)}
-    named = files_named_in_params(root).items()
-    missing = [f"{path} of {stage}" for stage, paths in named for path in paths if path not in listed.get(stage, [])]
+    named = [(stage, paths) for stage, paths in files_named_in_params(root).items() if stage in listed]
+    missing = [f"{path} of {stage}" for stage, paths in named for path in paths if path not in listed[stage]]
     if missing:
         raise UserError(
             f"{DVC_YAML} does not list {', '.join(missing)}, so the stage will refuse to run: run `reprotune deps "
