@@ -1,4 +1,4 @@
-"""Both fetch stages as DVC runs them: a process in the folder that holds params.yaml."""
+"""The fetch stages as DVC runs them: a process in the folder that holds params.yaml."""
 
 import gzip
 import json
@@ -17,6 +17,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reprotune.artifacts import RECORDS, REJECTED, read_table
+from reprotune.multiple_choice.contracts import ITEMS
 from reprotune.scratch import file_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,3 +146,36 @@ def test_base_that_is_not_there(run: Run) -> None:
     done = run("base", source="my-model")
     assert done.returncode == 1
     assert done.stderr.startswith("fetch@base: error: fetch.base.source my-model is not a folder")
+
+
+def test_a_benchmark_of_ones_own_and_none(run: Run, tmp_path: Path) -> None:
+    rows = [{"question": "The sky is", "choices": ["green", "blue"], "answer": "B"}, {"question": "x"}]
+    (tmp_path / "items.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    done = run("benchmark", source="items.jsonl", task="sky", max_rejected_fraction=0.5)
+    assert done.returncode == 0, done.stderr
+    assert "1 item and 0 examples of sky\nrejected 1: the choices are missing" in done.stderr
+    written = tmp_path / "data" / "benchmark"
+    [item] = read_table(written / "items.parquet", ITEMS).to_pylist()
+    assert (item["task"], item["choices"], item["answer"], item["role"]) == ("sky", ["green", "blue"], 1, "item")
+    assert read_table(written / "rejected.parquet", REJECTED)["source_row"].to_pylist() == [1]
+    before = file_sha256(written / "items.parquet")
+    failed = run("benchmark", source="items.jsonl", task="sky")
+    assert failed.returncode == 1 and "1 of 2 rows are unusable, the first is row 1 of items.jsonl" in failed.stderr
+    assert "Traceback" not in failed.stderr and file_sha256(written / "items.parquet") == before
+    done = run("benchmark", source=None)
+    assert done.returncode == 0 and "no benchmark" in done.stderr
+    assert read_table(written / "items.parquet", ITEMS).num_rows == 0
+
+
+def test_the_embedded_exam_gives_the_same_bytes_twice(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "embedded").symlink_to(ROOT / "data" / "embedded")
+    written = tmp_path / "data" / "benchmark" / "items.parquet"
+    digests = set()
+    for _ in range(2):
+        done = run("benchmark")
+        assert done.returncode == 0, done.stderr
+        digests.add(file_sha256(written))
+    assert len(digests) == 1
+    items = read_table(written, ITEMS)
+    assert items.num_rows == 354 and set(items["role"].to_pylist()) == {"item"}

@@ -4,6 +4,7 @@ import gzip
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -170,3 +171,25 @@ def test_a_gzipped_file_has_the_limit_of_all_gzipped_ones(tmp_path: Path, monkey
     path.write_bytes(gzip.compress(b"PAR1" + bytes(20_000_000)))
     with pytest.raises(UserError, match="unfolds to more than 250 times its size"):
         rows(path)
+
+
+def test_lists_and_objects_of_text_are_read_whatever_their_encoding(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"choices": ["a", None, "ü"], "arc": {"text": ["x", "y"], "n": 1}},
+        {"choices": None, "arc": None},
+        {"choices": [], "arc": {"text": None, "n": None}},
+    ] * 5_000  # so many that all choices, were each as long as their dictionary, would be beyond the limit
+    path = tmp_path / "x.parquet"
+    for dictionary in (True, False):
+        pq.write_table(pa.Table.from_pylist(rows), path, use_dictionary=dictionary)
+        assert [row for batch in read_rows(path, "x.parquet", "auto") for row in batch] == rows
+
+
+def test_a_text_in_lists_is_counted_each_time_and_kept_once(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 4_000, pa.int32()), ["x" * 100_000])
+    pq.write_table(
+        pa.table({"choices": pa.ListArray.from_arrays(pa.array(range(0, 4_001, 4), pa.int32()), text)}), path
+    )
+    with pytest.raises(UserError, match="unfolds to more than 250 times its size"):
+        list(read_rows(path, "x.parquet", "auto"))
