@@ -5,13 +5,16 @@ import io
 import math
 import random
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from reprotune.artifacts import MODELS, RESPONSES, SCORES, STATISTICS, read_table
 from reprotune.errors import UserError
 from reprotune.files import read_text
+from reprotune.multiple_choice.figures import Figures, task_figures
 from reprotune.multiple_choice.measured import ITEMS_FILE, NOTHING, Measured, read_measured
+from reprotune.multiple_choice.retention import retention_figures
 from reprotune.records import read_records
 from reprotune.results.documents import SUMMARIES, Judged, Speed, Training, read_checked
 from reprotune.results.words import FINISH_WORDS, STATUS_WORDS
@@ -72,6 +75,16 @@ class Results:
     rows: list[Row]
     measured: Measured = NOTHING
     """What both models said of a benchmark's choices and of plain text."""
+
+    @cached_property
+    def figures(self) -> dict[str, Figures]:
+        """The figures of the benchmark by formulation; empty where there is none."""
+        return task_figures(self.measured, {})
+
+    @cached_property
+    def retention(self) -> dict[str, Any]:
+        """The loss of both models on plain text; empty where there is none."""
+        return retention_figures(self.measured)
 
     def scores(self, model: str) -> list[float]:
         """Return the scores of one model's answers, unscored ones left out."""
