@@ -77,7 +77,9 @@ class ChangeRule(Section):
         if self.category is not None and self.per_category:
             raise ValueError("give category or per_category, not both")
         if (self.category is not None or self.per_category) and self.metric not in PAIRED:
-            raise ValueError(f"only metrics of the test rows are known by category: {', '.join(PAIRED)}")
+            raise ValueError(
+                f"only metrics with a value per row of the test set are known by category: {', '.join(PAIRED)}"
+            )
         return self
 
 

@@ -9,8 +9,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-import numpy as np
-
 from reprotune.artifacts import MODELS
 from reprotune.errors import UserError
 from reprotune.multiple_choice.measured import Asked, Item, Measured, largest
@@ -77,10 +75,10 @@ def model_figures(asked: Sequence[Asked], formulation: str) -> Figures:
     return {
         "accuracy": estimate.pop("rate"),
         **estimate,
-        "macro_accuracy": mean([float(np.mean(values)) for values in _by(subjects, right).values()]),
+        "macro_accuracy": mean([sum(values) / len(values) for values in _by(subjects, right).values()]),
         **{f"accuracy_{name}": _accuracy(asked, values) if cloze else None for name, values in NORMALISED.items()},
         "accuracy_unconditional": _unconditional_accuracy(asked),
-        "right_probability": mean([float(p[row.item.answer]) for row, p in zip(asked, probabilities, strict=True)]),
+        "right_probability": mean([p[row.item.answer] for row, p in zip(asked, probabilities, strict=True)]),
         "brier": mean([_brier(p, row.item.answer) for row, p in zip(asked, probabilities, strict=True)]),
         "near_ties": sum(_margin(row.logprobs) < NEAR_TIE for row in asked),
         "cut_prompts": sum(row.cut_tokens > 0 for row in asked),
@@ -117,18 +115,21 @@ def _unconditional_accuracy(asked: Sequence[Asked]) -> float | None:
     """Compare what the question adds to the log-probability of each choice (Brown et al. 2020)."""
     if any(row.unconditional is None for row in asked):
         return None
-    return _accuracy(asked, lambda row: list(np.subtract(row.logprobs, row.unconditional or ())))
+    return _accuracy(
+        asked, lambda row: [one - other for one, other in zip(row.logprobs, row.unconditional or (), strict=True)]
+    )
 
 
-def _softmax(logprobs: Sequence[float]) -> np.ndarray:
+def _softmax(logprobs: Sequence[float]) -> list[float]:
     """Return the probabilities of the choices if no other text were possible."""
-    shifted = np.exp(np.asarray(logprobs) - max(logprobs))
-    return np.asarray(shifted / shifted.sum())
+    highest = max(logprobs)
+    weights = [math.exp(value - highest) for value in logprobs]
+    return [weight / math.fsum(weights) for weight in weights]
 
 
-def _brier(probabilities: np.ndarray, answer: int) -> float:
+def _brier(probabilities: Sequence[float], answer: int) -> float:
     """Return the sum of squared errors over the choices: 0 for a sure right answer, 2 for a sure wrong one."""
-    return float((probabilities**2).sum() - 2 * probabilities[answer] + 1)
+    return math.fsum((share - (place == answer)) ** 2 for place, share in enumerate(probabilities))
 
 
 def _margin(logprobs: Sequence[float]) -> float:

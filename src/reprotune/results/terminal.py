@@ -132,7 +132,7 @@ def _benchmark_tables(root: Path) -> Iterator[Table]:
     if not rows:
         return
     table = Table(box=box.ROUNDED)
-    table.add_column("", style="bold")
+    table.add_column("", style="bold", overflow="fold")
     for name in ("Base", "Fine-tuned", "Difference", "95 % interval"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, *cells in rows:
@@ -145,7 +145,7 @@ def _benchmark_rows(root: Path) -> Iterator[tuple[str, ...]]:
     for name, found in tasks.items():
         own = (percent(found[model]["accuracy"]) for model in ("base", "finetuned"))
         change = found["difference"]
-        yield f"{name}, % right", *own, percent(change["accuracy"], "+"), _ends(change, percent)
+        yield f"{name.replace('.', ', ', 1)}, % right", *own, percent(change["accuracy"], "+"), _ends(change, percent)
         for key, words in TRIVIAL_WORDS.items():
             yield f"  {words}", *[percent(found["trivial"][key])] * 2, "", ""
     if retention:
@@ -183,7 +183,10 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
         yield "Scored by", scores["method"]
     tasks, retention = _published(root)
     for name, found in tasks.items():
-        yield name, "; ".join(filter(None, [matched_words(found["difference"]), below_constant(found)]))
+        yield (
+            name.replace(".", ", ", 1),
+            "; ".join(filter(None, [matched_words(found["difference"]), below_constant(found)])),
+        )
     if retention:
         yield "Retention", RETENTION_WORDS[retention["difference"]["verdict"]]
     if not training:
