@@ -4,7 +4,7 @@ from pathlib import Path
 
 from reprotune.artifacts import replaced_directory, write_json, write_text
 from reprotune.console import note
-from reprotune.multiple_choice.figures import check_not_constant
+from reprotune.multiple_choice.figures.accuracy import check_not_constant
 from reprotune.params.document import Document
 from reprotune.pipeline.stage import run_stage
 from reprotune.report import publish

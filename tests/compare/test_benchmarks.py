@@ -1,5 +1,6 @@
 """Benchmarks and retention of two revisions: paired by item and document, and never across different ones."""
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,9 +11,9 @@ import pytest
 from reprotune.compare.comparison import compare
 from reprotune.compare.gate import Outcome, Rules, check_changes, check_limits, check_names
 from reprotune.compare.markdown import comparison_markdown
-from reprotune.compare.snapshot import Snapshot
+from reprotune.compare.snapshot import Snapshot, load_snapshot
 from reprotune.compare.words import view_of
-from reprotune.multiple_choice.measured import FILES, NOTHING, Asked, Measured
+from reprotune.multiple_choice.figures.measured import FILES, NOTHING, Asked, Measured
 from reprotune.statistics.matched import MatchedTest
 
 Pair = tuple[Snapshot, Snapshot]
@@ -80,6 +81,13 @@ def test_a_revision_without_any_is_one_sentence(snapshots: Pair) -> None:
         assert (found.state, found.found, found.fails) == ("mismatched", "main (1a2b3c4d) has none", True)
     neither = compare(before, with_measured(after, NOTHING))
     assert neither.benchmarks == {} and not any("exam" in note for note in view_of(neither).notes)
+
+
+def test_runs_of_earlier_versions_have_none(tmp_path: Path, snapshots: Pair) -> None:
+    data = tmp_path / "before"  # where the builder put the first of the two
+    shutil.rmtree(data / "benchmark")
+    shutil.rmtree(data / "benchmarked")
+    assert load_snapshot(data, "old", snapshots[0].params, []).results.measured == NOTHING
 
 
 def test_another_formulation_is_another_metric(snapshots: Pair) -> None:

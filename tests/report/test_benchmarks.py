@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from reprotune.multiple_choice.measured import NOTHING
+from reprotune.multiple_choice.figures.measured import NOTHING
 from reprotune.params.document import Document
 from reprotune.report.benchmarks import benchmarks
 from reprotune.report.page import render_report
@@ -51,6 +51,17 @@ def test_hostile_subjects_are_text(results: Results, workspace: Path) -> None:
     section = page[page.index('<section id="benchmarks">') : page.index('<section id="training">')]
     assert "&lt;script&gt;document.title" in section and "<script" not in section and "<img" not in section
     assert "\u202e" not in section and "\x1b" not in section
+
+
+def test_mmlus_groups_are_summed_under_both_conventions(workspace: Path) -> None:
+    subjects = ["anatomy", "astronomy", "virology"]
+    items = [item(place, subject, "ab", 0) for place, subject in enumerate(subjects)]
+    rows = [asked(place, [-1.0, -2.0], model) for place in range(3) for model in ("base", "finetuned")]
+    write_benchmark(workspace / "data", items, rows)
+    (shown,) = benchmarks(load_results(workspace / "data"))
+    sizes = {name: cells[0] for name, cells in shown.tables[-1].lines}
+    expected = {"STEM (lm-eval)": "2", "STEM (Hendrycks et al.)": "1", "other (lm-eval)": "1"}
+    assert sizes == expected | {"other (Hendrycks et al.)": "2"}
 
 
 def test_letters_are_named(workspace: Path) -> None:

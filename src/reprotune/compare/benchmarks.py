@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from reprotune.artifacts import MODELS
-from reprotune.multiple_choice.figures import matched
-from reprotune.multiple_choice.measured import CHOICES_FILES, ITEMS_FILE, TEXT_FILES, Asked, Measured, TextLoss
-from reprotune.multiple_choice.retention import compared
+from reprotune.multiple_choice.figures.accuracy import matched
+from reprotune.multiple_choice.figures.forgetting import compared
+from reprotune.multiple_choice.figures.measured import CHOICES_FILES, ITEMS_FILE, TEXT_FILES, Asked, Measured, TextLoss
 from reprotune.statistics.paired import PairedTest
 
 RETENTION = "retention"

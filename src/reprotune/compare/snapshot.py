@@ -13,7 +13,7 @@ from reprotune.compare.revision import Revision
 from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
 from reprotune.files import parsed_json
-from reprotune.multiple_choice.measured import FILES as BENCHMARK
+from reprotune.multiple_choice.figures.measured import FILES as BENCHMARK
 from reprotune.params.values import flattened
 from reprotune.records import read_records
 from reprotune.results.documents import Speed, checked

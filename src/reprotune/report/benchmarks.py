@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reprotune.artifacts import MODELS
-from reprotune.multiple_choice.figures import NEAR_TIE, Figures, subject_figures
-from reprotune.multiple_choice.measured import Measured
+from reprotune.multiple_choice.figures.accuracy import NEAR_TIE, Figures, subject_figures
+from reprotune.multiple_choice.figures.measured import Measured
 from reprotune.results.benchmark_words import (
     ACCURACY_WORDS,
     RETENTION_WORDS,

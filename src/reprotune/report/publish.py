@@ -11,8 +11,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from reprotune.artifacts import MODELS, STATISTICS
-from reprotune.multiple_choice.figures import Figures, subject_figures
-from reprotune.multiple_choice.measured import Measured
+from reprotune.multiple_choice.figures.accuracy import Figures, subject_figures
+from reprotune.multiple_choice.figures.measured import Measured
 from reprotune.untrusted import visible
 
 SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "stderr_clustered", "n", "unscored", "coverage", *STATISTICS)

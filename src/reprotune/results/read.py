@@ -12,9 +12,10 @@ from typing import Any
 from reprotune.artifacts import MODELS, RESPONSES, SCORES, STATISTICS, read_table
 from reprotune.errors import UserError
 from reprotune.files import read_text
-from reprotune.multiple_choice.figures import Figures, task_figures
-from reprotune.multiple_choice.measured import ITEMS_FILE, NOTHING, Measured, read_measured
-from reprotune.multiple_choice.retention import retention_figures
+from reprotune.multiple_choice.figures.accuracy import Figures, task_figures
+from reprotune.multiple_choice.figures.forgetting import retention_figures
+from reprotune.multiple_choice.figures.measured import ITEMS_FILE, NOTHING, Measured, read_measured
+from reprotune.multiple_choice.subjects import GROUPS
 from reprotune.records import read_records
 from reprotune.results.documents import SUMMARIES, Judged, Speed, Training, read_checked
 from reprotune.results.words import FINISH_WORDS, STATUS_WORDS
@@ -79,7 +80,7 @@ class Results:
     @cached_property
     def figures(self) -> dict[str, Figures]:
         """The figures of the benchmark by formulation; empty where there is none."""
-        return task_figures(self.measured, {})
+        return task_figures(self.measured, GROUPS)
 
     @cached_property
     def retention(self) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reprotune.artifacts import MODELS
-from reprotune.multiple_choice.measured import Measured, TextLoss
+from reprotune.multiple_choice.figures.measured import Measured, TextLoss
 from reprotune.statistics.paired import BETTER, WORSE, PairedTest
 from reprotune.statistics.ratios import paired_ratio, ratio_estimate
 

@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from reprotune.errors import UserError
-from reprotune.multiple_choice.figures import check_not_constant, group_figures, subject_figures, task_figures
-from reprotune.multiple_choice.measured import Measured, read_measured
+from reprotune.multiple_choice.figures.accuracy import check_not_constant, group_figures, subject_figures, task_figures
+from reprotune.multiple_choice.figures.measured import Measured, read_measured
 from reprotune.results.benchmark_words import below_constant
 from tests.builders.benchmark import FORMULATION, asked, item, write_benchmark
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reprotune.multiple_choice.measured import read_measured
-from reprotune.multiple_choice.retention import retention_figures
+from reprotune.multiple_choice.figures.forgetting import retention_figures
+from reprotune.multiple_choice.figures.measured import read_measured
 from reprotune.results.benchmark_words import RETENTION_WORDS
 from tests.builders.benchmark import text, write_benchmark
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from reprotune.artifacts import MODELS
 from reprotune.errors import UserError
-from reprotune.multiple_choice.measured import Asked, Item, Measured, largest
+from reprotune.multiple_choice.figures.measured import Asked, Item, Measured, largest
 from reprotune.statistics.intervals import mean, wilson_interval
 from reprotune.statistics.matched import PERCENT, MatchedTest, matched_test
 from reprotune.statistics.stratified import stratified_rate

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from reprotune.errors import UserError
-from reprotune.multiple_choice.measured import NOTHING, read_measured
+from reprotune.multiple_choice.figures.measured import NOTHING, read_measured
 from tests.builders.benchmark import asked, item, text, write_benchmark
 
 ITEMS = [item(1, "law", ["a", "b"], 1), item(2, "law", ["c", "d", "e"], 0), item(3, "law", ["f", "g"], 0, role="shot")]
