@@ -193,6 +193,8 @@ def _change_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
         return _paired_outcome(rule, comparison)
     if rule.metric in comparison.benchmarks:
         return _benchmark_outcome(rule, comparison.benchmarks[rule.metric], comparison)
+    if why := comparison.benchmark_mismatch(rule.metric):
+        return Outcome(rule.metric, _worded(rule), why, MISMATCHED)
     return _number_outcome(rule, comparison)
 
 
@@ -208,9 +210,9 @@ def _benchmark_outcome(rule: ChangeRule, change: MeasureChange, comparison: Comp
 
 def _number_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
     """Compare a metric's own values in both revisions: they have no values per row, so the tolerance alone decides."""
+    old, new = (_number(snapshot, rule.metric) for snapshot in (comparison.before, comparison.after))
     if why := _mismatch(rule.metric, comparison):
         return Outcome(rule.metric, _worded(rule), why, MISMATCHED)
-    old, new = (_number(snapshot, rule.metric) for snapshot in (comparison.before, comparison.after))
     kept = _loss(rule, new - old) <= rule.tolerance
     return Outcome(rule.metric, _worded(rule), f"{old:.6g} -> {new:.6g}", KEPT if kept else BROKEN)
 
