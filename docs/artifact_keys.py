@@ -181,3 +181,70 @@ TOKEN_SUMMARY = {
     "<split>.seam_disagreements": "rows that would get other tokens if prompt and response were encoded as one text",
     "<split>.padding_share.<batching>": "share of padding that each `finetune.batching` would cost in batches of 8",
 }
+RATE_ERRORS = {
+    "stderr": "standard error: the variance within subjects, pooled, by the items (as lm-eval's groups have it)",
+    "stderr_clustered": "the same if repeated items depend on one another; only where there are some",
+    "ci95_low": "lower end of the 95 % interval, from the larger standard error",
+    "ci95_high": "upper end",
+}
+BENCHMARK_MODEL = {
+    "accuracy": "share of the items whose right choice has the largest sum of log-probabilities; of equal ones the "
+    "first is taken",
+    **RATE_ERRORS,
+    "n": "items",
+    "macro_accuracy": "mean of the subjects' accuracies",
+    "accuracy_per_character": "with the sum by code points of the choice (lm-eval's `acc_norm`); for cloze only",
+    "accuracy_per_token": "with the sum by tokens",
+    "accuracy_per_byte": "with the sum by bytes",
+    "accuracy_unconditional": "with the log-probability of the choice without the question taken from the sum",
+    "right_probability": "mean probability of the right choice among the choices",
+    "brier": "mean sum of squared errors of these probabilities: 0 is best, 2 worst",
+    "near_ties": "items whose two likeliest choices are less than 0.01 nats apart",
+    "cut_prompts": "items whose prompt did not fit and was cut",
+    "position_shares.<position>": "share of the items for which each position was chosen, counted from 1",
+    "above_constant": "whether the whole interval is above `trivial.best_constant`",
+}
+BENCHMARK_DIFFERENCE = {
+    "accuracy": "fine-tuned minus base, on the same items",
+    **{key: RATE_ERRORS[key] for key in ("stderr_clustered", "ci95_low", "ci95_high")},
+    "stderr": "standard error of the mean of the items' differences",
+    "smallest_detectable": "smallest difference that so many items would show with 80 % power at 5 %",
+    "n": "items",
+    "gained": "items that only the fine-tuned model has right",
+    "lost": "items that only the base model has right",
+    "p_value": "exact two-sided p of McNemar's test; repeated items are one",
+    "verdict": "in the words of `difference.verdict` of `scores.json`",
+}
+BENCHMARK_TRIVIAL = {
+    "chance": "what a draw among the choices gets",
+    "best_constant": "what always the same position gets, if it is the best one",
+    "best_constant_position": "that position, counted from 1",
+    "longest_option": "what always the longest choice gets",
+    "position_shares.<position>": "share of the items whose right choice has each position",
+}
+RETENTION_LOSS = {
+    "bits_per_byte": "sum of the losses by the sum of the bytes",
+    "stderr": "its standard error over documents, by the delta method",
+    "stderr_clustered": "the same if repeated documents depend on one another; only where there are some",
+    "ci95_low": "lower end of the 95 % interval",
+    "ci95_high": "upper end",
+    "n": "documents",
+}
+BENCHMARK = {
+    "<task>.<formulation>.items": "items that were asked",
+    **{f"<task>.<formulation>.trivial.{key}": meaning for key, meaning in BENCHMARK_TRIVIAL.items()},
+    **{f"<task>.<formulation>.<model>.{key}": meaning for key, meaning in BENCHMARK_MODEL.items()},
+    **{f"<task>.<formulation>.difference.{key}": meaning for key, meaning in BENCHMARK_DIFFERENCE.items()},
+    "<task>.<formulation>.groups.<group>.n": "items of a group of subjects; where lm-eval and Hendrycks et al. fill it "
+    "with other subjects, the name ends in whose group it is",
+    "<task>.<formulation>.groups.<group>.<model>": "accuracy on them",
+    "<task>.<formulation>.groups.<group>.<model>_low": "lower end of its 95 % Wilson interval",
+    "<task>.<formulation>.groups.<group>.<model>_high": "upper end",
+    **{f"retention.<model>.{key}": meaning for key, meaning in RETENTION_LOSS.items()},
+    **{f"retention.difference.{key}": meaning for key, meaning in RETENTION_LOSS.items()},
+    "retention.difference.bits_per_byte": "fine-tuned minus base; above 0 the fine-tuned model predicts worse",
+    "retention.difference.p_value": "two-sided p of the paired sign-flip test over documents",
+    "retention.difference.smallest_detectable": "smallest difference that so many documents would show with 80 % power",
+    "retention.difference.verdict": "`forgot`, `improved`, `within noise`, `unchanged`, `too few rows` or `cannot be "
+    "said`",
+}

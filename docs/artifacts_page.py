@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from docs.artifact_keys import (
+    BENCHMARK,
     BENCHMARK_SUMMARY,
     CANARY_INTERVALS,
     CSV_ANSWER,
@@ -281,6 +282,12 @@ STAGES: dict[str, Sequence[Artifact]] = {
             copied=True,
         ),
         Artifact(
+            "metrics/benchmark.json",
+            "Right answers to the benchmark and the loss on plain text, for `dvc metrics diff`; what was not measured "
+            "is left out ([what each is worth](what-a-number-is-worth.md)).",
+            keys=BENCHMARK,
+        ),
+        Artifact(
             "metrics/plots/loss.csv",
             "A line per validation, for `dvc plots diff`.",
             keys={
@@ -310,6 +317,20 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 "finetuned": "of the fine-tuned model's",
                 "base_exact": "share of the base model's answers that equal the reference",
                 "finetuned_exact": "of the fine-tuned model's",
+            },
+        ),
+        Artifact(
+            "metrics/plots/subjects.csv",
+            "A line per subject of the benchmark; with several formulations, one for each.",
+            keys={
+                "subject": "by name, `<` and control characters spelled out",
+                "n": "items that were asked",
+                "base": "share of them that the base model has right",
+                "base_low": "lower end of its 95 % Wilson interval",
+                "base_high": "upper end",
+                "finetuned": "share that the fine-tuned model has right",
+                "finetuned_low": "lower end of its interval",
+                "finetuned_high": "upper end",
             },
         ),
     ),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from reprotune.artifacts import replaced_directory, write_json, write_text
 from reprotune.console import note
+from reprotune.multiple_choice.figures.accuracy import check_not_constant
 from reprotune.params.document import Document
 from reprotune.pipeline.stage import run_stage
 from reprotune.report import publish
@@ -19,15 +20,19 @@ OUTPUT = DATA / "report"
 
 def main() -> None:
     results, speed = load_results(DATA), load_speed(DATA)
+    check_not_constant(results.figures)
     write_json(METRICS / "scores.json", publish.scores_metrics(results.judged))
     write_json(METRICS / "training.json", publish.numbers(results.training))
     write_json(METRICS / "data.json", publish.numbers(results.summaries))
     write_json(METRICS / "speed.json", publish.speed_metrics(speed))
+    benchmark = publish.benchmark_metrics(results.measured.task, results.figures, results.retention)
+    write_json(METRICS / "benchmark.json", benchmark)
     initial_loss = results.training["initial"]["validation_loss"]
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))
     write_text(METRICS / "plots/length.csv", publish.length_csv(results.lengths("finetuned")))
     write_text(METRICS / "plots/categories.csv", publish.categories_csv(results.judged))
+    write_text(METRICS / "plots/subjects.csv", publish.subjects_csv(results.measured))
     page = render_report(results, speed, Document.read(), dvc_hash(DATA / "judgements/metrics.json"))
     with replaced_directory(OUTPUT) as folder:
         write_text(folder / "index.html", page)

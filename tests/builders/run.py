@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from reprotune.artifacts import RECORDS, RESPONSES, SCORES, write_json, write_table
 from reprotune.compare.snapshot import Snapshot, load_snapshot
+from tests.builders.benchmark import write_exam
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,6 +32,8 @@ TASKS = [
     ("rewriting", "Rewrite the sentence in the passive voice.", "The chef cooks the meal every day."),
     ("classification", "Is the word a noun, a verb or an adjective?", "quickly"),
 ]
+
+SUBJECTS = [task[0] for task in TASKS] + HOSTILE[:5]
 
 
 @pytest.fixture(scope="session")
@@ -80,6 +83,7 @@ def write_artifacts(data: Path, rows: int = 60) -> None:
     write_json(data / "judgements/metrics.json", judged(rows))
     write_training(data)
     write_summaries(data)
+    write_exam(data, SUBJECTS)
 
 
 def record(
@@ -341,6 +345,7 @@ def _change(data: Path) -> None:
     train.append(record(f"{6000:016x}", 6000, "spelling", "A new instruction", "", "Its output"))
     for split, rows in (("test", tests), ("train", train), ("validation", validation)):
         write_table(data / f"split/{split}.parquet", pa.Table.from_pylist(rows, schema=RECORDS))
+    write_exam(data, SUBJECTS, skill=0.7)
     loss = (data / "model/loss.csv").read_text(encoding="utf-8").splitlines()
     lines = [loss[0], *(",".join(_lowered(line.split(","))) for line in loss[1:])]
     (data / "model/loss.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")

@@ -70,6 +70,15 @@ def scratch(tmp_path: Path) -> Path:
     return tmp_path / "scratch"
 
 
+def test_what_a_revision_has_is_told_by_its_lock(foreign: Foreign) -> None:
+    listing = foreign.folder({"items.parquet": foreign.store(TEXT)})
+    revision = foreign.commit(data__benchmark=listing, data__benchmarked__base__parquet=foreign.store(TEXT))
+    assert revision.has("data/benchmark/items.parquet")
+    assert revision.has("data/benchmarked/base/parquet")
+    assert not revision.has("data/benchmarked/finetuned.parquet")
+    assert not revision.has("dvc.lock")
+
+
 def refusal(revision: Revision, path: str, scratch: Path) -> str:
     with pytest.raises(UserError) as caught:
         revision.place(path, scratch / "target/file.json", scratch)

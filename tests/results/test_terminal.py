@@ -5,6 +5,7 @@ import os
 import subprocess
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -64,6 +65,39 @@ def test_shows_scores_with_intervals_and_what_was_found(project: Path) -> None:
     assert ["Difference", "-3.0", "-6.0 to +0.5", "2.10", "3.14", "1,130"] in table
     assert ["Fine-tuned against base", "within noise"] in table
     assert ["Validation loss", "4.200 -> 1.310, best at step 120"] in table
+
+
+def benchmark() -> dict[str, Any]:
+    """Return metrics/benchmark.json."""
+    change = {"accuracy": -0.004, "ci95_low": -0.0151, "ci95_high": 0.0071, "p_value": 0.5, "gained": 1, "lost": 2}
+    model = {"accuracy": 0.997, "above_constant": True}
+    loss = {"bits_per_byte": 0.0268, "ci95_low": 0.0217, "ci95_high": 0.0319, "verdict": "forgot"}
+    exam = {
+        "items": 300,
+        "trivial": {"chance": 0.25, "best_constant": 0.271, "longest_option": 0.2467},
+        "base": {**model, "above_constant": False},
+        "finetuned": model,
+        "difference": {**change, "verdict": "within noise"},
+    }
+    retention = {"base": {"bits_per_byte": 0.9438}, "finetuned": {"bits_per_byte": 0.9706}, "difference": loss}
+    return {"exam": {"cloze_0shot_plain": exam}, "retention": retention}
+
+
+def test_shows_the_exam_and_retention_beside_trivial_answers(project: Path) -> None:
+    write_metrics(project)
+    assert "retention" not in shown(project)
+    (project / "metrics/benchmark.json").write_text(json.dumps(benchmark()))
+    table = lines(shown(project, width=120))
+    assert ["exam, cloze_0shot_plain, % right", "99.7", "99.7", "−0.4", "−1.5 to +0.7"] in table
+    assert ["best constant answer", "27.1", "27.1", "", ""] in table
+    assert ["always the longest option", "24.7", "24.7", "", ""] in table
+    assert ["retention, bits per byte", "0.9438", "0.9706", "+0.0268", "+0.0217 to +0.0319"] in table
+    words = "the difference is within noise (1 gained, 2 lost, exact p 0.5); not above the best constant answer: base"
+    assert ["exam, cloze_0shot_plain", words] in lines(shown(project, width=200))
+    assert ["Retention", "fine-tuning forgot: the text is harder to predict than before"] in table
+    assert "cloze_0shot_plain," in shown(project) and "…" not in shown(project), "nothing is cut in 80 columns"
+    (project / "metrics/benchmark.json").write_text("{}")
+    assert "exam" not in shown(project) and "bits per byte" not in shown(project)
 
 
 def test_that_scores_are_stale_is_said_before_them(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:

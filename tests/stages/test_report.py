@@ -6,16 +6,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.builders.benchmark import asked, item, write_benchmark
+
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = (
     "metrics/scores.json",
     "metrics/training.json",
     "metrics/data.json",
     "metrics/speed.json",
+    "metrics/benchmark.json",
     "metrics/plots/loss.csv",
     "metrics/plots/scores.csv",
     "metrics/plots/length.csv",
     "metrics/plots/categories.csv",
+    "metrics/plots/subjects.csv",
     "data/report/index.html",
     "data/report/rows.csv",
 )
@@ -33,10 +37,29 @@ def test_writes_everything_and_the_same_again(workspace: Path) -> None:
     written = {name: (workspace / name).read_bytes() for name in WRITTEN}
     assert json.loads(written["metrics/scores.json"])["finetuned"]["score"] == 57.9
     assert json.loads(written["metrics/data.json"])["raw"]["rejected"] == 7
+    assert json.loads(written["metrics/benchmark.json"])["exam"]["cloze_0shot_plain"]["finetuned"]["n"] == 180
     assert b"fine-tuned model is clearly better" in written["data/report/index.html"]
     assert "trained" not in json.loads(written["metrics/speed.json"])
     assert run_stage(workspace).returncode == 0
     assert {name: (workspace / name).read_bytes() for name in WRITTEN} == written
+
+
+def test_a_run_without_a_benchmark_publishes_none(workspace: Path) -> None:
+    write_benchmark(workspace / "data")
+    run = run_stage(workspace)
+    assert run.returncode == 0, run.stderr
+    assert json.loads((workspace / "metrics/benchmark.json").read_text()) == {}
+    assert (workspace / "metrics/plots/subjects.csv").read_text().count("\n") == 1
+    assert "Benchmarks" not in (workspace / "data/report/index.html").read_text()
+
+
+def test_a_model_that_always_takes_one_position_is_one_sentence(workspace: Path) -> None:
+    items = [item(place, "law", "abcd", place % 4) for place in range(80)]
+    choices = [asked(place, [-9.0, -9.0, -1.0, -9.0], model) for place in range(80) for model in ("base", "finetuned")]
+    write_benchmark(workspace / "data", items, choices)
+    run = run_stage(workspace)
+    assert run.returncode == 1
+    assert "the model takes choice 3 for 100.0% of the items" in run.stderr and "Traceback" not in run.stderr
 
 
 def test_a_missing_artifact_is_one_sentence(workspace: Path) -> None:

@@ -1,12 +1,13 @@
 """Two revisions compared: params, metrics paired over the rows both have, single rows, training, data."""
 
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from reprotune.artifacts import NO_CATEGORY, SPLITS
-from reprotune.compare.snapshot import RESULTS, VALIDATION_TOKENS, Record, Snapshot
+from reprotune.artifacts import MODELS, NO_CATEGORY
+from reprotune.compare.benchmarks import RETENTION, MeasureChange, measure_changes
+from reprotune.compare.data import DataChanges, data_changes
+from reprotune.compare.snapshot import RESULTS, VALIDATION_TOKENS, Snapshot
 from reprotune.params.differences import ParamChange, param_changes
 from reprotune.results.read import Answer, Row
 from reprotune.statistics.paired import PairedTest, paired_test
@@ -41,6 +42,9 @@ NUMBERS = {
     "finetuned.coverage": "Coverage of the scores",
 }
 """Metrics without a value per row: shown, not tested."""
+
+RETAINED = tuple(f"{RETENTION}.{name}." for name in (*MODELS, "difference"))
+"""How metrics of retention begin."""
 
 LOSS_PARAMS = ("finetune.mask_instruction", "format.", "tokenize.")
 """Params that decide which tokens a loss is averaged over."""
@@ -96,33 +100,6 @@ class CategoryChange:
 
 
 @dataclass(frozen=True)
-class DataChanges:
-    """Counts of records; a record is recognised by its content or, if its answer changed, by instruction and input."""
-
-    before: dict[str, int]
-    """Split -> number of records."""
-    after: dict[str, int]
-    added: dict[str, int]
-    """Split of the second revision -> records that the first does not have."""
-    removed: dict[str, int]
-    changed: list[tuple[Record, Record]]
-    """The same instruction and input with another output or category."""
-    moved: dict[tuple[str, str], int]
-    """(from, to) -> records that changed split."""
-
-    @property
-    def any(self) -> bool:
-        """Whether anything changed."""
-        return bool(self.added or self.removed or self.changed or self.moved)
-
-    @property
-    def same_validation(self) -> bool:
-        """Whether the validation losses are of the same records."""
-        touched = {*self.added, *self.removed, *(split for pair in self.moved for split in pair)}
-        return "validation" not in touched | {record.split for pair in self.changed for record in pair}
-
-
-@dataclass(frozen=True)
 class Comparison:
     """The second revision against the first."""
 
@@ -131,6 +108,8 @@ class Comparison:
     params: list[ParamChange]
     methods_differ: bool
     paired: dict[str, PairedChange]
+    benchmarks: dict[str, MeasureChange]
+    """Metrics of benchmarks and retention that either revision has."""
     numbers: list[NumberChange]
     categories: list[CategoryChange]
     rows: list[RowPair]
@@ -159,8 +138,23 @@ class Comparison:
     @property
     def same_results(self) -> bool:
         """Whether the models, answers and scores of both revisions are the same files."""
-        pairs = [(self.before.hashes.get(path), self.after.hashes.get(path)) for path in RESULTS]
+        return self.same_files(RESULTS)
+
+    def same_files(self, paths: Sequence[str]) -> bool:
+        """Tell whether files of `snapshot.HASHED` are known to be the same in both revisions."""
+        pairs = [(self.before.hashes.get(path), self.after.hashes.get(path)) for path in paths]
         return all(old is not None and old == new for old, new in pairs)
+
+    def benchmark_mismatch(self, metric: str) -> str | None:
+        """Return why a metric of a benchmark or of retention cannot be compared, empty if it can; null for others."""
+        sides = (self.before, self.after)
+        if not any(metric in side.benchmark_numbers for side in sides):
+            return None
+        lacking = [f"{side.title} has none" for side in sides if metric not in side.benchmark_numbers]
+        # the task and the formulation, or the word retention, which a model follows
+        name = metric.split(".")[: 1 if metric.startswith(RETAINED) else 2]
+        own = [change.mismatch for key, change in self.benchmarks.items() if key.split(".")[: len(name)] == name]
+        return next(filter(None, [*lacking, *own]), "")
 
     def paired_on(self, key: str, category: str) -> PairedChange:
         """Return a metric of `PAIRED` on the shared rows of one category."""
@@ -208,6 +202,7 @@ def compare(before: Snapshot, after: Snapshot, flip_points: float = FLIP_POINTS)
             for key in PAIRED
             if not (methods_differ and key.endswith(".score"))
         },
+        benchmarks=measure_changes(before.results.measured, after.results.measured, (before.title, after.title)),
         numbers=[NumberChange(key, name, old_numbers.get(key), new_numbers.get(key)) for key, name in NUMBERS.items()],
         categories=[] if methods_differ else _categories(pairs, before, after),
         rows=sorted(pairs, key=_reading_order),
@@ -305,39 +300,3 @@ def _categories(pairs: Sequence[RowPair], before: Snapshot, after: Snapshot) -> 
         )
         changes.append(change)
     return sorted(changes, key=lambda change: (change.score.difference or 0.0, change.name))
-
-
-def data_changes(before: Mapping[str, Record], after: Mapping[str, Record]) -> DataChanges:
-    """Compare the records of two revisions, each given as id -> record."""
-    pairs = [(before[identifier], after[identifier]) for identifier in before.keys() & after.keys()]
-    gone = {key: record for key, record in before.items() if key not in after}
-    new = {key: record for key, record in after.items() if key not in before}
-    rewritten = _rewritten(gone, new)
-    pairs += [(gone.pop(old), new.pop(fresh)) for old, fresh in rewritten]
-    changed = [(old, fresh) for old, fresh in pairs if (old.output, old.category) != (fresh.output, fresh.category)]
-    moved = Counter((old.split, fresh.split) for old, fresh in pairs if old.split != fresh.split)
-    return DataChanges(
-        before=_by_split(before),
-        after=_by_split(after),
-        added=_by_split(new),
-        removed=_by_split(gone),
-        changed=sorted(changed, key=lambda pair: (pair[1].instruction, pair[1].input, pair[1].output)),
-        moved=dict(sorted(moved.items())),
-    )
-
-
-def _rewritten(gone: Mapping[str, Record], new: Mapping[str, Record]) -> list[tuple[str, str]]:
-    """Return (old id, new id) of records that ask the same thing, matched one to one in the order of the files."""
-    waiting: dict[tuple[str, str], list[str]] = {}
-    for identifier, record in gone.items():
-        waiting.setdefault((record.instruction, record.input), []).append(identifier)
-    pairs = []
-    for identifier, record in new.items():
-        if candidates := waiting.get((record.instruction, record.input)):
-            pairs.append((candidates.pop(0), identifier))
-    return pairs
-
-
-def _by_split(records: Mapping[str, Record]) -> dict[str, int]:
-    counts = Counter(record.split for record in records.values())
-    return {split: counts[split] for split in SPLITS if counts[split]}

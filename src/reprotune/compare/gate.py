@@ -17,14 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from reprotune.artifacts import STATISTICS
-from reprotune.compare.comparison import PAIRED, Comparison, PairedChange
+from reprotune.compare.benchmarks import MeasureChange
+from reprotune.compare.comparison import PAIRED, Comparison
 from reprotune.compare.snapshot import TRAINING_TOKENS, VALIDATION_TOKENS, Snapshot
 from reprotune.compare.words import stale_words
 from reprotune.errors import UserError
 from reprotune.params.schema import Section
 from reprotune.params.values import read_document
 from reprotune.results.words import signed
-from reprotune.statistics.paired import BETTER, WORSE, holm
+from reprotune.statistics.paired import BETTER, WORSE, PairedTest, holm
 from reprotune.untrusted import visible
 
 RULES_FILE = Path("gate.yaml")
@@ -76,7 +77,9 @@ class ChangeRule(Section):
         if self.category is not None and self.per_category:
             raise ValueError("give category or per_category, not both")
         if (self.category is not None or self.per_category) and self.metric not in PAIRED:
-            raise ValueError(f"only metrics with a value per row are known by category: {', '.join(PAIRED)}")
+            raise ValueError(
+                f"only metrics with a value per row of the test set are known by category: {', '.join(PAIRED)}"
+            )
         return self
 
 
@@ -144,10 +147,7 @@ def check_changes(rules: Rules, comparison: Comparison | None) -> list[Outcome]:
     """Check the changes between two revisions; without a comparison no rule is checked."""
     if comparison is None:
         return [Outcome(rule.metric, _worded(rule), "no revision to compare with", UNCHECKED) for rule in rules.changes]
-    return [
-        _paired_outcome(rule, comparison) if rule.metric in PAIRED else _number_outcome(rule, comparison)
-        for rule in rules.changes
-    ]
+    return [_change_outcome(rule, comparison) for rule in rules.changes]
 
 
 def check_stale(snapshots: Sequence[Snapshot]) -> list[Outcome]:
@@ -188,6 +188,26 @@ def _limit_outcome(rule: LimitRule, value: float) -> Outcome:
     return Outcome(rule.metric, ", ".join(words), f"{value:.6g}", KEPT if kept else BROKEN)
 
 
+def _change_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
+    if rule.metric in PAIRED:
+        return _paired_outcome(rule, comparison)
+    if rule.metric in comparison.benchmarks:
+        return _benchmark_outcome(rule, comparison.benchmarks[rule.metric], comparison)
+    if why := comparison.benchmark_mismatch(rule.metric):
+        return Outcome(rule.metric, _worded(rule), why, MISMATCHED)
+    return _number_outcome(rule, comparison)
+
+
+def _benchmark_outcome(rule: ChangeRule, change: MeasureChange, comparison: Comparison) -> Outcome:
+    """Compare a benchmark's metric item by item, or a loss on plain text document by document."""
+    if change.mismatch:
+        return Outcome(rule.metric, _worded(rule), change.mismatch, MISMATCHED)
+    if comparison.same_files(change.files):
+        return Outcome(rule.metric, _worded(rule), "the same answers to the same questions", KEPT)
+    state, found = judged(rule, change.test, change.digits) if change.test else (TOO_FEW, "nothing in common")
+    return Outcome(rule.metric, _worded(rule), found, state, state == TOO_FEW and rule.when_unknown == "pass")
+
+
 def _number_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
     """Compare a metric's own values in both revisions: they have no values per row, so the tolerance alone decides."""
     old, new = (_number(snapshot, rule.metric) for snapshot in (comparison.before, comparison.after))
@@ -199,6 +219,8 @@ def _number_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
 
 def _mismatch(metric: str, comparison: Comparison) -> str:
     """Return why a metric of two revisions cannot be compared; empty if it can."""
+    if (mismatch := comparison.benchmark_mismatch(metric)) is not None:
+        return mismatch
     if metric.startswith("training."):
         tokens = TRAINING_TOKENS if metric.endswith("train_loss") else VALIDATION_TOKENS
         return comparison.losses_differ(tokens) if metric.endswith("_loss") else ""
@@ -226,7 +248,7 @@ def _paired_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
     return Outcome(rule.metric, _worded(rule), found, state, state == TOO_FEW and rule.when_unknown == "pass")
 
 
-def judged(rule: ChangeRule, change: PairedChange) -> tuple[str, str]:
+def judged(rule: ChangeRule, change: PairedTest, digits: int = 1) -> tuple[str, str]:
     """Return the state of a rule on one metric, and what was found.
 
     Kept if the interval excludes a loss beyond the tolerance; broken if the paired test says that there is a loss and
@@ -234,12 +256,14 @@ def judged(rule: ChangeRule, change: PairedChange) -> tuple[str, str]:
     """
     if change.difference is None or change.ci95_low is None or change.ci95_high is None:
         return TOO_FEW, f"{change.n} rows in common" if change.n else "no rows in common"
-    interval = f"{signed(change.ci95_low)} to {signed(change.ci95_high)}"
-    found = f"{change.before:.1f} -> {change.after:.1f} on {change.n} shared rows, 95 % interval {interval}"
+    interval = f"{signed(change.ci95_low, digits)} to {signed(change.ci95_high, digits)}"
+    moved = f"{change.before:.{digits}f} -> {change.after:.{digits}f}"
+    found = f"{moved} on {change.n} shared rows, 95 % interval {interval}"
     if max(_loss(rule, change.ci95_low), _loss(rule, change.ci95_high)) <= rule.tolerance:
         return KEPT, found
-    lost = change.verdict == (WORSE if rule.better == "higher" else BETTER)
-    return BROKEN if lost and _loss(rule, change.difference) > rule.tolerance else TOO_FEW, found
+    # which way a metric is better is for the rule to say, so the verdict only tells that there is a difference
+    told = change.verdict in (BETTER, WORSE)
+    return BROKEN if told and _loss(rule, change.difference) > rule.tolerance else TOO_FEW, found
 
 
 def _over_categories(rule: ChangeRule, comparison: Comparison) -> tuple[str, str]:

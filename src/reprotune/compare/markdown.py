@@ -30,6 +30,7 @@ def comparison_markdown(comparison: Comparison) -> str:
         "\n".join(f"- {_plain(note)}" for note in view.notes),
         _section(_quoted(view.params, cells=True)),
         _section(view.metrics),
+        _section(_quoted(view.benchmarks)) if view.benchmarks.rows else "",
         words.TEST_WORDS,
         _section(view.numbers),
         _section(_quoted(view.categories)) if view.categories.rows else "",

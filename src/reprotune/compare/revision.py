@@ -115,6 +115,11 @@ class Revision:
             return None
         return self._objects.listing(out["md5"], out["path"]).get(inner)
 
+    def has(self, path: str) -> bool:
+        """Tell whether an artifact is part of the revision, wherever its content may be."""
+        here = self.commit is None and (self.root / path).exists()
+        return here or self._locked_out(path) is not None
+
     def place(self, path: str, target: Path, scratch: Path) -> None:
         """Make the artifact `path`, a file, available at `target`; `scratch` is for what has to be fetched for that.
 

@@ -13,6 +13,7 @@ from reprotune.compare.revision import Revision
 from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
 from reprotune.files import parsed_json
+from reprotune.multiple_choice.figures.measured import FILES as BENCHMARK
 from reprotune.params.values import flattened
 from reprotune.records import read_records
 from reprotune.results.documents import Speed, checked
@@ -28,7 +29,8 @@ ARTIFACTS = (
     "data/judgements/metrics.json",
     "data/judgements/scores.parquet",
 )
-"""The files that are read, and no other: everything of them is reproduced by a rerun of the revision."""
+"""The files that are read besides those of `BENCHMARK`, which runs of earlier versions do not have, and no other:
+everything of them is reproduced by a rerun of the revision."""
 
 VALIDATION_TOKENS, TRAINING_TOKENS = "data/tokens/validation.parquet", "data/tokens/train.parquet"
 """What the losses are means over."""
@@ -42,7 +44,7 @@ SPEED = ("data/speed/finetune.json", "metrics/speed.json")
 MADE_WITH = ("torch", "python", "precision", "device_type", "constraints_sha256")
 """What a model's bytes depend on besides params, code and data."""
 
-HASHED = (VALIDATION_TOKENS, TRAINING_TOKENS, *RESULTS)
+HASHED = (VALIDATION_TOKENS, TRAINING_TOKENS, *RESULTS, *BENCHMARK)
 
 
 @dataclass(frozen=True)
@@ -79,10 +81,16 @@ class Snapshot:
         return {row.id: row for row in self.results.rows}
 
     def numbers(self) -> dict[str, float]:
-        """Return the metrics of the test set and of training (`training.`) by dotted name."""
+        """Return the metrics of the test set, of training (`training.`), benchmarks and retention by dotted name."""
         judged = {key: value for key, value in self.results.judged.items() if key != "categories"}
         flat = flattened({**judged, "training": self.results.training})
-        return {key: value for key, value in flat.items() if isinstance(value, (int, float))}
+        return {key: value for key, value in (flat | self.benchmark_numbers).items() if isinstance(value, (int, float))}
+
+    @cached_property
+    def benchmark_numbers(self) -> dict[str, Any]:
+        """The metrics of benchmarks and retention by dotted name; empty where there are none."""
+        task = {self.results.measured.task: self.results.figures} if self.results.figures else {}
+        return flattened(task) | flattened({"retention": self.results.retention})
 
 
 def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
@@ -94,7 +102,7 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
     with tempfile.TemporaryDirectory(prefix="reprotune-") as folder:
         scratch = Path(folder) / "listings"
         scratch.mkdir()
-        for path in ARTIFACTS:
+        for path in (*ARTIFACTS, *filter(revision.has, BENCHMARK)):
             revision.place(path, Path(folder) / path, scratch)
         try:
             hashes = {path: revision.locked_hash(path) for path in HASHED}

@@ -29,6 +29,8 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
         console.print(f"{view.params.title}: no difference")
     # the smallest detectable difference is in a note, and eight columns do not fit 80 characters
     console.print(_table(view.metrics.without(words.DETECTABLE)))
+    if view.benchmarks.rows:
+        console.print(_table(view.benchmarks.without(words.DETECTABLE)))
     console.print(_table(view.numbers))
     if view.categories.rows:
         console.print(_table(view.categories))

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from reprotune.artifacts import SPLITS
+from reprotune.compare.benchmarks import MeasureChange
 from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
 from reprotune.compare.snapshot import MADE_WITH, Snapshot
 from reprotune.results.words import STATISTIC_WORDS, VERDICTS, error_words, points, quantity, signed
-from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE
+from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE, PairedTest
 from reprotune.untrusted import clipped
 
 MAIN_METRIC = "finetuned.score"
@@ -17,8 +18,9 @@ TEST_WORDS = (
     "Each metric is a mean over the rows that are in both revisions. The 95 % interval of the mean difference "
     "allows for rows unlike any seen and, with eight categories or more, for rows of one category that move together. "
     "p is from a sign-flip permutation test. With p of 0.05 or more, or 0 in the interval, the verdict is within "
-    "noise; with fewer than six rows that moved it cannot be told. Even if nothing has really changed, one verdict in "
-    "twenty says better or worse, so a long table is likely to hold some."
+    "noise; with fewer than six rows that moved it cannot be told. Right answers of a benchmark are compared item by "
+    "item (McNemar's exact test), losses on plain text document by document, where lower is better. Even if nothing "
+    "has really changed, one verdict in twenty says better or worse, so a long table is likely to hold some."
 )
 
 MADE_WORDS = {
@@ -68,6 +70,8 @@ class View:
     notes: list[str]
     params: Table
     metrics: Table
+    benchmarks: Table
+    """Empty where neither revision has one."""
     numbers: Table
     categories: Table
     flips: str
@@ -85,6 +89,7 @@ def view_of(comparison: Comparison) -> View:
         kind, sentence = "noise", f"Stale: the results of {titles} are not those of the params, code and data there"
     params = [(change.key, [change.old, change.new]) for change in comparison.params]
     metrics = [_metric_row(change) for change in comparison.paired.values()]
+    benchmarks = [_measure_row(change) for change in comparison.benchmarks.values() if change.test is not None]
     numbers = [_number_row(change) for change in comparison.numbers]
     categories = [_category_row(change) for change in comparison.categories]
     head = ["Before", "After", "Change"]
@@ -96,6 +101,7 @@ def view_of(comparison: Comparison) -> View:
         metrics=Table(
             "Fine-tuned model on shared rows", "Metric", [*head, VERDICT, "95 % interval", "p", DETECTABLE], metrics
         ),
+        benchmarks=Table("Benchmarks", "Metric", [*head, VERDICT, "95 % interval", "p", DETECTABLE], benchmarks),
         numbers=Table("Training", "Number", head, numbers),
         categories=Table("Score by category", "Category", ["Rows", *head, VERDICT, "Exact"], categories),
         flips=flip_summary(comparison),
@@ -154,7 +160,15 @@ def notes(comparison: Comparison) -> list[str]:
         found.append(f"Shared rows not paired, because a revision has no score for them: {shared - change.n:,}.")
     if why := comparison.losses_differ():
         found.append(f"The validation losses cannot be compared: they are {why}.")
-    return found
+    apart = dict.fromkeys(_apart(change) for change in comparison.benchmarks.values() if change.mismatch)
+    return [*found, *apart]
+
+
+def _apart(change: MeasureChange) -> str:
+    """Return why a benchmark's metric is not one of the same things in both revisions."""
+    subject = change.name.removesuffix(" of the base model")
+    shown = "" if change.test is None else ": only what both have is compared"
+    return f"{subject}: {change.mismatch}{shown}."
 
 
 def stale_sides(comparison: Comparison) -> list[str]:
@@ -185,12 +199,21 @@ def stale_words(snapshot: Snapshot) -> str:
 
 
 def _metric_row(change: PairedChange) -> TableRow:
-    cells = [points(change.before), points(change.after), signed(change.difference), change.verdict]
-    if change.p_value is None or change.verdict == SAME:
-        return change.name, [*cells, "–", "–", "–"]
-    interval = "–" if change.ci95_low is None else f"{signed(change.ci95_low)} to {signed(change.ci95_high)}"
-    p_value = f"{change.p_value:.4f}" if change.p_value < 0.01 else f"{change.p_value:.2f}"
-    return change.name, [*cells, interval, p_value, points(change.smallest_detectable)]
+    return change.name, _test_cells(change)
+
+
+def _measure_row(change: MeasureChange) -> TableRow:
+    return f"{change.name}, {change.unit}", _test_cells(change.test, change.digits) if change.test else []
+
+
+def _test_cells(test: PairedTest, digits: int = 1) -> list[str]:
+    cells = [points(test.before, digits), points(test.after, digits), signed(test.difference, digits), test.verdict]
+    if test.p_value is None or test.verdict == SAME:
+        return [*cells, "–", "–", "–"]
+    ends = [signed(end, digits) for end in (test.ci95_low, test.ci95_high)]
+    interval = "–" if test.ci95_low is None else " to ".join(ends)
+    p_value = f"{test.p_value:.4f}" if test.p_value < 0.01 else f"{test.p_value:.2f}"
+    return [*cells, interval, p_value, points(test.smallest_detectable, digits)]
 
 
 def _category_row(change: CategoryChange) -> TableRow:

@@ -9,6 +9,7 @@ from reprotune.pages.html import category_choices, render_page
 from reprotune.pages.plots import length_plot, loss_plot, score_bars
 from reprotune.params.document import Document
 from reprotune.params.values import flattened
+from reprotune.report.benchmarks import benchmarks
 from reprotune.report.origin import origin_facts, origin_line
 from reprotune.report.publish import histogram
 from reprotune.results.read import Results, Row, pick_examples
@@ -67,6 +68,7 @@ def render_report(results: Results, speed: dict[str, Any], params: Document, loc
         health=health_facts(results.judged["health"]),
         pairs=pair_facts(results.judged["pairwise"]),
         data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
+        benchmarks=benchmarks(results),
         examples=pick_examples(results.rows),
         rows=results.rows,
         category_choices=category_choices(row.category for row in results.rows),

@@ -10,7 +10,9 @@ import math
 from collections.abc import Iterable
 from typing import Any
 
-from reprotune.artifacts import STATISTICS
+from reprotune.artifacts import MODELS, STATISTICS
+from reprotune.multiple_choice.figures.accuracy import Figures, subject_figures
+from reprotune.multiple_choice.figures.measured import Measured
 from reprotune.untrusted import visible
 
 SCORE_KEYS = ("score", "ci95_low", "ci95_high", "stderr", "stderr_clustered", "n", "unscored", "coverage", *STATISTICS)
@@ -35,6 +37,34 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
             "pairwise": judged["pairwise"] or {},
         }
     )
+
+
+def benchmark_metrics(task: str, figures: dict[str, Figures], retention: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics/benchmark.json: `<task>.<formulation>.<model>` and `retention.<model>`; empty without either.
+
+    Control characters in the names of groups are spelled out, since DVC prints them as they are.
+    """
+    found = {
+        formulation: {**values, "groups": {visible(name): rates for name, rates in values["groups"].items()}}
+        for formulation, values in figures.items()
+    }
+    own = {task: found} if found else {}
+    # formulations have other names than models, so a task that is called retention loses nothing
+    return numbers({**own, "retention": {**own.get("retention", {}), **retention}})
+
+
+def subjects_csv(measured: Measured) -> str:
+    """Return metrics/plots/subjects.csv: items and right answers per subject, with intervals.
+
+    Where there are several formulations, a subject's name ends in that of each. Names are as in `categories_csv`.
+    """
+    columns = ["n", *(f"{model}{end}" for model in MODELS for end in ("", "_low", "_high"))]
+    lines = []
+    for formulation, asked in measured.asked.items():
+        ending = f" ({formulation})" if len(measured.asked) > 1 else ""
+        for name, rates in subject_figures(asked).items():
+            lines.append([f"{_plot_name(name)}{ending}", *map(_rounded, map(rates.get, columns))])
+    return _csv(["subject", *columns], lines)
 
 
 def speed_metrics(speed: dict[str, Any]) -> dict[str, Any]:
@@ -88,7 +118,7 @@ def categories_csv(judged: dict[str, Any]) -> str:
     """
     columns = ["n", "base", "finetuned", "base_exact", "finetuned_exact"]
     lines = [
-        [visible(name).replace("<", "⟨U+003C⟩"), *map(_rounded, map(scores.get, columns))]
+        [_plot_name(name), *map(_rounded, map(scores.get, columns))]
         for name, scores in sorted(judged["categories"].items())
     ]
     return _csv(["category", *columns], lines)
@@ -114,6 +144,10 @@ def histogram(scores: Iterable[float]) -> list[int]:
     for score in scores:
         counts[min(int(score / 100 * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
     return counts
+
+
+def _plot_name(name: str) -> str:
+    return str(visible(name)).replace("<", "⟨U+003C⟩")
 
 
 def _rounded(value: float | None) -> float | str:

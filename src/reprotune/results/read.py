@@ -5,12 +5,17 @@ import io
 import math
 import random
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from reprotune.artifacts import MODELS, RESPONSES, SCORES, STATISTICS, read_table
 from reprotune.errors import UserError
 from reprotune.files import read_text
+from reprotune.multiple_choice.figures.accuracy import Figures, task_figures
+from reprotune.multiple_choice.figures.forgetting import retention_figures
+from reprotune.multiple_choice.figures.measured import ITEMS_FILE, NOTHING, Measured, read_measured
+from reprotune.multiple_choice.subjects import GROUPS
 from reprotune.records import read_records
 from reprotune.results.documents import SUMMARIES, Judged, Speed, Training, read_checked
 from reprotune.results.words import FINISH_WORDS, STATUS_WORDS
@@ -69,6 +74,18 @@ class Results:
     """Stage (`raw`, `split`, `formatted`, `tokens`) -> its summary.json."""
     loss: list[dict[str, str]]
     rows: list[Row]
+    measured: Measured = NOTHING
+    """What both models said of a benchmark's choices and of plain text."""
+
+    @cached_property
+    def figures(self) -> dict[str, Figures]:
+        """The figures of the benchmark by formulation; empty where there is none."""
+        return task_figures(self.measured, GROUPS)
+
+    @cached_property
+    def retention(self) -> dict[str, Any]:
+        """The loss of both models on plain text; empty where there is none."""
+        return retention_figures(self.measured)
 
     def scores(self, model: str) -> list[float]:
         """Return the scores of one model's answers, unscored ones left out."""
@@ -83,8 +100,9 @@ class Results:
 def load_results(data: Path, whole: bool = True) -> Results:
     """Read every artifact under `data/`; raises `UserError` if one is missing, damaged or of another run.
 
-    Without `whole`, keys of JSON files may be missing, as they are in runs of earlier versions.
+    Without `whole`, keys of JSON files may be missing and so may benchmarks, as they are in runs of earlier versions.
     """
+    has_benchmark = whole or (data / ITEMS_FILE.removeprefix("data/")).exists()
     return Results(
         judged=read_checked(data / "judgements/metrics.json", Judged, REMEDY, whole),
         training=read_checked(data / "model/metrics.json", Training, REMEDY, whole),
@@ -93,6 +111,7 @@ def load_results(data: Path, whole: bool = True) -> Results:
         },
         loss=_read_loss(data / "model/loss.csv"),
         rows=_read_rows(data),
+        measured=read_measured(data) if has_benchmark else NOTHING,
     )
 
 

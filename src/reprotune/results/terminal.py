@@ -1,7 +1,7 @@
 """The tables at the end of `make repro`: the scores with their uncertainty, what was found, the time of each stage."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +15,16 @@ from reprotune.console import TIMINGS_DIRECTORY
 from reprotune.errors import UserError
 from reprotune.pipeline.dvc_yaml import DVC_YAML, stage_names
 from reprotune.pipeline.plan import changes_since_run
+from reprotune.results.benchmark_words import (
+    RETENTION_WORDS,
+    TRIVIAL_WORDS,
+    below_constant,
+    bits,
+    matched_words,
+    percent,
+)
 from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
+from reprotune.results.published import read_published
 from reprotune.training.checkout import read_checkout
 from reprotune.untrusted import visible
 
@@ -47,7 +56,7 @@ def summary(root: Path) -> Group:
     """
     if not (root / DVC_YAML).is_file():
         raise UserError(f"there is no {DVC_YAML} here: run this from the folder that holds params.yaml")
-    return Group(*_stale(root), _scores_table(root), _facts_table(root), _timings_table(root))
+    return Group(*_stale(root), _scores_table(root), *_benchmark_tables(root), _facts_table(root), _timings_table(root))
 
 
 def read_timings(root: Path) -> list[Timing]:
@@ -117,12 +126,51 @@ def _interval(numbers: dict[str, Any], sign: str) -> str:
     return f"{numbers['ci95_low']:{sign}.1f} to {numbers['ci95_high']:{sign}.1f}"
 
 
+def _benchmark_tables(root: Path) -> Iterator[Table]:
+    """Yield the table of right answers and of the loss on plain text; nothing where neither was measured."""
+    rows = list(_benchmark_rows(root))
+    if not rows:
+        return
+    table = Table(box=box.ROUNDED)
+    table.add_column("", style="bold", overflow="fold")
+    for name in ("Base", "Fine-tuned", "Difference", "95 % interval"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, *cells in rows:
+        table.add_row(Text(visible(name)), *cells)
+    yield table
+
+
+def _benchmark_rows(root: Path) -> Iterator[tuple[str, ...]]:
+    tasks, retention = _published(root)
+    for name, found in tasks.items():
+        own = (percent(found[model]["accuracy"]) for model in ("base", "finetuned"))
+        change = found["difference"]
+        yield f"{name.replace('.', ', ', 1)}, % right", *own, percent(change["accuracy"], "+"), _ends(change, percent)
+        for key, words in TRIVIAL_WORDS.items():
+            yield f"  {words}", *[percent(found["trivial"][key])] * 2, "", ""
+    if retention:
+        own = (bits(retention[model]["bits_per_byte"]) for model in ("base", "finetuned"))
+        change = retention["difference"]
+        yield "retention, bits per byte", *own, bits(change["bits_per_byte"], "+"), _ends(change, bits)
+
+
+def _ends(change: dict[str, Any], words: Callable[[float | None, str], str]) -> str:
+    if change.get("ci95_low") is None or change.get("ci95_high") is None:
+        return "–"
+    return f"{words(change['ci95_low'], '+')} to {words(change['ci95_high'], '+')}"
+
+
+def _published(root: Path) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    path = METRICS / "benchmark.json"
+    return read_published(root / path, f"run `git checkout {path}`, or `dvc repro`")
+
+
 def _facts_table(root: Path) -> Table:
     table = Table(box=box.ROUNDED, show_header=False)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for name, value in _facts(root):
-        table.add_row(name, Text(visible(value)))
+        table.add_row(Text(visible(name)), Text(visible(value)))
     return table
 
 
@@ -133,6 +181,14 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
     else:
         yield "Fine-tuned against base", scores["difference"]["verdict"]
         yield "Scored by", scores["method"]
+    tasks, retention = _published(root)
+    for name, found in tasks.items():
+        yield (
+            name.replace(".", ", ", 1),
+            "; ".join(filter(None, [matched_words(found["difference"]), below_constant(found)])),
+        )
+    if retention:
+        yield "Retention", RETENTION_WORDS[retention["difference"]["verdict"]]
     if not training:
         yield "Validation loss", REMEDY
     else:

@@ -115,14 +115,14 @@ def counted(number: float, noun: str) -> str:
     return f"{quantity(number)} {noun}" if number == 1 else f"{quantity(number)} {noun}s"
 
 
-def points(value: float | None) -> str:
-    """Return a score with one decimal."""
-    return "–" if value is None else f"{value:.1f}"
+def points(value: float | None, digits: int = 1) -> str:
+    """Return a score with one decimal, or with `digits`."""
+    return "–" if value is None else f"{value:.{digits}f}"
 
 
-def signed(value: float | None) -> str:
+def signed(value: float | None, digits: int = 1) -> str:
     """Return a difference of scores with its sign."""
-    return "–" if value is None else f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def scorer_words(judged: dict[str, Any]) -> str:

@@ -83,11 +83,11 @@ def _padded(
     """Return the middle, the standard error and the quantile of t that make the wider interval."""
     ends = [] if bounds is None else list(bounds)
     padded = np.array([*values, *ends], dtype=float)
-    plain = float(np.std(padded, ddof=1) / np.sqrt(len(padded))), _t(len(values))
+    plain = float(np.std(padded, ddof=1) / np.sqrt(len(padded))), t_quantile(len(values))
     grouped = None if clusters is None else clustered_stderr(list(padded), [*clusters, *(None for _ in ends)])
     if grouped is None or grouped[0] is None:
         return float(padded.mean()), *plain
-    wide = grouped[0], _t(grouped[1])
+    wide = grouped[0], t_quantile(grouped[1])
     return float(padded.mean()), *max(plain, wide, key=np.prod)
 
 
@@ -110,12 +110,12 @@ def clustered_stderr(values: Sequence[float], clusters: Sequence[Hashable | None
     return float(np.sqrt(groups / (groups - 1) * (sums**2).sum()) / len(values)), groups
 
 
-def _t(n: int) -> float:
+def t_quantile(n: int) -> float:
     """Return the quantile of Student's t for a 95 % interval from `n` independent values."""
     return float(stdtrit(n - 1, (1 + CONFIDENCE) / 2))
 
 
-def wilson_interval(successes: float, n: int) -> tuple[float, float] | None:
+def wilson_interval(successes: float, n: float) -> tuple[float, float] | None:
     """Return the 95 % Wilson score interval of a rate; null for no trials. A tie counts as half a success."""
     if n == 0:
         return None

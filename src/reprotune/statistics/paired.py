@@ -69,11 +69,14 @@ def paired_test(
         ci95_high=estimate.ci95_high,
         p_value=p_value,
         smallest_detectable=smallest_detectable_difference(differences, bounds, clusters),
-        verdict=_verdict(differences, p_value, estimate),
+        verdict=verdict(differences, p_value, estimate),
     )
 
 
-def _verdict(differences: Sequence[float], p_value: float | None, estimate: Estimate) -> str:
+def verdict(
+    differences: Sequence[float], p_value: float | None, estimate: Estimate, higher_is_better: bool = True
+) -> str:
+    """Return what paired differences show, given the p-value and the interval of their mean."""
     if estimate.score is None or p_value is None:
         return UNKNOWN
     if not any(differences):
@@ -82,7 +85,7 @@ def _verdict(differences: Sequence[float], p_value: float | None, estimate: Esti
         return TOO_FEW
     if p_value >= 1 - CONFIDENCE or estimate.ci95_low <= 0 <= estimate.ci95_high:
         return NOISE
-    return BETTER if estimate.score > 0 else WORSE
+    return BETTER if (estimate.score > 0) == higher_is_better else WORSE
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
