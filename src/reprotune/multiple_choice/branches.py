@@ -106,8 +106,9 @@ def _visible(marks: Tensor) -> Tensor:
 class Beginning:
     """The tokens that rows share, read once when it is made; `hidden_states` reads the rest of some rows."""
 
-    def __init__(self, model: Network, tokens: Sequence[int], room: int) -> None:
-        """Read `tokens`, which may be none, and keep room for blocks of at most `room` tokens behind them."""
+    def __init__(self, model: Network, tokens: Sequence[int], longest: int) -> None:
+        """Read `tokens`, which may be none, and keep room behind them for blocks of rows of up to `longest` tokens."""
+        room = max(BLOCK_TOKENS, longest)
         self.length = len(tokens)
         self._model = model
         self._compute = Compute.of(model.wte.weight)

@@ -15,7 +15,7 @@ from torch import Tensor
 from reprotune.compute.device import Compute
 from reprotune.dataset.packing import shared_prefix
 from reprotune.model.network import Network
-from reprotune.multiple_choice.branches import BLOCK_TOKENS, Beginning, Branching, Pack, packed
+from reprotune.multiple_choice.branches import Beginning, Branching, Pack, packed
 
 PACK_TOKENS = 2048
 """Most tokens in one forward pass (but at least one row)."""
@@ -38,19 +38,23 @@ def log_probabilities(
     a pass has finished. Logits are float32, everything after them is float64; in float32 arithmetic a result depends on
     the other rows by rounding only (below 1e-4).
     """
-    results: list[list[float]] = [[] for _ in rows]
+    wanted = [row.continuations for row in rows]
+    # equal continuations are one, so that rounding does not decide between them
+    kinds = [list(dict.fromkeys(map(tuple, row.continuations))) for row in rows]
+    rows = [Branching(row.context, list(map(list, some))) for row, some in zip(rows, kinds, strict=True)]
+    scored: list[dict[tuple[int, ...], float]] = [{} for _ in rows]
     with Compute.of(model.wte.weight).autocast():
         for members, prefix in _shared(rows, groups or [None] * len(rows)):
             members.sort(key=lambda index: -rows[index].read_tokens(prefix))
-            room = max(BLOCK_TOKENS, rows[members[0]].read_tokens(prefix))
-            beginning = Beginning(model, rows[members[0]].context[:prefix], room)
+            longest = rows[members[0]]
+            beginning = Beginning(model, longest.context[:prefix], longest.read_tokens(prefix))
             for some in _passes(members, rows, prefix):
                 pack = packed([rows[index] for index in some], prefix)
                 sums = _sums(model, beginning.hidden_states(pack), pack)
                 for place, index in enumerate(some):
-                    results[index] = [sums[place, number] for number in range(len(rows[index].continuations))]
+                    scored[index] = {kind: sums[place, number] for number, kind in enumerate(kinds[index])}
                 on_scored(len(some))
-    return results
+    return [[found[tuple(tokens)] for tokens in row] for found, row in zip(scored, wanted, strict=True)]
 
 
 def _shared(rows: Sequence[Branching], groups: Sequence[Hashable]) -> list[tuple[list[int], int]]:
