@@ -46,7 +46,7 @@ from reprotune.artifacts import (
     TOKENS,
     TOKENS_TURNS,
 )
-from reprotune.multiple_choice.contracts import ITEMS
+from reprotune.multiple_choice.contracts import CHOICES, DOCUMENTS, ITEMS
 
 HEAD = """\
 # Artifacts
@@ -177,6 +177,18 @@ STAGES: dict[str, Sequence[Artifact]] = {
     ),
     "generate@base, generate@finetuned": (
         Artifact("data/responses/{base,finetuned}.parquet", "Answers to the test prompts.", RESPONSES),
+    ),
+    "benchmark@base, benchmark@finetuned": (
+        Artifact(
+            "data/benchmarked/{base,finetuned}.parquet",
+            "What each model says of the choices of a benchmark's items.",
+            CHOICES,
+        ),
+        Artifact(
+            "data/benchmarked/{base,finetuned}_text.parquet",
+            "How well each model predicts the documents of `benchmark.text`; empty without one.",
+            DOCUMENTS,
+        ),
     ),
     "judge": (
         Artifact("data/judgements/scores.parquet", "A score for every answer of both models.", SCORES),

@@ -45,6 +45,15 @@ def test_decoding_side_by_side(tmp_path: Path, shared_data: Path) -> None:
     assert "6 of 6" in table
 
 
+def test_multiple_choice_side_by_side(tmp_path: Path, shared_data: Path) -> None:
+    options = ["--size", "miniature", "--items", "2", "--shots", "0", "--rounds", "1", "--formulations", "letters"]
+    table, figures = benchmark(tmp_path, "multiple_choice", *options, "--mmlu", str(shared_data / "mmlu"))
+    found = figures["results"]["letters, 0 shots"]
+    pairs = zip(found["reprotune"][0]["logprobs"], found["lm-eval"][0]["logprobs"], strict=True)
+    assert all(one == pytest.approx(other, abs=1e-4) for one, other in pairs)
+    assert "| 6 of 6 |" in table
+
+
 def test_data_stages_at_scale(tmp_path: Path) -> None:
     table, figures = benchmark(tmp_path, "scale", "--sizes", "2000", "4000")
     assert [result["rows"] for result in figures["results"]] == [2000, 4000]

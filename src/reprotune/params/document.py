@@ -5,8 +5,9 @@ from typing import Self
 
 from pydantic import model_validator
 
+from reprotune.artifacts import MODELS
 from reprotune.params.schema import Section
-from reprotune.params.sections.benchmark import EMBEDDED_EXAM, BenchmarkParams, BenchmarkSourceParams
+from reprotune.params.sections.benchmark import EMBEDDED_EXAM, EMBEDDED_TEXT, BenchmarkParams, BenchmarkSourceParams
 from reprotune.params.sections.dataset import EMBEDDED_DATASET, DatasetParams
 from reprotune.params.sections.fetch import EMBEDDED_BASE, BaseParams
 from reprotune.params.sections.finetune import FinetuneParams
@@ -77,20 +78,25 @@ class Document(Section):
             "fetch@benchmark": [self.fetch.benchmark.followed],
             "format": [self.format.file],
             "judge": [*self.judge.files.values()],
-            **{f"benchmark@{model}": [self.benchmark.text_file] for model in ("base", "finetuned")},
+            **{f"benchmark@{model}": self._read_by_benchmark for model in MODELS},
         }
         local = {stage: list(dict.fromkeys(filter(None, paths))) for stage, paths in named.items()}
         return {stage: paths for stage, paths in local.items() if paths}
 
+    @property
+    def _read_by_benchmark(self) -> list[Path | None]:
+        return [self.benchmark.text_file, self.format.file if self.benchmark.framing == "template" else None]
+
     def followed_files(self) -> dict[str, list[Path]]:
         """Return the files that dvc.yaml should list as deps, by stage.
 
-        They are the local ones; for a source on the network the embedded one, since the deps of a `foreach` cannot come
-        and go.
+        They are the local ones; where params.yaml names none the embedded one, since the deps of a `foreach` cannot
+        come and go.
         """
         embedded = {
             "fetch@dataset": [EMBEDDED_DATASET],
             "fetch@base": [EMBEDDED_BASE],
             "fetch@benchmark": [EMBEDDED_EXAM],
+            **{f"benchmark@{model}": [EMBEDDED_TEXT] for model in MODELS},
         }
         return embedded | self.local_files()

@@ -97,6 +97,9 @@ class BenchmarkParams(Section):
 
     formulations: list[Formulation] = Field(min_length=0, max_length=2)
     """`letters`: the options are listed, and the letters A, B, ... compete; `cloze`: the options' texts do."""
+    style: Literal["auto", "question", "beginning"]
+    """What the items are: `question`, asked as lm-eval asks MMLU, ARC and PIQA; `beginning`, which the choices continue
+    as they are; `auto`: beginnings in the embedded exam and with the preparation `hellaswag`, else questions."""
     shots: int = Field(ge=0, le=MOST_SHOTS)
     """Examples before each item: the first ones of its subject, in the order of the source."""
     framing: Literal["plain", "template"]
@@ -127,6 +130,12 @@ class BenchmarkParams(Section):
         if self.text is None:
             return None
         return EMBEDDED_TEXT if self.text == "embedded" else Path(self.text).expanduser()
+
+    def asks_beginnings(self, source: BenchmarkSourceParams) -> bool:
+        """Tell whether the items of a source are beginnings that the choices continue."""
+        if self.style == "auto":
+            return source.source == "embedded" or source.preparation == "hellaswag"
+        return self.style == "beginning"
 
     def name(self, formulation: str) -> str:
         """Return the name under which figures of a formulation are published, e.g. `cloze_0shot_plain`."""
