@@ -1,11 +1,12 @@
 """Ratings of several models from comparisons of two at a time.
 
-The model of Bradley and Terry (1952): a beats b with the probability 1 / (1 + exp(strength of b - strength of a)). A tie
-is half a win of each. Ratings are strengths on the scale of chess, 400 points for odds of ten to one, with mean 1000.
+The model of Bradley and Terry (1952): a beats b with probability 1 / (1 + exp(strength of b - strength of a)). A tie is
+half a win of each. Ratings are strengths on the scale of chess, 400 points for odds of ten to one, with mean 1000.
 """
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -17,8 +18,8 @@ from reprotune.statistics.intervals import CONFIDENCE, MIN_CLUSTERS
 SCALE = 400 / np.log(10)
 CENTRE = 1000.0
 RIDGE = 1e-4
-"""Weight of the square of each strength: moves a rating by about a hundredth of a point, and keeps one finite that would
-run away because its model never loses."""
+"""Weight of the square of each strength: moves a rating by about a hundredth of a point, and keeps one finite that
+would run away because its model never loses."""
 
 
 Game = tuple[str, str, float]
@@ -47,7 +48,7 @@ class Ratings:
     def tied_ranks(self) -> list[tuple[str, str]]:
         """Pairs of neighbours in the ranking whose order the comparisons do not tell, at 95 %."""
         found = []
-        for row, (first, second) in enumerate(zip(self.models, self.models[1:], strict=False)):
+        for row, (first, second) in enumerate(pairwise(self.models)):
             spread = self.covariance[row, row] + self.covariance[row + 1, row + 1] - 2 * self.covariance[row, row + 1]
             gap = self.ratings[row] - self.ratings[row + 1]
             if self.separated or gap <= _quantile() * np.sqrt(max(spread, 0.0)):
@@ -55,9 +56,7 @@ class Ratings:
         return found
 
 
-def bradley_terry(
-    games: Sequence[Game], clusterings: Sequence[Sequence[Hashable]] = ()
-) -> Ratings | None:
+def bradley_terry(games: Sequence[Game], clusterings: Sequence[Sequence[Hashable]] = ()) -> Ratings | None:
     """Rate the models of `games`; null where fewer than two models occur.
 
     The covariance is the sandwich estimator (Huber 1967), which stays right although a tie is no outcome of the model;

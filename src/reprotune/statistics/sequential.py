@@ -1,7 +1,7 @@
 """Votes that may be looked at after every one of them: a test and an interval that hold at whatever vote one stops.
 
-A fixed-size test that is repeated after each vote finds a difference that is not there in 28 % of votes of 200. Here the
-evidence against a share p is the likelihood ratio of a uniform mixture over all shares to p,
+A fixed-size test that is repeated after each vote finds a difference that is not there in 28 % of ballots of 200 votes.
+Here the evidence against a share p is the likelihood ratio of a uniform mixture over all shares to p,
 
     W(p) = B(k + 1, n - k + 1) / (p^k (1 - p)^(n - k))
 
