@@ -10,7 +10,6 @@ from reprotune.params.sections.preference import PreferenceParams
 from reprotune.pipeline.stage import run_stage
 from reprotune.preference.contracts import VOTES
 from reprotune.preference.count import count_votes
-from reprotune.results.votes import outdated_sentence
 
 VOTES_FOLDER = Path("data/votes")
 RESPONSES = Path("data/responses")
@@ -29,7 +28,7 @@ def main() -> None:
         return
     note(f"preference: {counted(found['votes'], 'vote')} of {counted(found['voters'], 'voter')}")
     if found["outdated"]:
-        note(f"preference: {outdated_sentence(found)}")
+        note(f"preference: {counted(found['outdated'], 'pair')} voted on had other answers than the models give now")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ WRITTEN = (
     "metrics/training.json",
     "metrics/data.json",
     "metrics/speed.json",
+    "metrics/preference.json",
     "metrics/plots/loss.csv",
     "metrics/plots/scores.csv",
     "metrics/plots/length.csv",
@@ -35,6 +36,7 @@ def test_writes_everything_and_the_same_again(workspace: Path) -> None:
     assert json.loads(written["metrics/data.json"])["raw"]["rejected"] == 7
     assert b"fine-tuned model is clearly better" in written["data/report/index.html"]
     assert "trained" not in json.loads(written["metrics/speed.json"])
+    assert json.loads(written["metrics/preference.json"]) == {"votes": 0}
     assert run_stage(workspace).returncode == 0
     assert {name: (workspace / name).read_bytes() for name in WRITTEN} == written
 
