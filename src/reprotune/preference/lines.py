@@ -20,7 +20,8 @@ def read_objects(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
     """Yield (place in words, object) for each row; raises `UserError` that ends in `remedy` for anything else."""
     text = read_text(path, remedy)
     rows: list[tuple[str, Any]]
-    if text.lstrip().startswith("["):
+    listed = text.lstrip().startswith("[")
+    if listed:
         rows = [(f"{path} row {number}", row) for number, row in enumerate(parsed_json(text, str(path), remedy), 1)]
     else:
         rows = [(f"{path} line {number}", line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
@@ -29,7 +30,7 @@ def read_objects(path: Path, remedy: str) -> Iterator[tuple[str, Row]]:
     if len(rows) > MOST_ROWS:
         raise UserError(f"{path} has more than {MOST_ROWS:,} rows, which is the limit: {remedy}")
     for place, row in rows:
-        value = parsed_json(row, place, remedy) if isinstance(row, str) else row
+        value = row if listed else parsed_json(row, place, remedy)
         if not isinstance(value, dict):
             raise UserError(f"{place} should be an object, but it is {_shown(value)}: {remedy}")
         yield place, value
