@@ -56,7 +56,7 @@ def _contestant(word: str, records: Path, scratch: Path) -> "Contestant":
     if not equals or Path(word).exists():
         label, source = "", word
     if label:
-        label = checked_name(label, "the name before = ", "write NAME=SOURCE")
+        label = checked_name(label, "the name before =", "write NAME=SOURCE")
     path = Path(source)
     if source in MODELS:
         return of_responses(label or source, Path(f"data/responses/{source}.parquet"), RECORDS)
