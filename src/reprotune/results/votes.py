@@ -41,7 +41,7 @@ def verdict_sentence(comparison: Mapping[str, Any]) -> str:
     decisive = comparison["wins"] + comparison["losses"]
     needed = wins_needed(decisive)
     if needed is None:
-        return f"Not decided: {counted(decisive, 'pair')} with a winner are too few for any majority."
+        return f"Not decided: {counted(decisive, 'pair')} with a winner: too few for any majority."
     most = max(comparison["wins"], comparison["losses"])
     return f"Not decided: of {decisive} pairs with a winner, one model would need {needed}; the most is {most}."
 
