@@ -248,3 +248,65 @@ BENCHMARK = {
     "retention.difference.verdict": "`forgot`, `improved`, `within noise`, `unchanged`, `too few rows` or `cannot be "
     "said`",
 }
+COMPARISONS = {
+    "comparisons.<pair>.candidate": "the model that is compared; `<pair>` is `<candidate>_against_<baseline>`",
+    "comparisons.<pair>.baseline": "with which it is compared",
+    "comparisons.<pair>.pairs": "pairs voted on; several votes on one pair count once, as their majority",
+    "comparisons.<pair>.wins": "pairs that the candidate wins",
+    "comparisons.<pair>.losses": "pairs that the baseline wins",
+    "comparisons.<pair>.ties": "pairs without a majority for either",
+    "comparisons.<pair>.both_bad": "of these, those that most voters called both bad",
+    "comparisons.<pair>.identical": "pairs of the ballots that were not shown because the answers are equal",
+    "comparisons.<pair>.share": "share of pairs with a winner that the candidate wins",
+    "comparisons.<pair>.ci95_low": "lower end of its 95 % interval, which holds whenever the vote is stopped",
+    "comparisons.<pair>.ci95_high": "upper end",
+    "comparisons.<pair>.evidence": "against equal models, as a likelihood ratio; 20 decides, at most 5.3e11 is shown",
+    "comparisons.<pair>.verdict": "on the candidate: `better` or `worse` if the vote is decided, else `open`",
+    "comparisons.<pair>.win_rate": "ties as half a win, pairs of equal answers among them",
+    "comparisons.<pair>.without_a_voter_low": "smallest `share` with any one voter left out; null for one voter",
+    "comparisons.<pair>.without_a_voter_high": "largest",
+}
+RATINGS = {
+    "ratings.models.<model>.rating": "from three models on: strength after Bradley and Terry, 400 points for odds of "
+    "ten to one, mean 1000; `ratings` is null for fewer",
+    "ratings.models.<model>.ci95_low": "lower end of its 95 % interval (sandwich estimator, votes on one record as one "
+    "cluster); null where models are separated",
+    "ratings.models.<model>.ci95_high": "upper end",
+}
+TRUST = {
+    "controls_empty": "votes on an answer against none",
+    "failed_empty": "of these, those not for the answer",
+    "controls_identical": "votes on an answer against itself",
+    "failed_identical": "of these, those for a side",
+    "repeated": "votes on a pair that the voter had seen with sides swapped",
+    "consistent_share": "share of these that agree with the first vote",
+    "decisive": "votes for either answer",
+    "left_share": "share of these for the answer shown first",
+    "fast": "votes in less than `preference.min_seconds`",
+}
+PREFERENCE = {
+    "votes": "votes counted, controls left out",
+    "voters": "people who gave them",
+    "ballots": "ballots and imported files that they are from",
+    "double": "further votes of one voter on one pair, of which the last counts",
+    "over_cap": "votes beyond `preference.max_votes_per_voter`, not counted",
+    "outdated": "pairs voted on whose answers base or fine-tuned model no longer gives",
+    **TRUST,
+    "pairs_of_several": "pairs with several voters",
+    "alpha": "Krippendorff's alpha of their votes: first, second or neither",
+    "raw_agreement": "share of two votes on one pair that are equal",
+    **COMPARISONS,
+    **RATINGS,
+    "scorers.<name>.n": "pairs with votes and a verdict of `offline_composite` or of the judge",
+    "scorers.<name>.agreement": "share of these with the same outcome",
+    "scorers.<name>.alpha": "Krippendorff's alpha of votes and scorer",
+    "scorers.<name>.joined.win_rate": "fine-tuned against base over all test rows, from votes and scorer (prediction-"
+    "powered inference); null for fewer than two votes",
+    "scorers.<name>.joined.ci95_low": "lower end of its 95 % interval",
+    "scorers.<name>.joined.ci95_high": "upper end",
+    "scorers.<name>.joined.weight": "how much the scorer counts, 0 to 1",
+    "scorers.<name>.joined.voted": "rows with votes",
+    "scorers.<name>.joined.unvoted": "rows with the scorer's verdict alone",
+    "scorers.<name>.joined.votes_low": "lower end of the same interval from the votes alone",
+    "scorers.<name>.joined.votes_high": "upper end",
+}

@@ -23,12 +23,14 @@ from docs.artifact_keys import (
     MAPPING,
     MODEL_SCORES,
     PAIRS,
+    PREFERENCE,
     RAW_SUMMARY,
     SPEED,
     SPLIT_SUMMARY,
     TOKEN_SUMMARY,
     TRAINED,
     TRAINING,
+    TRUST,
 )
 from reprotune.artifacts import (
     CONTRACTS,
@@ -47,6 +49,7 @@ from reprotune.artifacts import (
     TOKENS_TURNS,
 )
 from reprotune.multiple_choice.contracts import CHOICES, DOCUMENTS, ITEMS
+from reprotune.preference.contracts import BALLOT, VOTES
 
 HEAD = """\
 # Artifacts
@@ -236,6 +239,22 @@ STAGES: dict[str, Sequence[Artifact]] = {
             },
         ),
     ),
+    "preference": (
+        Artifact("data/preference/votes.parquet", "Every vote in `data/votes/`.", VOTES),
+        Artifact(
+            "data/preference/metrics.json",
+            "What people prefer, and how far to trust them.",
+            keys={
+                **PREFERENCE,
+                "ratings": "null for fewer than three models",
+                "scorers.<name>.joined": "null for fewer than two votes",
+                "ratings.separated": "groups of models between which all votes go one way, so that no rating fits",
+                "ratings.tied_ranks": "neighbours in the ranking that the votes do not tell apart",
+                "by_voter.<voter>.votes": "votes of one voter, controls left out",
+                **{f"by_voter.<voter>.{key}": f"{meaning}, of one voter" for key, meaning in TRUST.items()},
+            },
+        ),
+    ),
     "report": (
         Artifact("data/report/index.html", "The report: one page that needs no network."),
         Artifact(
@@ -300,6 +319,13 @@ STAGES: dict[str, Sequence[Artifact]] = {
             keys=BENCHMARK,
         ),
         Artifact(
+            "metrics/preference.json",
+            "The numbers of [`data/preference/metrics.json`](#datapreferencemetricsjson), those of single voters left "
+            "out; without votes, their number alone.",
+            keys=PREFERENCE,
+            copied=True,
+        ),
+        Artifact(
             "metrics/plots/loss.csv",
             "A line per validation, for `dvc plots diff`.",
             keys={
@@ -348,10 +374,32 @@ STAGES: dict[str, Sequence[Artifact]] = {
     ),
 }
 
+BY_COMMANDS = (
+    Artifact(
+        "data/votes/<name>.ballot.parquet",
+        "The key of a ballot, written by `reprotune ballot`; `<name>.ballot.html` beside it is the page.",
+        BALLOT,
+    ),
+    Artifact(
+        "data/votes/*.jsonl",
+        "Votes, written by `reprotune votes add`: one a line. Imported ones have `model_a`, `model_b`, `winner` and "
+        "`question` instead of `ballot`, `pair`, `choice` and `seconds`.",
+        keys={
+            "ballot": "SHA-256 of the ballot's key",
+            "pair": "the pair",
+            "voter": "who voted",
+            "choice": "`left`, `right`, `same` or `both_bad`",
+            "seconds": "time between the pair and the vote, or null",
+        },
+    ),
+)
+"""Files that no stage writes; Git keeps them."""
+
 
 def artifacts_page() -> str:
     """Return the page as Markdown: a heading for each stage and each of its files."""
-    return "\n".join([HEAD, *(_stage_text(stage, artifacts) for stage, artifacts in STAGES.items())])
+    stages = {**STAGES, "Votes, kept in Git": BY_COMMANDS}
+    return "\n".join([HEAD, *(_stage_text(stage, artifacts) for stage, artifacts in stages.items())])
 
 
 def _stage_text(stage: str, artifacts: Sequence[Artifact]) -> str:

@@ -10,6 +10,7 @@ from reprotune.pipeline.stage import run_stage
 from reprotune.report import publish
 from reprotune.report.origin import dvc_hash
 from reprotune.report.page import render_report
+from reprotune.report.preference import preference_metrics, preference_section, read_preference
 from reprotune.report.rows import rows_csv
 from reprotune.results.read import load_results, load_speed
 
@@ -19,7 +20,7 @@ OUTPUT = DATA / "report"
 
 
 def main() -> None:
-    results, speed = load_results(DATA), load_speed(DATA)
+    results, speed, preference = load_results(DATA), load_speed(DATA), read_preference(DATA)
     check_not_constant(results.figures)
     write_json(METRICS / "scores.json", publish.scores_metrics(results.judged))
     write_json(METRICS / "training.json", publish.numbers(results.training))
@@ -27,13 +28,15 @@ def main() -> None:
     write_json(METRICS / "speed.json", publish.speed_metrics(speed))
     benchmark = publish.benchmark_metrics(results.measured.task, results.figures, results.retention)
     write_json(METRICS / "benchmark.json", benchmark)
+    write_json(METRICS / "preference.json", preference_metrics(preference))
     initial_loss = results.training["initial"]["validation_loss"]
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))
     write_text(METRICS / "plots/length.csv", publish.length_csv(results.lengths("finetuned")))
     write_text(METRICS / "plots/categories.csv", publish.categories_csv(results.judged))
     write_text(METRICS / "plots/subjects.csv", publish.subjects_csv(results.measured))
-    page = render_report(results, speed, Document.read(), dvc_hash(DATA / "judgements/metrics.json"))
+    lock_hash = dvc_hash(DATA / "judgements/metrics.json")
+    page = render_report(results, speed, Document.read(), lock_hash, preference_section(preference))
     with replaced_directory(OUTPUT) as folder:
         write_text(folder / "index.html", page)
         write_text(folder / "rows.csv", rows_csv(results.rows))

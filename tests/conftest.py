@@ -14,7 +14,7 @@ hypothesis.settings.register_profile("reprotune", deadline=None)
 hypothesis.settings.load_profile("reprotune")
 
 pytest_plugins = [
-    f"tests.builders.{name}" for name in ("browser", "clone", "judge_service", "networks", "run", "tokenizers")
+    f"tests.builders.{name}" for name in ("browser", "clone", "judge_service", "networks", "run", "tab", "tokenizers")
 ]
 
 ROOT = Path(__file__).resolve().parent.parent

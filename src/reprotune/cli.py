@@ -73,6 +73,8 @@ REPROTUNE = Group(
         "Evaluate answers": {
             "pairwise": Command("judging.command", "Compare two models' answers pair by pair."),
             "calibrate": Command("judging.command", "Compare scores with labels."),
+            "ballot": Command("preference.command", "Make a page on which people vote between answers."),
+            "votes": Command("preference.command", "Show how the votes stand, or file new ones."),
         },
     },
 )

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 from reprotune.artifacts import RECORDS, RESPONSES, SCORES, write_json, write_table
 from reprotune.compare.snapshot import Snapshot, load_snapshot
+from reprotune.preference.standing import standing
 from tests.builders.benchmark import write_exam
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,6 +82,7 @@ def write_artifacts(data: Path, rows: int = 60) -> None:
     scores.sort(key=lambda row: (row["model"], row["id"]))
     write_table(data / "judgements/scores.parquet", pa.Table.from_pylist(scores, schema=SCORES))
     write_json(data / "judgements/metrics.json", judged(rows))
+    write_json(data / "preference/metrics.json", {**standing([], {}, 0, 1.5, None), "outdated": 0, "scorers": {}})
     write_training(data)
     write_summaries(data)
     write_exam(data, SUBJECTS)

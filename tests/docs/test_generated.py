@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from docs.artifact_keys import BENCHMARK, JUDGE, JUDGE_HEALTH, JUDGE_PAIRS, MAPPING
-from docs.artifacts_page import STAGES, Artifact
+from docs.artifact_keys import BENCHMARK, JUDGE, JUDGE_HEALTH, JUDGE_PAIRS, MAPPING, PREFERENCE, TRUST
+from docs.artifacts_page import BY_COMMANDS, STAGES, Artifact
 from docs.generate import PAGES, is_current
 from reprotune.artifacts import CONTRACTS
 from reprotune.params.reference import param_entries
@@ -28,6 +28,8 @@ OTHER_SOURCES |= {f"contamination.{key}" for key in ("train_rows_like_test", "tr
 NOT_ALWAYS = {*MAPPING, *OTHER_SOURCES, *(f"{stage}.{key}" for stage in ("raw", "split") for key in OTHER_SOURCES)}
 NOT_ALWAYS |= {"<split>.trained_turns", "tokens.<split>.trained_turns"}
 NOT_ALWAYS |= {key for key in BENCHMARK if ".groups." in key or key.endswith(".stderr_clustered")}
+NOT_ALWAYS |= {*PREFERENCE, "ratings.separated", "ratings.tied_ranks", *(f"by_voter.<voter>.{key}" for key in TRUST)}
+NOT_ALWAYS |= {"by_voter.<voter>.votes", "scorers.<name>.joined"}
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -46,7 +48,7 @@ def test_every_column_has_a_meaning() -> None:
 
 
 def test_every_schema_and_key_is_on_the_page() -> None:
-    shown = {artifact.schema for artifact in ARTIFACTS if artifact.schema is not None}
+    shown = {artifact.schema for artifact in [*ARTIFACTS, *BY_COMMANDS] if artifact.schema is not None}
     shown |= {schema for artifact in ARTIFACTS for schema in artifact.forms.values()}
     assert shown == set(CONTRACTS)
     assert all(meaning for artifact in ARTIFACTS for meaning in artifact.keys.values())
@@ -80,7 +82,7 @@ def test_a_finished_run_holds_what_the_page_says(finished: Clone) -> None:
         for path in (finished.root / folder).rglob("*")
         if path.is_file() and path.name != ".gitignore" and "embedded" not in path.parts
     }
-    assert {path for path in written - files.keys() if not path.startswith(folders)} == set()
+    assert {path for path in written - files.keys() if not path.startswith((*folders, "data/votes/"))} == set()
 
 
 @pytest.mark.pipeline

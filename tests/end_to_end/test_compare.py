@@ -124,7 +124,7 @@ def test_the_plan_names_the_reason(clone: Any) -> None:
     assert reasons(stages["finetune"]) == ["finetune.epochs: 1 -> 9"]
     assert states(stages) == {
         "run": ["finetune", "report"],
-        "maybe": ["generate@finetuned", "judge"],
+        "maybe": ["generate@finetuned", "judge", "preference"],
         "up to date": ["fetch@base", "fetch@dataset", "format", "generate@base", "split", "tokenize"],
     }
     clone.run("git", "checkout", "--quiet", "params.yaml")

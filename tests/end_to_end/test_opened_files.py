@@ -35,6 +35,7 @@ PARAMS = {
     "finetune": {"finetune.learning_rate": 0.02},
     "generate@finetuned": {"generate.max_new_tokens": 6},
     "judge": {"judge.seed": 7},
+    "preference": {"preference.seed": 7},
 }
 """A stage -> a change after which it runs."""
 

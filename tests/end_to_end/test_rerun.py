@@ -12,8 +12,8 @@ pytestmark = pytest.mark.pipeline
 
 FETCH = {"fetch@dataset", "fetch@base"}
 GENERATE = {"generate@base", "generate@finetuned"}
-ALL = FETCH | {"split", "format", "tokenize", "finetune"} | GENERATE | {"judge", "report"}
-METRICS = {f"metrics/{name}.json" for name in ("scores", "training", "data", "speed")}
+ALL = FETCH | {"split", "format", "tokenize", "finetune"} | GENERATE | {"judge", "preference", "report"}
+METRICS = {f"metrics/{name}.json" for name in ("scores", "training", "data", "speed", "preference")}
 PUBLISHED = METRICS | {f"metrics/plots/{name}.csv" for name in ("loss", "scores", "length")}
 
 AFTER_PARAM = {
@@ -27,6 +27,7 @@ AFTER_PARAM = {
     ("finetune.lora.rank", 4): {"finetune"},
     ("generate.temperature", 0.5): GENERATE,
     ("judge.seed", 7): {"judge"},
+    ("preference.min_seconds", 2.0): {"preference"},
 }
 """A changed param -> the stages that are out of date besides the report, which shows all params."""
 
@@ -48,13 +49,16 @@ AFTER_EDIT = {
     "src/reprotune/model/lora.py": {"finetune"},
     "src/reprotune/model/network.py": {"finetune"} | GENERATE,
     "src/reprotune/generation/sampling.py": GENERATE,
-    "src/reprotune/judging/offline.py": {"judge"},
+    "src/reprotune/judging/offline.py": {"judge", "preference"},
     "src/reprotune/judging/questions/rubrics/chapter.jinja": {"judge"},
+    "src/reprotune/preference/votes.py": {"preference"},
+    "src/reprotune/preference/ballot.py": set(),
     "src/reprotune/pages/style.css": {"report"},
     "stages/tokenize.py": {"tokenize"},
     "stages/report.py": {"report"},
     "data/embedded/dataset.jsonl": {"fetch@dataset"},
     "data/embedded/base/config.json": {"fetch@base"},
+    "data/votes/README.md": {"preference"},
     # nothing of these can change a result
     "src/reprotune/console.py": set(),
     "src/reprotune/faults.py": set(),

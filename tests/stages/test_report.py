@@ -15,6 +15,7 @@ WRITTEN = (
     "metrics/data.json",
     "metrics/speed.json",
     "metrics/benchmark.json",
+    "metrics/preference.json",
     "metrics/plots/loss.csv",
     "metrics/plots/scores.csv",
     "metrics/plots/length.csv",
@@ -40,6 +41,7 @@ def test_writes_everything_and_the_same_again(workspace: Path) -> None:
     assert json.loads(written["metrics/benchmark.json"])["exam"]["cloze_0shot_plain"]["finetuned"]["n"] == 180
     assert b"fine-tuned model is clearly better" in written["data/report/index.html"]
     assert "trained" not in json.loads(written["metrics/speed.json"])
+    assert json.loads(written["metrics/preference.json"]) == {"votes": 0}
     assert run_stage(workspace).returncode == 0
     assert {name: (workspace / name).read_bytes() for name in WRITTEN} == written
 

@@ -14,6 +14,7 @@ from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.format import FormatParams
 from reprotune.params.sections.generate import GenerateParams
 from reprotune.params.sections.judge import JudgeParams
+from reprotune.params.sections.preference import PreferenceParams
 from reprotune.params.sections.split import SplitParams
 from reprotune.params.sections.tokenize import TokenizeParams
 from reprotune.params.values import PARAMS_FILE, read_document
@@ -41,6 +42,7 @@ class Document(Section):
     generate: GenerateParams
     judge: JudgeParams
     benchmark: BenchmarkParams
+    preference: PreferenceParams
 
     @model_validator(mode="after")
     def _a_source_of_its_own_is_all_of_a_split(self) -> Self:

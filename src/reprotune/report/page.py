@@ -43,8 +43,13 @@ HEALTH_NUMBERS = {
 }
 
 
-def render_report(results: Results, speed: dict[str, Any], params: Document, lock_hash: str) -> str:
-    """Return the page as HTML text; `lock_hash` is the hash of data/judgements/metrics.json in dvc.lock."""
+def render_report(
+    results: Results, speed: dict[str, Any], params: Document, lock_hash: str, preference: dict[str, Any] | None = None
+) -> str:
+    """Return the page as HTML text; `lock_hash` is the hash of data/judgements/metrics.json in dvc.lock.
+
+    `preference` is what `report.preference.preference_section` returns.
+    """
     measured = {key: value for key, value in speed.items() if key not in ("made_with", "trained")}
     return render_page(
         TEMPLATE,
@@ -67,6 +72,7 @@ def render_report(results: Results, speed: dict[str, Any], params: Document, loc
         statuses=_statuses(results.judged),
         health=health_facts(results.judged["health"]),
         pairs=pair_facts(results.judged["pairwise"]),
+        preference=preference,
         data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
         benchmarks=benchmarks(results),
         examples=pick_examples(results.rows),

@@ -24,7 +24,9 @@ from reprotune.results.benchmark_words import (
     percent,
 )
 from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
+from reprotune.results.preference import PublishedPreference
 from reprotune.results.published import read_published
+from reprotune.results.votes import comparison_title, verdict_sentence
 from reprotune.training.checkout import read_checkout
 from reprotune.untrusted import visible
 
@@ -194,6 +196,8 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
     else:
         initial, best = training["initial"]["validation_loss"], training["best"]["validation_loss"]
         yield "Validation loss", f"{initial:.3f} -> {best:.3f}, best at step {training['best']['step']:,}"
+    for comparison in _metrics(root, "preference", PublishedPreference).get("comparisons", {}).values():
+        yield f"Votes on {comparison_title(comparison)}", verdict_sentence(comparison)
     if (checkout := read_checkout(root)) is not None:
         changed = checkout.changed
         more = f" and {len(changed) - SHOWN_FILES} more" if len(changed) > SHOWN_FILES else ""
