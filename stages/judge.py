@@ -5,8 +5,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from reprotune.artifacts import MODELS, SCORES, replaced_directory, write_json, write_table, write_text
-from reprotune.console import note
+from reprotune.console import counted, note
 from reprotune.judging.answers import read_answers, score_row
+from reprotune.judging.opponents import BASE, read_opponent
 from reprotune.judging.run import check_run, judge_answers, method_name, opened_judge, run_metrics, transcript
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.pipeline.dvc_yaml import check_followed
@@ -23,8 +24,9 @@ def main() -> None:
     for key, file in params.files.items():
         check_followed(f"judge.{key}", file)
     answers = read_answers(RECORDS_PATH, RESPONSES_PATHS)
+    opponent = read_opponent(params.against if params.pairwise else BASE, answers)
     with opened_judge(params) as judge:
-        run = judge_answers(answers, params, judge)
+        run = judge_answers(answers, params, judge, opponent)
         said = transcript(run, judge.identity) if judge else ""
     method = method_name(run.parts, run.mapping)
     metrics = run_metrics(run, params)
@@ -38,6 +40,11 @@ def main() -> None:
         note(
             f"judge: {share:.0%} of the scores are weighted by token probabilities; the others count as written, "
             "because the service returned none there or the score is not a single token"
+        )
+    if opponent.unanswered or opponent.unmatched:
+        note(
+            f"judge: {opponent.name} has no answer to {counted(opponent.unanswered, 'test row')}, and "
+            f"{counted(opponent.unmatched, 'answer')} to what no test row asks; neither is compared"
         )
     check_run(metrics, params)
     note(f"judge: {method}: base {metrics['base']['score']:.1f}, fine-tuned {metrics['finetuned']['score']:.1f}")

@@ -135,6 +135,9 @@ class Pairs(Part):
         ("length_adjusted_win_rate", "length_adjusted_low", "length_adjusted_high"),
     )
 
+    against: str = "base"
+    unanswered: Count = 0
+    unmatched: Count = 0
     win_rate: Share | None
     ci95_low: Share | None
     ci95_high: Share | None
@@ -329,6 +332,17 @@ class PublishedDifference(PublishedScore):
     verdict: Verdict
 
 
+class PublishedPairs(Part):
+    """How pairs of answers compare, in metrics/scores.json."""
+
+    together = (("ci95_low", "ci95_high"),)
+
+    against: str = "base"
+    win_rate: Share | None = None
+    ci95_low: Share | None = None
+    ci95_high: Share | None = None
+
+
 class PublishedScores(Part):
     """metrics/scores.json"""
 
@@ -336,6 +350,7 @@ class PublishedScores(Part):
     base: PublishedScore
     finetuned: PublishedScore
     difference: PublishedDifference
+    pairwise: PublishedPairs = PublishedPairs()
 
 
 class PublishedTraining(Part):

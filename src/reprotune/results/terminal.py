@@ -16,6 +16,7 @@ from reprotune.errors import UserError
 from reprotune.pipeline.dvc_yaml import DVC_YAML, stage_names
 from reprotune.pipeline.plan import changes_since_run
 from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
+from reprotune.results.words import opponent_words
 from reprotune.training.checkout import read_checkout
 from reprotune.untrusted import visible
 
@@ -133,6 +134,7 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
     else:
         yield "Fine-tuned against base", scores["difference"]["verdict"]
         yield "Scored by", scores["method"]
+        yield from _pairs(scores.get("pairwise", {}))
     if not training:
         yield "Validation loss", REMEDY
     else:
@@ -144,6 +146,17 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
         note = f", not committed: {', '.join(changed[:SHOWN_FILES])}{more}" if changed else ""
         yield "Commit", f"{checkout.commit[:COMMIT_DIGITS]}{note}"
     yield "Report", str(REPORT) if (root / REPORT).is_file() else f"{REPORT} is missing: run `dvc repro`"
+
+
+def _pairs(pairs: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield how often the fine-tuned model beats an opponent other than the base model, with which the score compares.
+
+    Nothing where that was the base model.
+    """
+    if pairs.get("win_rate") is None or pairs.get("against", "base") == "base":
+        return
+    interval = f" ({pairs['ci95_low']:.1%} to {pairs['ci95_high']:.1%})" if "ci95_low" in pairs else ""
+    yield f"Wins against {visible(opponent_words(pairs['against']))}", f"{pairs['win_rate']:.1%}{interval}"
 
 
 def _timings_table(root: Path) -> Table | Text:
