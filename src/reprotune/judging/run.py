@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reprotune.artifacts import MODELS, STATISTICS
+from reprotune.dataset.checks import Check
 from reprotune.errors import UserError
 from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, score_offline, with_judgements
 from reprotune.judging.checks import canary_pairs, check_canaries, judge_health, make_canaries
@@ -22,6 +23,7 @@ from reprotune.judging.service.collect import Client, Judgement, collect_verdict
 from reprotune.judging.service.ollama import OllamaClient
 from reprotune.judging.service.openai import OpenAIClient
 from reprotune.judging.service.store import ReplyStore
+from reprotune.judging.verifiable import CheckedAnswer, check_answers, summarise_checks
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import file_sha256, scratch_root
 from reprotune.statistics.calibration import mapped, read_mapping
@@ -47,6 +49,8 @@ class JudgedRun(NamedTuple):
     canary_pairs: Sequence[AnswerPair] = ()
     opponent: Opponent | None = None
     """Whose answers the fine-tuned ones were compared with; null where no pairs were."""
+    checked: Sequence[CheckedAnswer] = ()
+    """Of the rows that have checks which need no judge."""
     parts: dict[str, Any] | None = None
     """What `judge_parts` returns."""
     mapping: dict[str, Any] | None = None
@@ -128,11 +132,16 @@ def opened_judge(params: JudgeParams) -> Iterator[Judge | None]:
 
 
 def judge_answers(
-    answers: Sequence[Answer], params: JudgeParams, judge: Judge | None, opponent: Opponent | None = None
+    answers: Sequence[Answer],
+    params: JudgeParams,
+    judge: Judge | None,
+    opponent: Opponent | None = None,
+    checks: dict[str, list[Check]] | None = None,
 ) -> JudgedRun:
     """Score the answers and the canaries, and compare the pairs, by the judge or (null) by the offline composite.
 
-    The fine-tuned answers are compared with those of the opponent, by default the base model.
+    The fine-tuned answers are compared with those of the opponent, by default the base model. `checks` are those of the
+    rows that have any, by id.
     """
     opponent = opponent or Opponent(BASE, [])
     canaries = make_canaries(answers, params.canaries, params.seed)
@@ -157,7 +166,8 @@ def judge_answers(
         pairs[:own],
         pairs[own:],
         opponent if params.pairwise else None,
-        parts,
+        checked=() if checks is None else check_answers(answers, checks),
+        parts=parts,
     )
     return run if params.mapping is None else mapped_run(run, Path(params.mapping).expanduser())
 
@@ -173,7 +183,8 @@ def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge
 def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared.
 
-    `judge` is there only where a judge was asked, and `mapping` only where one was applied.
+    `judge` is there only where a judge was asked, `mapping` only where one was applied, and `checks` only where a test
+    row has some.
     """
     metrics = summarise(run.answers, method_name(run.parts, run.mapping), params.seed)
     if run.parts is not None:
@@ -181,6 +192,8 @@ def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     if run.mapping is not None:
         metrics["mapping"] = run.mapping
     metrics["health"] = judge_health(run.answers, run.canaries, run.canary_pairs)
+    if run.checked:
+        metrics["checks"] = summarise_checks(run.checked, params.seed)
     metrics["pairwise"] = None
     if run.opponent is not None:
         metrics["pairwise"] = _opponent_facts(run.opponent) | summarise_pairs(run.pairs)

@@ -11,6 +11,7 @@ from reprotune.params.document import Document
 from reprotune.params.values import flattened
 from reprotune.report.origin import origin_facts, origin_line
 from reprotune.report.publish import histogram
+from reprotune.results.checks import FIGURES, check_lines, kind_lines
 from reprotune.results.read import Results, Row, pick_examples
 from reprotune.results.words import (
     STATUS_WORDS,
@@ -66,6 +67,10 @@ def render_report(results: Results, speed: dict[str, Any], params: Document, loc
         statuses=_statuses(results.judged),
         health=health_facts(results.judged["health"]),
         pairs=pair_facts(results.judged["pairwise"]),
+        checks=results.judged.get("checks"),
+        check_figures=FIGURES.values(),
+        check_lines=check_lines,
+        kind_lines=kind_lines,
         data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
         examples=pick_examples(results.rows),
         rows=results.rows,

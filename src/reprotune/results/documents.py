@@ -179,6 +179,30 @@ class Mapping(Part):
     kind: str
 
 
+class Complying(Part):
+    """How many answers of one model comply with their checks."""
+
+    together = (("rows_strict_low", "rows_strict_high"),)
+
+    rows_strict: Share
+    rows_strict_low: Share | None = None
+    rows_strict_high: Share | None = None
+    rows_loose: Share
+    checks_strict: Share
+    checks_loose: Share
+
+
+class Checks(Part):
+    """Checks that need no judge, and what trivial answers would get."""
+
+    n: Count
+    n_checks: Count
+    base: Complying
+    finetuned: Complying
+    echo: Complying
+    empty: Complying
+
+
 class Judged(Part):
     """data/judgements/metrics.json"""
 
@@ -189,6 +213,7 @@ class Judged(Part):
     categories: dict[str, Category]
     health: Health
     pairwise: Pairs | None
+    checks: Checks | None = None
     judge: Judge | None = None
     mapping: Mapping | None = None
 
@@ -351,6 +376,7 @@ class PublishedScores(Part):
     finetuned: PublishedScore
     difference: PublishedDifference
     pairwise: PublishedPairs = PublishedPairs()
+    checks: Checks | None = None
 
 
 class PublishedTraining(Part):

@@ -15,6 +15,7 @@ from reprotune.console import TIMINGS_DIRECTORY
 from reprotune.errors import UserError
 from reprotune.pipeline.dvc_yaml import DVC_YAML, stage_names
 from reprotune.pipeline.plan import changes_since_run
+from reprotune.results.checks import check_sentence
 from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
 from reprotune.results.words import opponent_words
 from reprotune.training.checkout import read_checkout
@@ -135,6 +136,8 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
         yield "Fine-tuned against base", scores["difference"]["verdict"]
         yield "Scored by", scores["method"]
         yield from _pairs(scores.get("pairwise", {}))
+        if "checks" in scores:
+            yield "Rows that comply with their checks", check_sentence(scores["checks"])
     if not training:
         yield "Validation loss", REMEDY
     else:
