@@ -259,13 +259,9 @@ def parsed_checks(value: Any) -> list[Check]:
         {key: item for key, item in one.items() if item is not None} if isinstance(one, dict) else one for one in value
     ]
     try:
-        checks = CHECKS.validate_python(present)
-        canonical(checks).encode()
+        return CHECKS.validate_python(present)
     except ValidationError as error:
         raise ValueError(_fault(dict(error.errors()[0]))) from error
-    except UnicodeEncodeError as error:
-        raise ValueError("checks hold half of a surrogate pair, which is no character") from error
-    return checks
 
 
 def canonical(checks: list[Check]) -> str:

@@ -24,6 +24,7 @@ from reprotune.results.words import (
 )
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
+CHECKS_PART = "checks.html.jinja"
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
 HEALTH_SHARES = {
     "canaries": "canaries scored as they should be",
@@ -68,6 +69,7 @@ def render_report(results: Results, speed: dict[str, Any], params: Document, loc
         health=health_facts(results.judged["health"]),
         pairs=pair_facts(results.judged["pairwise"]),
         checks=results.judged.get("checks"),
+        checks_part=CHECKS_PART,
         check_figures=FIGURES.values(),
         check_lines=check_lines,
         kind_lines=kind_lines,

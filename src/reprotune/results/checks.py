@@ -32,9 +32,10 @@ def kind_lines(checks: dict[str, Any]) -> list[tuple[str, list[str]]]:
 def check_sentence(checks: dict[str, Any]) -> str:
     """Return in one sentence how many rows comply with all their checks."""
     shares = {key: _percent(checks[key]["rows_strict"]) for key in ANSWERERS}
+    rows = f"{checks['n']:,} {'row' if checks['n'] == 1 else 'rows'}"
     return (
-        f"fine-tuned {shares['finetuned']}, base {shares['base']}; the prompt itself would get {shares['echo']}, no text "
-        f"{shares['empty']} ({checks['n']:,} {'row' if checks['n'] == 1 else 'rows'})"
+        f"fine-tuned {shares['finetuned']}, base {shares['base']}; the prompt itself would get {shares['echo']}, no "
+        f"text {shares['empty']} ({rows})"
     )
 
 
