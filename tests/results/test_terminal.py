@@ -147,7 +147,7 @@ def test_shows_an_opponent_and_checks_where_there_are_any(project: Path) -> None
     scores = json.loads(path.read_text())
     scores["pairwise"] = {"against": "base", "win_rate": 0.6, "ci95_low": 0.5, "ci95_high": 0.7}
     path.write_text(json.dumps(scores))
-    assert "Wins against" not in shown(project) and "checks" not in shown(project)
+    assert "Wins against" not in shown(project) and "comply" not in shown(project)
     scores["pairwise"]["against"] = "gpt4"
     figures = dict.fromkeys(("rows_strict", "rows_loose", "checks_strict", "checks_loose"), 0.25)
     scores["checks"] = {"n": 8, "n_checks": 9, **dict.fromkeys(("base", "finetuned", "echo", "empty"), figures)}
