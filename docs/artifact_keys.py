@@ -51,7 +51,7 @@ JUDGE_HEALTH = {
     "health.probability_mass": "mean probability that the judge gave to all legal scores together",
 }
 PAIRS = {
-    "pairwise.against": "whose answers the fine-tuned ones were compared with: `base`, `reference`, or what a file says",
+    "pairwise.against": "whose answers the others were compared with: `base`, `reference`, or what a file says",
     "pairwise.unanswered": "test rows that these have no answer to",
     "pairwise.unmatched": "answers of theirs to what no test row asks",
     "pairwise.win_rate": "share of the pairs that the fine-tuned answer wins; a tie is half a win",
