@@ -51,6 +51,9 @@ JUDGE_HEALTH = {
     "health.probability_mass": "mean probability that the judge gave to all legal scores together",
 }
 PAIRS = {
+    "pairwise.against": "whose answers the others were compared with: `base`, `reference`, or what a file says",
+    "pairwise.unanswered": "test rows that these have no answer to",
+    "pairwise.unmatched": "answers of theirs to what no test row asks",
     "pairwise.win_rate": "share of the pairs that the fine-tuned answer wins; a tie is half a win",
     "pairwise.verdict": "on the fine-tuned model, in the words of `difference.verdict`",
     "pairwise.ci95_low": "lower end of the 95 % interval that the verdict goes by; for a single pair Wilson's",
@@ -63,6 +66,31 @@ PAIRS = {
     "pairwise.ties": "pairs that neither wins, or where the two orders disagree",
     "pairwise.identical": "ties of two equal answers, settled without a judge",
     "pairwise.mean_length_difference": "characters that the fine-tuned answer is longer, on average",
+}
+CHECKS = {
+    "checks.n": "test rows with checks; the object is there only where a row has some",
+    "checks.n_checks": "checks of all these rows",
+    **{
+        f"checks.<answers>.{key}": meaning
+        for key, meaning in {
+            "rows_strict": "share of the rows whose checks all hold: of `base`, `finetuned`, `echo` (the prompt itself "
+            "as the answer) and `empty` (no text)",
+            "rows_strict_low": "lower end of its 95 % Wilson interval",
+            "rows_strict_high": "upper end",
+            "rows_loose": "the same, where first line, last line and asterisks may be left out of an answer",
+            "checks_strict": "share of the checks that hold",
+            "checks_loose": "the same, loosely",
+        }.items()
+    },
+    "checks.difference.rows_strict": "mean of fine-tuned minus base in strict rows",
+    "checks.difference.ci95_low": "lower end of its 95 % interval",
+    "checks.difference.ci95_high": "upper end",
+    "checks.difference.p_value": "two-sided p of the paired sign-flip test",
+    "checks.difference.verdict": "in the words of `difference.verdict`",
+}
+CHECK_KINDS = {
+    "checks.kinds.<kind>.n": "checks of the kind",
+    "checks.kinds.<kind>.<answers>": "share of them that hold strictly: of `base`, `finetuned` and `echo`",
 }
 JUDGE_PAIRS = {
     "pairwise.length_adjusted_win_rate": "win rate that a logistic model expects between answers of equal length",

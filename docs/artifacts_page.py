@@ -13,6 +13,8 @@ from docs.artifact_keys import (
     BENCHMARK,
     BENCHMARK_SUMMARY,
     CANARY_INTERVALS,
+    CHECK_KINDS,
+    CHECKS,
     CSV_ANSWER,
     DIFFERENCE,
     FORMAT_SUMMARY,
@@ -33,6 +35,10 @@ from docs.artifact_keys import (
     TRUST,
 )
 from reprotune.artifacts import (
+    CHECKED_CONVERSATIONS,
+    CHECKED_CONVERSATIONS_WITH_SOURCE,
+    CHECKED_RECORDS,
+    CHECKED_RECORDS_WITH_SOURCE,
     CONTRACTS,
     CONVERSATIONS,
     CONVERSATIONS_WITH_SOURCE,
@@ -48,6 +54,7 @@ from reprotune.artifacts import (
     TOKENS,
     TOKENS_TURNS,
 )
+from reprotune.judging.contracts import CHECKED
 from reprotune.multiple_choice.contracts import CHOICES, DOCUMENTS, ITEMS
 from reprotune.preference.contracts import BALLOT, VOTES
 
@@ -96,6 +103,10 @@ RECORD_FORMS = {
     "With several sources": RECORDS_WITH_SOURCE,
     "Where a source has conversations or plain texts": CONVERSATIONS,
     "Of these, with several sources": CONVERSATIONS_WITH_SOURCE,
+    "With a column of checks": CHECKED_RECORDS,
+    "With several sources and checks": CHECKED_RECORDS_WITH_SOURCE,
+    "Conversations with checks": CHECKED_CONVERSATIONS,
+    "Of several sources": CHECKED_CONVERSATIONS_WITH_SOURCE,
 }
 SPLITS = "{train,validation,test}"
 CHECKPOINT = (
@@ -216,17 +227,20 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 **JUDGE_HEALTH,
                 **PAIRS,
                 **JUDGE_PAIRS,
+                **CHECKS,
+                **CHECK_KINDS,
                 **JUDGE,
                 **MAPPING,
             },
         ),
+        Artifact("data/judgements/checks.parquet", "What needs no judge, check by check.", CHECKED),
         Artifact(
             "data/judgements/verdicts.jsonl",
             "A line for every question that a judge was asked about; empty with `judge.backend: offline`.",
             keys={
                 "purpose": "`score` (an answer), `pairwise` (two answers), `canary` or `pair_canary` (known outcomes)",
                 "id": "the record",
-                "model": "whose answer it is, the kind of canary, or whose answer was shown first",
+                "model": "whose answer it is, the kind of canary, or whose was shown first (`opponent`: a file's)",
                 "status": "as in `scores.parquet`",
                 "score": "0 to 100, or null; for a pair, the points of the answer shown first",
                 "scores": "the score of every repeat",
@@ -282,6 +296,7 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 **JUDGE_HEALTH,
                 **PAIRS,
                 **JUDGE_PAIRS,
+                **CHECKS,
             },
         ),
         Artifact(

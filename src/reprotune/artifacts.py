@@ -110,12 +110,25 @@ _REJECTION = (
     required("raw", TEXT, "The row as JSON text, of which at most 16,384 characters are kept."),
 )
 
+_CHECKS = optional("checks", TEXT, "What an answer must comply with, as a JSON list; null where there is nothing.")
+
 RECORDS = contract("one instruction record", *_RECORD)
 RECORDS_WITH_SOURCE = contract("one instruction record of several sources", *_RECORD, _SOURCE)
 CONVERSATIONS = contract("one conversation", *_CONVERSATION)
 CONVERSATIONS_WITH_SOURCE = contract("one conversation of several sources", *_CONVERSATION, _SOURCE)
-RECORD_SCHEMAS = (RECORDS, RECORDS_WITH_SOURCE, CONVERSATIONS, CONVERSATIONS_WITH_SOURCE)
-"""What `data/raw/records.parquet` and the files of `data/split/` may have."""
+CHECKED_RECORDS = contract("one instruction record with its checks", *_RECORD, _CHECKS)
+CHECKED_RECORDS_WITH_SOURCE = contract(
+    "one instruction record of several sources with its checks", *_RECORD, _SOURCE, _CHECKS
+)
+CHECKED_CONVERSATIONS = contract("one conversation with its checks", *_CONVERSATION, _CHECKS)
+CHECKED_CONVERSATIONS_WITH_SOURCE = contract(
+    "one conversation of several sources with its checks", *_CONVERSATION, _SOURCE, _CHECKS
+)
+RECORD_SCHEMAS = (
+    *(RECORDS, RECORDS_WITH_SOURCE, CONVERSATIONS, CONVERSATIONS_WITH_SOURCE, CHECKED_RECORDS),
+    *(CHECKED_RECORDS_WITH_SOURCE, CHECKED_CONVERSATIONS, CHECKED_CONVERSATIONS_WITH_SOURCE),
+)
+"""What `data/raw/records.parquet` and the files of `data/split/` may have; see `record_schema`."""
 
 REJECTED = contract("one unusable row of the source", *_REJECTION)
 REJECTED_WITH_SOURCE = contract("one unusable row of several sources", *_REJECTION, _SOURCE)
@@ -187,6 +200,11 @@ SCORES = contract(
     required("repetition", pa.float64(), "Share of the answer's word 3-grams that occurred before: a loop is near 1."),
     required("length_ratio", pa.float64(), "Shorter length in characters divided by the longer: 1 is equal length."),
 )
+
+
+def record_schema(conversations: bool, source: bool, checks: bool) -> pa.Schema:
+    """Return which of `RECORD_SCHEMAS` records have."""
+    return RECORD_SCHEMAS[4 * checks + 2 * conversations + source]
 
 
 def read_table(path: Path, schema: pa.Schema) -> pa.Table:

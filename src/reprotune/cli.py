@@ -72,6 +72,8 @@ REPROTUNE = Group(
         },
         "Evaluate answers": {
             "pairwise": Command("judging.command", "Compare two models' answers pair by pair."),
+            "opponent": Command("compare.command", "Write a revision's answers to a file."),
+            "export-alpaca-eval": Command("judging.command", "Write both models' answers for the package alpaca-eval."),
             "calibrate": Command("judging.command", "Compare scores with labels."),
             "ballot": Command("preference.command", "Make a page on which people vote between answers."),
             "votes": Command("preference.command", "Show how the votes stand, or file new ones."),

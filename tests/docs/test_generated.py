@@ -11,7 +11,17 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from docs.artifact_keys import BENCHMARK, JUDGE, JUDGE_HEALTH, JUDGE_PAIRS, MAPPING, PREFERENCE, TRUST
+from docs.artifact_keys import (
+    BENCHMARK,
+    CHECK_KINDS,
+    CHECKS,
+    JUDGE,
+    JUDGE_HEALTH,
+    JUDGE_PAIRS,
+    MAPPING,
+    PREFERENCE,
+    TRUST,
+)
 from docs.artifacts_page import BY_COMMANDS, STAGES, Artifact
 from docs.generate import PAGES, is_current
 from reprotune.artifacts import CONTRACTS
@@ -25,7 +35,13 @@ ONLY_JUDGED = {**JUDGE, **JUDGE_HEALTH, **JUDGE_PAIRS}.keys()
 """Not there, or left out of metrics/scores.json, where no judge was asked."""
 OTHER_SOURCES = {"unused_columns", "shape", "not_taken"}
 OTHER_SOURCES |= {f"contamination.{key}" for key in ("train_rows_like_test", "train_rows_like_validation", "removed")}
-NOT_ALWAYS = {*MAPPING, *OTHER_SOURCES, *(f"{stage}.{key}" for stage in ("raw", "split") for key in OTHER_SOURCES)}
+NOT_ALWAYS = {
+    *MAPPING,
+    *CHECKS,
+    *CHECK_KINDS,
+    *OTHER_SOURCES,
+    *(f"{stage}.{key}" for stage in ("raw", "split") for key in OTHER_SOURCES),
+}
 NOT_ALWAYS |= {"<split>.trained_turns", "tokens.<split>.trained_turns"}
 NOT_ALWAYS |= {key for key in BENCHMARK if ".groups." in key or key.endswith(".stderr_clustered")}
 NOT_ALWAYS |= {*PREFERENCE, "ratings.separated", "ratings.tied_ranks", *(f"by_voter.<voter>.{key}" for key in TRUST)}

@@ -25,3 +25,14 @@ def test_repeats_need_a_temperature(tmp_path: Path) -> None:
         load(path, backend="ollama", repeats=3)
     assert load(path, backend="ollama", repeats=3, temperature=0.7).repeats == 3
     assert load(path, repeats=3).repeats == 3  # no effect with `offline`
+
+
+def test_an_opponent_is_a_name_or_a_file_of_outputs(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    assert load(path, against="base").files == {}
+    assert load(path, against="mine/outputs.jsonl").files == {"against": Path("mine/outputs.jsonl")}
+    with pytest.raises(UserError, match=r"judge\.against is 'main': it should be base, reference or a path .*opponent"):
+        load(path, against="main")
+    with pytest.raises(UserError, match=r"likeness to the reference, which nothing can then beat"):
+        load(path, against="reference")
+    assert load(path, against="reference", backend="openai").against == "reference"

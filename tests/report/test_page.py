@@ -198,3 +198,24 @@ def test_in_a_browser_nothing_is_wider_than_the_window(
 ) -> None:
     opened = re.sub(r"<meta http-equiv[^>]*>", "", page).replace("<details>", "<details open>")
     assert width_in_frame(opened, width) <= width
+
+
+def test_checks_stand_beside_what_the_prompt_itself_would_get(workspace: Path, page: str) -> None:
+    assert "Checks that need no judge" not in page
+    path = workspace / "data/judgements/metrics.json"
+    judged = json.loads(path.read_text())
+    shares = {"base": 0.25, "finetuned": 0.5, "echo": 0.248, "empty": 0.0}
+    figures = ("rows_strict", "rows_loose", "checks_strict", "checks_loose")
+    judged["checks"] = {
+        "n": 8,
+        "n_checks": 9,
+        **{model: dict.fromkeys(figures, share) for model, share in shares.items()},
+        "kinds": {"words": {"n": 9, "base": 0.1, "finetuned": 0.2, "echo": 0.3}},
+    }
+    judged["pairwise"]["against"] = "<b>gpt</b>"
+    path.write_text(json.dumps(judged))
+    found = rendered(workspace)
+    text = " ".join(html.unescape(re.sub(r"<[^>]+>", " ", found)).split())
+    assert "The prompt itself as the answer 24.8% 24.8% 24.8% 24.8% No text 0.0%" in text
+    assert "words 9 10.0% 20.0% 30.0%" in text
+    assert "against <b>gpt</b>" in text and "<b>gpt" not in found

@@ -106,3 +106,13 @@ def test_categories_are_lines_by_name(workspace: Path) -> None:
     values = {"n": "12", "base": "", "finetuned": "70.0", "base_exact": "0.0", "finetuned_exact": "0.1"}
     assert spelling == {"category": "spelling", **values}
     assert categories_csv({"categories": {}}) == "category,n,base,finetuned,base_exact,finetuned_exact\n"
+
+
+def test_the_opponent_is_published_and_checks_where_there_are_any(workspace: Path) -> None:
+    judged = json.loads((workspace / "data/judgements/metrics.json").read_text())
+    assert "checks" not in scores_metrics(judged)
+    judged["pairwise"]["against"] = "gpt4"
+    judged["checks"] = {"n": 1, "echo": {"rows_strict": 0.25}, "kinds": {"words": {"n": 1}}}
+    metrics = scores_metrics(judged)
+    assert metrics["pairwise"]["against"] == "gpt4"
+    assert metrics["checks"] == {"n": 1, "echo": {"rows_strict": 0.25}}

@@ -173,3 +173,19 @@ def test_metrics_that_cannot_be_read_are_one_sentence(project: Path) -> None:
 )
 def test_durations_read_well(seconds: float, text: str) -> None:
     assert duration(seconds) == text
+
+
+def test_shows_an_opponent_and_checks_where_there_are_any(project: Path) -> None:
+    write_metrics(project)
+    path = project / "metrics/scores.json"
+    scores = json.loads(path.read_text())
+    scores["pairwise"] = {"against": "base", "win_rate": 0.6, "ci95_low": 0.5, "ci95_high": 0.7}
+    path.write_text(json.dumps(scores))
+    assert "Wins against" not in shown(project) and "comply" not in shown(project)
+    scores["pairwise"]["against"] = "gpt4"
+    figures = dict.fromkeys(("rows_strict", "rows_loose", "checks_strict", "checks_loose"), 0.25)
+    scores["checks"] = {"n": 8, "n_checks": 9, **dict.fromkeys(("base", "finetuned", "echo", "empty"), figures)}
+    path.write_text(json.dumps(scores))
+    table = dict(line for line in lines(shown(project, 200)) if len(line) == 2)
+    assert table["Wins against gpt4"] == "60.0% (50.0% to 70.0%)"
+    assert "the prompt itself would get 25.0%" in table["Rows that comply with their checks"]

@@ -117,3 +117,12 @@ def test_without_pairs_or_verdicts_there_is_nothing_to_say() -> None:
 def test_a_rate_at_equal_length_that_cannot_be_told_says_why() -> None:
     unknown = {"length_adjusted_win_rate": None, "length_adjusted_unknown": "no judge was asked"}
     assert dict(pair_facts(PAIRS | unknown))["at equal length"] == "cannot be told: no judge was asked"
+
+
+def test_pairs_say_against_whom() -> None:
+    assert pair_facts(PAIRS | {"against": "base"})[0] == ("against", "the base model")
+    assert pair_facts(PAIRS | {"against": "reference"})[0] == ("against", "the references")
+    facts = dict(pair_facts(PAIRS | {"against": "gpt4", "unanswered": 3, "unmatched": 2}))
+    assert facts["against"] == "gpt4"
+    assert facts["test rows that the other has no answer to"] == "3"
+    assert facts["answers of the other to no test row"] == "2"

@@ -8,9 +8,11 @@ import pyarrow as pa
 import pytest
 
 import stages.judge
-from reprotune.artifacts import RECORDS, RESPONSES, SCORES, read_table, write_table
+from reprotune.artifacts import CHECKED_RECORDS, RECORDS, RESPONSES, SCORES, read_table, write_table
 from reprotune.errors import UserError
+from reprotune.judging.contracts import CHECKED
 
+CHECKS_FILE = stages.judge.OUTPUT / "checks.parquet"
 SCORES_FILE = stages.judge.OUTPUT / "scores.parquet"
 PARAMS = """judge:
   backend: offline
@@ -131,3 +133,30 @@ def test_a_stored_mapping_is_applied_and_named(references: list[str]) -> None:
     Path("mine.json").unlink()
     with pytest.raises(UserError, match=r"mine\.json is missing: fit a new one"):
         stages.judge.main()
+
+
+def test_rows_with_checks_are_figured_beside_trivial_answers(references: list[str]) -> None:
+    stages.judge.main()
+    assert "checks" not in json.loads((stages.judge.OUTPUT / "metrics.json").read_text())
+    assert read_table(CHECKS_FILE, CHECKED).num_rows == 0
+    rows = read_table(stages.judge.RECORDS_PATH, RECORDS).to_pylist()
+    rows = [row | {"checks": '[{"kind": "includes", "text": "oslo"}]' if row["id"] == "r2" else None} for row in rows]
+    write_table(stages.judge.RECORDS_PATH, pa.Table.from_pylist(rows, schema=CHECKED_RECORDS))
+    stages.judge.main()
+    checks = json.loads((stages.judge.OUTPUT / "metrics.json").read_text())["checks"]
+    found = {model: checks[model]["rows_strict"] for model in ("base", "finetuned", "echo", "empty")}
+    assert (checks["n"], found) == (1, {"base": 0, "finetuned": 1, "echo": 0, "empty": 0})
+    assert [row["model"] for row in read_table(CHECKS_FILE, CHECKED).to_pylist()] == ["base", "finetuned", "echo"]
+
+
+def test_another_opponent(references: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    outputs = [{"instruction": "i", "output": "Oslo is the capital.", "generator": "gpt"}]
+    Path("theirs.json").write_text(json.dumps([*outputs, {"instruction": "else", "output": "x", "generator": "gpt"}]))
+    Path("params.yaml").write_text(PARAMS.replace("pairwise: true", "pairwise: true\n  against: theirs.json"))
+    stages.judge.main()
+    pairs = json.loads((stages.judge.OUTPUT / "metrics.json").read_text())["pairwise"]
+    assert (pairs["against"], pairs["n"], pairs["unanswered"], pairs["unmatched"]) == ("gpt", 3, 0, 1)
+    assert (pairs["wins"], pairs["identical"]) == (2, 1)  # one row's instruction is every row's here
+    assert "gpt has no answer to 0 test rows, and 1 answer to what no test row asks" in capsys.readouterr().err
+    Path("params.yaml").write_text(PARAMS.replace("pairwise: true", "pairwise: false\n  against: gone.json"))
+    stages.judge.main()  # nothing is compared, so nothing is read

@@ -99,3 +99,17 @@ def test_the_interval_covers_the_truth() -> None:
 )
 def test_where_there_is_nothing_to_adjust(outcomes: list[float], reason: str) -> None:
     assert length_adjusted(outcomes, [-5.0, 5.0] * (len(outcomes) // 2)).length_adjusted_unknown == reason
+
+
+def test_with_little_overlap_the_rate_is_nearer_the_truth_than_the_raw_one() -> None:
+    """The candidate is longer in a tenth of the pairs, so that the raw rate is mostly one of length."""
+    random = np.random.default_rng(4)
+    nearer, truth = 0, 1 / (1 + np.exp(0.2))
+    for _ in range(20):
+        lengths = random.normal(-130, 100, 400)
+        chances = 1 / (1 + np.exp(0.2 - 1.3 * np.tanh(lengths / lengths.std())))  # a judge keener on length than PHI
+        outcomes = (random.uniform(size=400) < chances).astype(float)
+        found = length_adjusted(list(outcomes), list(lengths))
+        assert found.length_adjusted_win_rate is not None and 0.05 < (found.longer_share or 0) < 0.15
+        nearer += abs(found.length_adjusted_win_rate - truth) < abs(outcomes.mean() - truth)
+    assert nearer == 20

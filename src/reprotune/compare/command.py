@@ -1,4 +1,4 @@
-"""The commands `compare` and `gate`."""
+"""The commands `compare`, `gate` and `opponent`."""
 
 import sys
 from pathlib import Path
@@ -80,3 +80,26 @@ def gate(
         print(f"{rules}: {sentence}", file=sys.stderr)
     if found:
         raise typer.Exit(1)
+
+
+@app.command()
+def opponent(
+    rev: Annotated[str, typer.Argument(metavar="REV", help="The revision, named as for `compare`.")],
+    model: Annotated[str, typer.Option(help="Whose answers: finetuned or base.")] = "finetuned",
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write.  [default: opponents/MODEL-COMMIT.json]")
+    ] = None,
+) -> None:
+    """Write a revision's answers to a file.
+
+    `judge.against` can name the file, and so can `export-alpaca-eval`. Commit it: a branch moves, the file does not.
+    The answers are read through Git and DVC; the workspace stays as it is.
+    """
+    from reprotune.artifacts import write_json
+    from reprotune.compare.opponent import opponent_outputs
+    from reprotune.console import counted
+
+    name, rows = opponent_outputs(rev, model)
+    path = output or Path("opponents") / f"{name.replace('@', '-')}.json"
+    write_json(path, rows)
+    print(f"{path}: {counted(len(rows), 'answer')} of {name}")

@@ -40,11 +40,14 @@ NUMBERS = {
     "training.tokens_seen": "Tokens seen",
     "training.trained_parameters": "Trained parameters",
     "finetuned.coverage": "Coverage of the scores",
+    "checks.finetuned.rows_strict": "Share of rows that comply with their checks",
 }
 """Metrics without a value per row: shown, not tested."""
 
 RETAINED = tuple(f"{RETENTION}.{name}." for name in (*MODELS, "difference"))
 """How metrics of retention begin."""
+ONLY_WITH_CHECKS = "checks.finetuned.rows_strict"
+"""Not shown where no row of either revision has checks."""
 
 LOSS_PARAMS = ("finetune.mask_instruction", "format.", "tokenize.")
 """Params that decide which tokens a loss is averaged over."""
@@ -203,7 +206,11 @@ def compare(before: Snapshot, after: Snapshot, flip_points: float = FLIP_POINTS)
             if not (methods_differ and key.endswith(".score"))
         },
         benchmarks=measure_changes(before.results.measured, after.results.measured, (before.title, after.title)),
-        numbers=[NumberChange(key, name, old_numbers.get(key), new_numbers.get(key)) for key, name in NUMBERS.items()],
+        numbers=[
+            NumberChange(key, name, old_numbers.get(key), new_numbers.get(key))
+            for key, name in NUMBERS.items()
+            if key != ONLY_WITH_CHECKS or key in old_numbers or key in new_numbers
+        ],
         categories=[] if methods_differ else _categories(pairs, before, after),
         rows=sorted(pairs, key=_reading_order),
         only_before=len(old) - len(shared),

@@ -227,6 +227,11 @@ def _mismatch(metric: str, comparison: Comparison) -> str:
     if comparison.methods_differ and metric.rpartition(".")[2] not in STATISTICS:
         old, new = (snapshot.results.judged["method"] for snapshot in (comparison.before, comparison.after))
         return f"scored by different methods ({old}, {new})"
+    if metric.startswith("pairwise."):
+        sides = (comparison.before, comparison.after)
+        old, new = ((side.results.judged.get("pairwise") or {}).get("against", "base") for side in sides)
+        if old != new:
+            return f"pairs with different opponents ({old}, {new})"
     if metric not in PAIRED and (comparison.only_before or comparison.only_after):
         return "means over different test rows"
     return ""

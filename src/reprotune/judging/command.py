@@ -1,4 +1,4 @@
-"""The commands `pairwise` and `calibrate`."""
+"""The commands `pairwise`, `export-alpaca-eval` and `calibrate`."""
 
 import json
 from pathlib import Path
@@ -40,6 +40,45 @@ def pairwise(
         print(f"{name:{width}}  {value}")
     if not facts:
         print(f"no verdict on any of the {found['unscored']} pairs")
+
+
+@app.command()
+def export_alpaca_eval(
+    output: Annotated[Path, typer.Option(help="The folder to write.")] = Path("alpaca-eval"),
+    against: Annotated[
+        str | None,
+        typer.Option(help="The other model: base, reference or a file of outputs.  [default: judge.against]"),
+    ] = None,
+    name: Annotated[str, typer.Option(help="What the fine-tuned model is called.")] = "finetuned",
+) -> None:
+    """Write both models' answers for the package alpaca-eval.
+
+    Beside `model_outputs.json` and `reference_outputs.json` there is an annotator for the judge that params.yaml names,
+    behind any OpenAI-compatible service, and the command that scores the outputs.
+    """
+    from reprotune.artifacts import MODELS
+    from reprotune.console import counted
+    from reprotune.judging.alpaca_eval.export import VERSION, export_alpaca_eval
+    from reprotune.judging.answers import read_answers
+    from reprotune.judging.opponents import read_opponent
+    from reprotune.params.sections.judge import JudgeParams
+
+    params = JudgeParams.load("judge")
+    responses = {model: Path(f"data/responses/{model}.parquet") for model in MODELS}
+    answers = read_answers(Path("data/split/test.parquet"), responses)
+    opponent = read_opponent(params.against if against is None else against, answers)
+    done = export_alpaca_eval(answers, opponent, name, params, output)
+    print(f"{output}: {counted(done.rows, 'instruction')} answered by {name} and {opponent.name}")
+    for count, what in (
+        (opponent.unanswered, "test rows without an answer of the other model are left out"),
+        (done.repeated, "test rows that ask the same as an earlier one are left out"),
+        (done.broken_up, "texts held control tokens or placeholders, which are broken up"),
+    ):
+        if count:
+            print(f"{count} {what}")
+    print(f"Install alpaca-eval {VERSION} and setuptools<81 in an environment of their own; set OPENAI_BASE_URL and")
+    print("OPENAI_API_KEY (any text for a service that wants none); then run:")
+    print(done.command)
 
 
 @app.command()

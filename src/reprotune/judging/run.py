@@ -10,17 +10,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from reprotune.artifacts import STATISTICS
+from reprotune.artifacts import MODELS, STATISTICS
+from reprotune.dataset.checks import Check
 from reprotune.errors import UserError
 from reprotune.judging.answers import Answer, ScoredAnswer, answer_questions, score_offline, with_judgements
 from reprotune.judging.checks import canary_pairs, check_canaries, judge_health, make_canaries
 from reprotune.judging.metrics import check_coverage, summarise
+from reprotune.judging.opponents import BASE, Opponent
 from reprotune.judging.pairs import AnswerPair, pair_questions, pair_up, summarise_pairs, with_scores, with_verdicts
 from reprotune.judging.questions.prompts import Question, rubric_sha256
 from reprotune.judging.service.collect import Client, Judgement, collect_verdicts
 from reprotune.judging.service.ollama import OllamaClient
 from reprotune.judging.service.openai import OpenAIClient
 from reprotune.judging.service.store import ReplyStore
+from reprotune.judging.verifiable import CheckedAnswer, check_answers, summarise_checks
 from reprotune.params.sections.judge import JudgeParams
 from reprotune.scratch import file_sha256, scratch_root
 from reprotune.statistics.calibration import mapped, read_mapping
@@ -44,6 +47,10 @@ class JudgedRun(NamedTuple):
     canaries: list[ScoredAnswer]
     pairs: list[AnswerPair]
     canary_pairs: Sequence[AnswerPair] = ()
+    opponent: Opponent | None = None
+    """Whose answers the fine-tuned ones were compared with; null where no pairs were."""
+    checked: Sequence[CheckedAnswer] = ()
+    """Of the rows that have checks which need no judge."""
     parts: dict[str, Any] | None = None
     """What `judge_parts` returns."""
     mapping: dict[str, Any] | None = None
@@ -124,14 +131,26 @@ def opened_judge(params: JudgeParams) -> Iterator[Judge | None]:
         client.close()
 
 
-def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge | None) -> JudgedRun:
-    """Score the answers and the canaries, and compare the pairs, by the judge or (null) by the offline composite."""
+def judge_answers(
+    answers: Sequence[Answer],
+    params: JudgeParams,
+    judge: Judge | None,
+    opponent: Opponent | None = None,
+    checks: dict[str, list[Check]] | None = None,
+) -> JudgedRun:
+    """Score the answers and the canaries, and compare the pairs, by the judge or (null) by the offline composite.
+
+    The fine-tuned answers are compared with those of the opponent, by default the base model. `checks` are those of the
+    rows that have any, by id.
+    """
+    opponent = opponent or Opponent(BASE, [])
     canaries = make_canaries(answers, params.canaries, params.seed)
     every = [*answers, *canaries]
-    pairs = pair_up(answers) + canary_pairs(canaries) if params.pairwise else []
+    compared = pair_up([*answers, *opponent.answers], (opponent.model, MODELS[1]))
+    pairs = compared + canary_pairs(canaries) if params.pairwise else []
     if judge is None:
         scored = score_offline(every)
-        pairs = with_scores(pairs, scored)
+        pairs = with_scores(pairs, scored + score_offline(opponent.answers))
     else:
         questions = answer_questions(every, params.rubric) + pair_questions(pairs)
         with ThreadPoolExecutor(1) as background:  # computes the statistics while the judge is at work
@@ -141,7 +160,15 @@ def judge_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge |
         pairs = with_verdicts(pairs, judgements)
     parts = judge_parts(params, judge, scored[: len(answers)])
     own = sum(not pair.baseline.canary for pair in pairs)
-    run = JudgedRun(scored[: len(answers)], scored[len(answers) :], pairs[:own], pairs[own:], parts)
+    run = JudgedRun(
+        scored[: len(answers)],
+        scored[len(answers) :],
+        pairs[:own],
+        pairs[own:],
+        opponent if params.pairwise else None,
+        checked=() if checks is None else check_answers(answers, checks),
+        parts=parts,
+    )
     return run if params.mapping is None else mapped_run(run, Path(params.mapping).expanduser())
 
 
@@ -156,7 +183,8 @@ def compare_answers(answers: Sequence[Answer], params: JudgeParams, judge: Judge
 def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     """Return everything that the run measured, ready for JSON; `pairwise` is null where no pairs were compared.
 
-    `judge` is there only where a judge was asked, and `mapping` only where one was applied.
+    `judge` is there only where a judge was asked, `mapping` only where one was applied, and `checks` only where a test
+    row has some.
     """
     metrics = summarise(run.answers, method_name(run.parts, run.mapping), params.seed)
     if run.parts is not None:
@@ -164,8 +192,16 @@ def run_metrics(run: JudgedRun, params: JudgeParams) -> dict[str, Any]:
     if run.mapping is not None:
         metrics["mapping"] = run.mapping
     metrics["health"] = judge_health(run.answers, run.canaries, run.canary_pairs)
-    metrics["pairwise"] = summarise_pairs(run.pairs) if params.pairwise else None
+    if run.checked:
+        metrics["checks"] = summarise_checks(run.checked, params.seed)
+    metrics["pairwise"] = None
+    if run.opponent is not None:
+        metrics["pairwise"] = _opponent_facts(run.opponent) | summarise_pairs(run.pairs)
     return metrics
+
+
+def _opponent_facts(opponent: Opponent) -> dict[str, Any]:
+    return {"against": opponent.name, "unanswered": opponent.unanswered, "unmatched": opponent.unmatched}
 
 
 def check_run(metrics: dict[str, Any], params: JudgeParams) -> None:

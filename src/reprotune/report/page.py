@@ -12,6 +12,7 @@ from reprotune.params.values import flattened
 from reprotune.report.benchmarks import benchmarks
 from reprotune.report.origin import origin_facts, origin_line
 from reprotune.report.publish import histogram
+from reprotune.results.checks import FIGURES, check_lines, kind_lines
 from reprotune.results.read import Results, Row, pick_examples
 from reprotune.results.words import (
     STATUS_WORDS,
@@ -24,6 +25,7 @@ from reprotune.results.words import (
 )
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
+CHECKS_PART = "checks.html.jinja"
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
 HEALTH_SHARES = {
     "canaries": "canaries scored as they should be",
@@ -73,6 +75,11 @@ def render_report(
         health=health_facts(results.judged["health"]),
         pairs=pair_facts(results.judged["pairwise"]),
         preference=preference,
+        checks=results.judged.get("checks"),
+        checks_part=CHECKS_PART,
+        check_figures=FIGURES.values(),
+        check_lines=check_lines,
+        kind_lines=kind_lines,
         data_tables={SUMMARY_TITLES[stage]: data_table(summary) for stage, summary in results.summaries.items()},
         benchmarks=benchmarks(results),
         examples=pick_examples(results.rows),

@@ -35,6 +35,7 @@ def scores_metrics(judged: dict[str, Any]) -> dict[str, Any]:
             "difference": judged["difference"],
             "health": health,
             "pairwise": judged["pairwise"] or {},
+            "checks": {key: value for key, value in judged.get("checks", {}).items() if key != "kinds"},
         }
     )
 

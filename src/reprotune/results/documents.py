@@ -7,45 +7,14 @@ pages and comparisons also show what is not named.
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError
 
 from reprotune.errors import UserError
 from reprotune.files import read_json
 from reprotune.params.schema import wrong_value
-from reprotune.results.words import VERDICTS
-
-
-def _known_verdict(word: str) -> str:
-    if word not in VERDICTS:
-        raise PydanticCustomError("verdict", f"it should be one of {', '.join(VERDICTS)}")
-    return word
-
-
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[float, Field(ge=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Points = Annotated[float, Field(ge=0, le=100)]
-Change = Annotated[float, Field(ge=-100, le=100)]
-Correlation = Annotated[float, Field(ge=-1.000001, le=1.000001)]
-Verdict = Annotated[str, AfterValidator(_known_verdict)]
-
-
-class Part(BaseModel):
-    """An object in a document."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
-    together: ClassVar[tuple[tuple[str, ...], ...]] = ()
-    """Groups of keys of which each is null or none is."""
-
-    @model_validator(mode="after")
-    def _all_or_none(self) -> Self:
-        for keys in self.together:
-            if len({getattr(self, key) is None for key in keys}) > 1:
-                raise PydanticCustomError("together", f"{', '.join(keys)} should all be there or all be null")
-        return self
+from reprotune.results.parts import Change, Correlation, Count, Part, Points, Positive, Share, Verdict
 
 
 class ModelScores(Part):
@@ -119,7 +88,7 @@ class Health(Part):
     canaries_empty: Share | None
     canaries_verbose: Share | None
     canaries_injection: Share | None
-    canary_intervals: dict[str, Interval] = {}
+    canary_intervals: dict[str, Interval] = Field(default={})
     weighted_share: Share | None
     probability_mass: Positive | None
     repeat_sd: Positive | None
@@ -135,6 +104,9 @@ class Pairs(Part):
         ("length_adjusted_win_rate", "length_adjusted_low", "length_adjusted_high"),
     )
 
+    against: str = "base"
+    unanswered: Count = 0
+    unmatched: Count = 0
     win_rate: Share | None
     ci95_low: Share | None
     ci95_high: Share | None
@@ -176,6 +148,30 @@ class Mapping(Part):
     kind: str
 
 
+class Complying(Part):
+    """How many answers of one model comply with their checks."""
+
+    together = (("rows_strict_low", "rows_strict_high"),)
+
+    rows_strict: Share
+    rows_strict_low: Share | None = None
+    rows_strict_high: Share | None = None
+    rows_loose: Share
+    checks_strict: Share
+    checks_loose: Share
+
+
+class Checks(Part):
+    """Checks that need no judge, and what trivial answers would get."""
+
+    n: Count
+    n_checks: Count
+    base: Complying
+    finetuned: Complying
+    echo: Complying
+    empty: Complying
+
+
 class Judged(Part):
     """data/judgements/metrics.json"""
 
@@ -186,6 +182,7 @@ class Judged(Part):
     categories: dict[str, Category]
     health: Health
     pairwise: Pairs | None
+    checks: Checks | None = None
     judge: Judge | None = None
     mapping: Mapping | None = None
 
@@ -241,7 +238,7 @@ class Speed(Part):
     trained_tokens_per_second: Positive
     peak_memory_mb: Positive
     device: str
-    made_with: dict[str, str] = {}
+    made_with: dict[str, str] = Field(default={})
     trained: Trained = Trained()
 
 
@@ -261,7 +258,7 @@ class RawSummary(Part):
     rejected: Count
     reasons: dict[str, Count]
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-    unused_columns: list[str] = []
+    unused_columns: list[str] = Field(default=[])
 
 
 class SplitSummary(Part):
@@ -329,6 +326,17 @@ class PublishedDifference(PublishedScore):
     verdict: Verdict
 
 
+class PublishedPairs(Part):
+    """How pairs of answers compare, in metrics/scores.json."""
+
+    together = (("ci95_low", "ci95_high"),)
+
+    against: str = "base"
+    win_rate: Share | None = None
+    ci95_low: Share | None = None
+    ci95_high: Share | None = None
+
+
 class PublishedScores(Part):
     """metrics/scores.json"""
 
@@ -336,6 +344,8 @@ class PublishedScores(Part):
     base: PublishedScore
     finetuned: PublishedScore
     difference: PublishedDifference
+    pairwise: PublishedPairs = PublishedPairs()
+    checks: Checks | None = None
 
 
 class PublishedTraining(Part):

@@ -23,10 +23,12 @@ from reprotune.results.benchmark_words import (
     matched_words,
     percent,
 )
+from reprotune.results.checks import check_sentence
 from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
 from reprotune.results.preference import PublishedPreference
 from reprotune.results.published import read_published
 from reprotune.results.votes import comparison_title, verdict_sentence
+from reprotune.results.words import opponent_words
 from reprotune.training.checkout import read_checkout
 from reprotune.untrusted import visible
 
@@ -191,6 +193,9 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
         )
     if retention:
         yield "Retention", RETENTION_WORDS[retention["difference"]["verdict"]]
+        yield from _pairs(scores.get("pairwise", {}))
+        if "checks" in scores:
+            yield "Rows that comply with their checks", check_sentence(scores["checks"])
     if not training:
         yield "Validation loss", REMEDY
     else:
@@ -204,6 +209,17 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
         note = f", not committed: {', '.join(changed[:SHOWN_FILES])}{more}" if changed else ""
         yield "Commit", f"{checkout.commit[:COMMIT_DIGITS]}{note}"
     yield "Report", str(REPORT) if (root / REPORT).is_file() else f"{REPORT} is missing: run `dvc repro`"
+
+
+def _pairs(pairs: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield how often the fine-tuned model beats an opponent other than the base model, with which the score compares.
+
+    Nothing where that was the base model.
+    """
+    if pairs.get("win_rate") is None or pairs.get("against", "base") == "base":
+        return
+    interval = f" ({pairs['ci95_low']:.1%} to {pairs['ci95_high']:.1%})" if "ci95_low" in pairs else ""
+    yield f"Wins against {visible(opponent_words(pairs['against']))}", f"{pairs['win_rate']:.1%}{interval}"
 
 
 def _timings_table(root: Path) -> Table | Text:

@@ -167,7 +167,8 @@ def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> l
     """
     if pairs is None or pairs["win_rate"] is None:
         return []
-    facts = [(f"verdict on {candidate}", pairs["verdict"])] if "verdict" in pairs else []
+    facts = [("against", opponent_words(pairs["against"]))] if "against" in pairs else []
+    facts += [(f"verdict on {candidate}", pairs["verdict"])] if "verdict" in pairs else []
     facts += [
         (f"{candidate} wins (ties count half)", f"{pairs['win_rate']:.1%}"),
         ("95 % interval", f"{pairs['ci95_low']:.1%} to {pairs['ci95_high']:.1%}"),
@@ -176,9 +177,18 @@ def pair_facts(pairs: dict[str, Any] | None, candidate: str = "fine-tuned") -> l
         ("identical answers among the ties", f"{pairs['identical']}"),
         ("pairs without a verdict", f"{pairs['unscored']}"),
     ]
+    if pairs.get("unanswered"):
+        facts.append(("test rows that the other has no answer to", f"{pairs['unanswered']}"))
+    if pairs.get("unmatched"):
+        facts.append(("answers of the other to no test row", f"{pairs['unmatched']}"))
     if pairs["position_bias"] is not None:
         facts.append(("verdicts that follow the place", f"{pairs['position_bias']:.1%}"))
     return facts
+
+
+def opponent_words(against: str) -> str:
+    """Return whom `pairwise.against` names."""
+    return {"base": "the base model", "reference": "the references"}.get(against, against)
 
 
 def _at_equal_length(pairs: dict[str, Any]) -> str:

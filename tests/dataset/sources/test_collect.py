@@ -9,7 +9,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from reprotune.artifacts import CONVERSATIONS, CONVERSATIONS_WITH_SOURCE, RECORD_SCHEMAS, RECORDS_WITH_SOURCE, schema_of
+from reprotune.artifacts import (
+    CHECKED_CONVERSATIONS_WITH_SOURCE,
+    CHECKED_RECORDS,
+    CONVERSATIONS,
+    CONVERSATIONS_WITH_SOURCE,
+    RECORD_SCHEMAS,
+    RECORDS_WITH_SOURCE,
+    schema_of,
+)
 from reprotune.dataset.sources.collect import collect
 from reprotune.errors import UserError
 from reprotune.params.sections.dataset import ColumnNames, DatasetParams, HubParams, SourceParams
@@ -189,3 +197,46 @@ def test_defaults_of_the_classes_are_those_that_ship() -> None:
 )
 def test_what_dvc_follows(source: str, followed: str | None) -> None:
     assert SourceParams(name="a", source=source).followed == (None if followed is None else Path(followed))
+
+
+def test_checks_travel_with_their_rows(folder: Path) -> None:
+    rows = instruction_rows("checked", 3)
+    rows[0]["checks"] = [{"kind": "words", "at_least": 2}, {"text": "yes", "kind": "includes"}]
+    rows[1]["checks"] = [{"kind": "wordy"}]
+    write(folder / "my.jsonl", rows)
+    plain, summary = collected(source="my.jsonl")
+    assert "checks" not in plain[0] and summary["unused_columns"] == ["checks"]
+    settings = {"columns": ColumnNames(checks="checks"), "max_rejected_fraction": 1.0}
+    records, summary = collected(source="my.jsonl", **settings)
+    assert schema_of(Path("raw/records.parquet"), *RECORD_SCHEMAS) is CHECKED_RECORDS
+    assert [record["checks"] for record in records] == [
+        '[{"at_least": 2, "kind": "words"}, {"at_least": 1, "kind": "includes", "text": "yes"}]',
+        None,
+    ]
+    assert [record["id"] for record in records] == [plain[0]["id"], plain[2]["id"]]
+    assert summary["reasons"] == {"check 0 is of no kind that there is": 1} and "unused_columns" not in summary
+    Path("my.csv").write_text('instruction,output,checks\na,b,"[{""kind"": ""no_commas""}]"\nc,d,\n')
+    write(folder / "my.parquet", [{**rows[2], "checks": [{"kind": "quoted", "at_least": None}]}, rows[2]])
+    expected = {"my.csv": '[{"kind": "no_commas"}]', "my.parquet": '[{"kind": "quoted"}]'}
+    for name, text in expected.items():
+        assert [record["checks"] for record in collected(source=name, **settings)[0]] == [text, None]
+    with pytest.raises(UserError, match=r"no column 'cheks' \(did you mean 'checks'\?\).*dataset\.columns\.checks"):
+        collected(source="my.csv", columns=ColumnNames(checks="cheks"))
+
+
+def test_in_a_mix_some_sources_have_checks_and_all_may_become_conversations(folder: Path) -> None:
+    write(folder / "a.jsonl", [{**row, "must": [{"kind": "quoted"}]} for row in instruction_rows("a", 1)])
+    turns = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Ho"}]
+    write(folder / "b.jsonl", [{"messages": turns}])
+    sources = [
+        SourceParams(name="a", source="a.jsonl", columns=ColumnNames(checks="must")),
+        SourceParams(name="b", source="b.jsonl"),
+    ]
+    records, _ = collected(source=None, sources=sources)
+    assert schema_of(Path("raw/records.parquet"), *RECORD_SCHEMAS) is CHECKED_CONVERSATIONS_WITH_SOURCE
+    assert [(record["source"], record["checks"]) for record in records] == [("a", '[{"kind": "quoted"}]'), ("b", None)]
+
+
+def test_the_column_of_checks_is_no_other_s() -> None:
+    with pytest.raises(ValueError, match="checks and output are both the column 'output'"):
+        ColumnNames(checks="output")

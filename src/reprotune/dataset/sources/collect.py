@@ -12,14 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from reprotune.artifacts import (
-    CONVERSATIONS,
-    CONVERSATIONS_WITH_SOURCE,
-    RECORDS,
-    RECORDS_WITH_SOURCE,
     REJECTED,
     REJECTED_WITH_SOURCE,
     TableWriter,
     iter_batches,
+    record_schema,
     table_writer,
 )
 from reprotune.console import progress_bar
@@ -72,7 +69,8 @@ def _read(
     batches = _batches(files, key, source, normalizer)
     first = next(batches, [])
     records, rejected = normalizer.normalize(first)  # the first batch decides the shape, and so the schema
-    schema = CONVERSATIONS if normalizer.shape and normalizer.shape.conversations else RECORDS
+    conversations = normalizer.shape is not None and normalizer.shape.conversations
+    schema = record_schema(conversations, source=False, checks=source.columns.checks is not None)
     with table_writer(path, schema) as file, progress_bar("reading", unit=" rows") as bar:
         file.write_rows(records)
         reject(rejected)
@@ -131,9 +129,9 @@ def _draw(seed: int, name: str, identifier: str) -> int:
 
 def _write_mix(path: Path, read: list[_Read], taken: list[npt.NDArray[np.bool_]]) -> None:
     """Write the records that are taken, source by source; where one has conversations, all become conversations."""
-    conversations = any(one.schema is CONVERSATIONS for one in read)
+    conversations, checks = (any(name in one.schema.names for one in read) for name in ("messages", "checks"))
     copies: Counter[str] = Counter()
-    with table_writer(path, CONVERSATIONS_WITH_SOURCE if conversations else RECORDS_WITH_SOURCE) as file:
+    with table_writer(path, record_schema(conversations, source=True, checks=checks)) as file:
         for one, chosen in zip(read, taken, strict=True):
             start = 0
             for batch in iter_batches(one.path, one.schema):
@@ -146,10 +144,11 @@ def _write_mix(path: Path, read: list[_Read], taken: list[npt.NDArray[np.bool_]]
 def _mixed(record: dict[str, Any], one: _Read, conversations: bool, copies: Counter[str]) -> dict[str, Any]:
     """Return a record as it is in the mix, with an id that is its own among all sources."""
     digest = record["id"][:ID_DIGITS]
-    if conversations and one.schema is RECORDS:
+    if conversations and "messages" not in record:
         content = as_conversation(record)
         digest = content_hash(content_texts(content), record["category"])
-        record = {"category": record["category"], "source_row": record["source_row"], **content}
+        kept: dict[str, Any] = {key: record[key] for key in ("category", "source_row", "checks") if key in record}
+        record = {**kept, **content}
     return record | {"id": numbered(digest, copies), "source": one.source.name}
 
 
@@ -172,6 +171,6 @@ def _mix_summary(read: list[_Read], taken: list[npt.NDArray[np.bool_]]) -> dict[
         "sha256": hashlib.sha256(digests.encode()).hexdigest(),
         "sources": each,
     }
-    if any(one.schema is CONVERSATIONS for one in read):
+    if any("messages" in one.schema.names for one in read):
         summary["shape"] = "messages"
     return summary

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from reprotune.dataset.checks import canonical, parsed_checks
 from reprotune.dataset.sources.parquet import NoValue
 from reprotune.dataset.sources.readers import SourceRow, Unreadable
 from reprotune.untrusted import clipped
@@ -46,6 +47,18 @@ def category(row: Mapping[str, Any], column: str, max_chars: int) -> str | None:
     if value is not None and len(value) > max_chars:
         raise UnusableError(f"category is longer than max_chars ({max_chars})")
     return value if value and not value.isspace() else None
+
+
+def checks(row: Mapping[str, Any], column: str) -> str | None:
+    """Return what an answer must comply with, as JSON text; raises `UnusableError` for what is no list of checks."""
+    value = row.get(column)
+    if isinstance(value, NoValue):
+        raise UnusableError(f"checks are not a list but {kind(value)}")
+    try:
+        found = parsed_checks(value)
+    except ValueError as error:
+        raise UnusableError(str(error)) from error
+    return canonical(found) if found else None
 
 
 def kind(value: Any) -> str:

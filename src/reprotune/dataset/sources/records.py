@@ -10,7 +10,15 @@ from reprotune.dataset.sources import fields
 from reprotune.dataset.sources.fields import UnusableError
 from reprotune.dataset.sources.limits import MOST_COLUMNS
 from reprotune.dataset.sources.readers import SourceRow, Unreadable
-from reprotune.dataset.sources.shapes import SHAPES, Row, Shape, content_texts, detected, expanded
+from reprotune.dataset.sources.shapes import (
+    SHAPES,
+    Row,
+    Shape,
+    columns_read,
+    content_texts,
+    detected,
+    expanded,
+)
 from reprotune.errors import UserError
 from reprotune.params.sections.dataset import ColumnNames, DatasetParams, SourceParams
 from reprotune.untrusted import clipped
@@ -100,7 +108,7 @@ class Normalizer:
         }
         if self.shape.name != "instruction":
             summary["shape"] = self.shape.name
-        used = {*self.shape.columns(self.columns).values(), *self.shape.fixed}
+        used = columns_read(self.shape.name, self.columns)
         unused = [column for column in self._columns if column not in used]
         return summary | {"unused_columns": unused} if unused else summary
 
@@ -120,7 +128,10 @@ class Normalizer:
         content = shape.read(row, self.columns, self.params.max_chars)
         category = fields.category(row, self.columns.category, self.params.max_chars)
         digest = content_hash(content_texts(content), category)
-        return {"id": numbered(digest, self._copies), **content, "category": category}
+        checked = {}
+        if self.columns.checks is not None:
+            checked["checks"] = fields.checks(row, self.columns.checks)
+        return {"id": numbered(digest, self._copies), **content, "category": category, **checked}
 
     def _reject(self, rejected: Records, source_row: int, row: SourceRow, fault: UnusableError) -> None:
         reason, within = str(fault), row.place if isinstance(row, Unreadable) else ""
@@ -142,7 +153,8 @@ class Normalizer:
         """Raise if a column that should exist was in no row; `MAY_BE_MISSING` ones may, unless renamed."""
         if not self._columns or self.shape is None:
             return
-        for role, column in self.shape.columns(self.columns).items():
+        named = self.shape.columns(self.columns)
+        for role, column in (named if self.columns.checks is None else named | {"checks": self.columns.checks}).items():
             optional = role in MAY_BE_MISSING and column == ColumnNames.model_fields[role].default
             alike = [name for name in self._columns if name.strip().casefold() == column.casefold()]
             if column in self._columns or (optional and not alike):

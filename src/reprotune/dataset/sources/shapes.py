@@ -116,7 +116,8 @@ def detected(rows: Iterable[Any], columns: ColumnNames) -> Shape:
 def columns_read(shape: str, names: ColumnNames) -> set[str]:
     """Return the columns that may be needed of a source of this shape; of any shape for `auto`."""
     shapes = SHAPES.values() if shape == "auto" else [SHAPES[shape]]
-    return {name for one in shapes for name in (*one.columns(names).values(), *one.fixed)}
+    found = {name for one in shapes for name in (*one.columns(names).values(), *one.fixed)}
+    return found if names.checks is None else {*found, names.checks}
 
 
 def expanded(row: Row, shape: Shape) -> list[Row]:

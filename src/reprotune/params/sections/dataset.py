@@ -71,11 +71,13 @@ class ColumnNames(Section):
     """Column of the completion, for rows of the shape `prompt_completion`."""
     text: str = "text"
     """Column of the text, for rows of the shape `text`."""
+    checks: Annotated[str, Field(min_length=1)] | None = None
+    """Column of what an answer must comply with, for figures that need no judge; null: there is none."""
 
     @model_validator(mode="after")
     def _one_role_each(self) -> Self:
         for used in SHAPE_ROLES.values():  # only the columns of one shape are read together
-            roles: dict[str, str] = {}
+            roles = {} if self.checks is None else {self.checks: "checks"}
             for role in used:
                 column = getattr(self, role)
                 if (other := roles.setdefault(column, role)) != role:

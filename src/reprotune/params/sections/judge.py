@@ -8,6 +8,9 @@ from pydantic_core import PydanticCustomError
 
 from reprotune.params.schema import MOST_COUNT, Location, Section, Seed, Temperature
 
+OPPONENTS = ("base", "reference")
+OUTPUT_ENDINGS = (".json", ".jsonl", ".parquet")
+
 
 class JudgeParams(Section):
     """How answers are scored."""
@@ -38,8 +41,12 @@ class JudgeParams(Section):
     mapping: Location | None
     """Path of a mapping from `reprotune calibrate --fit`, which is applied to the scores; null: none."""
     pairwise: bool
-    """Also compare the base and the fine-tuned answer side by side; a judge sees both orders, which takes two
-    more calls per row."""
+    """Also compare the fine-tuned answers side by side with those that `against` names; a judge sees both orders, which
+    takes two more calls per row."""
+    against: Location = "base"
+    """Whose answers the fine-tuned ones are compared with: `base`; `reference`, which needs a judge; or the path of a
+    file of outputs (.json or .jsonl, as AlpacaEval's `model_outputs.json`, or .parquet as of the stage `generate`).
+    `reprotune opponent REVISION` makes one of another revision."""
     canaries: int = Field(ge=0, le=MOST_COUNT)
     """Test rows whose known good and bad answers are scored too, to show what the scores are worth; 0: none."""
     min_coverage: float = Field(ge=0, le=1)
@@ -51,7 +58,11 @@ class JudgeParams(Section):
     @property
     def files(self) -> dict[str, Path]:
         """The files that params name, by key."""
-        named = {"mapping": self.mapping, "rubric": self.rubric if self.rubric.endswith(".jinja") else None}
+        named = {
+            "mapping": self.mapping,
+            "rubric": self.rubric if self.rubric.endswith(".jinja") else None,
+            "against": None if self.against in OPPONENTS else self.against,
+        }
         return {key: Path(name).expanduser() for key, name in named.items() if name is not None}
 
     @field_validator("rubric")
@@ -60,6 +71,23 @@ class JudgeParams(Section):
         if rubric not in ("chapter", "reference") and not rubric.endswith(".jinja"):
             raise PydanticCustomError("rubric", "it should be chapter, reference or a path that ends in .jinja")
         return rubric
+
+    @field_validator("against")
+    @classmethod
+    def _opponent_is_known(cls, against: str, info: ValidationInfo) -> str:
+        if against not in OPPONENTS and not against.endswith(OUTPUT_ENDINGS):
+            raise PydanticCustomError(
+                "against",
+                "it should be base, reference or a path that ends in .json, .jsonl or .parquet (of another revision, "
+                "`reprotune opponent` makes such a file)",
+            )
+        if against == "reference" and info.data.get("pairwise") and info.data.get("backend") == "offline":
+            raise PydanticCustomError(
+                "against_reference",
+                "with judge.backend: offline it should be base or a file, since the composite measures likeness to the "
+                "reference, which nothing can then beat",
+            )
+        return against
 
     @field_validator("repeats")
     @classmethod
