@@ -152,6 +152,11 @@ FORMAT_SUMMARY = {
     "rows.<split>": "rows in each split",
     "rows_with_marker.<marker>": "rows whose own text has a marker of the template or a special token (it stays text)",
 }
+MESSAGES = {
+    "input_before": "what stands between an instruction and its input in the message; null where inputs are not told",
+    "input_after": "what stands after the input",
+    "refused": "why no message becomes the prompt; null where one does",
+}
 TOKEN_SUMMARY = {
     "<split>.rows": "rows that were kept",
     "<split>.tokens": "their tokens",

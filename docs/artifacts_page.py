@@ -19,6 +19,7 @@ from docs.artifact_keys import (
     JUDGE_HEALTH,
     JUDGE_PAIRS,
     MAPPING,
+    MESSAGES,
     MODEL_SCORES,
     PAIRS,
     RAW_SUMMARY,
@@ -136,6 +137,12 @@ STAGES: dict[str, Sequence[Artifact]] = {
             forms={"Where the records are conversations": FORMATTED_TURNS},
         ),
         Artifact("data/formatted/summary.json", "What was formatted.", keys=FORMAT_SUMMARY),
+        Artifact(
+            "data/formatted/chat_template.jinja",
+            "The chat template by which other programs write the prompts; where there can be none, one that says why "
+            "whenever it is used.",
+        ),
+        Artifact("data/formatted/messages.json", "How a record becomes the user's message.", keys=MESSAGES),
     ),
     "tokenize": (
         Artifact(
@@ -147,7 +154,11 @@ STAGES: dict[str, Sequence[Artifact]] = {
         Artifact("data/tokens/summary.json", "What was kept, cut and dropped.", keys=TOKEN_SUMMARY),
     ),
     "finetune": (
-        Artifact("data/model/", f"The fine-tuned model: {CHECKPOINT}."),
+        Artifact(
+            "data/model/",
+            f"The fine-tuned model: {CHECKPOINT}, the trained `chat_template.jinja`, and a `generation_config.json` that "
+            "decodes greedily up to the end of the text.",
+        ),
         Artifact(
             "data/model/loss.csv",
             "A line per optimizer step.",
