@@ -19,14 +19,17 @@ The chat template writes the rest. So the message of an instruction without an i
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from reprotune.dataset.templates.instructions import Template
 from reprotune.dataset.tokenizers.document import TokenizerFiles
 from reprotune.errors import UserError
+from reprotune.files import read_json, read_text
 
 CHAT_TEMPLATE = "chat_template.jinja"
 MESSAGES = "messages.json"
+REMEDY = "run `dvc repro format` (or `dvc pull`) to make it"
 
 INSTRUCTION, INPUT = "Name 3 words", "red & blue"
 PROBES = (" two\n\nlines ", '"It\'s" <b>{{ 1 }}</b>', "ÜBUNG 你好", "a word " * 400, "12")
@@ -67,6 +70,17 @@ class MessageForm:
     def document(self) -> dict[str, str | None]:
         """Return what messages.json tells of it."""
         return {"input_before": self.input_before, "input_after": self.input_after, "refused": self.refused}
+
+
+def read_form(folder: Path) -> MessageForm:
+    """Read what the stage `format` wrote of it; raises `UserError` where that is missing or damaged."""
+    document = read_json(folder / MESSAGES, REMEDY)
+    kinds = {"input_before": (str, type(None)), "input_after": (str,), "refused": (str, type(None))}
+    for key, kind in kinds.items():
+        if not isinstance(document, dict) or not isinstance(document.get(key, 0), kind):
+            raise UserError(f"{folder / MESSAGES} has no usable {key}: {REMEDY}")
+    source = read_text(folder / CHAT_TEMPLATE, REMEDY)
+    return MessageForm(source, document["input_before"], document["input_after"], refused=document["refused"])
 
 
 def refused_form(why: str) -> MessageForm:
