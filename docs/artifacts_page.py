@@ -13,6 +13,7 @@ from docs.artifact_keys import (
     CANARY_INTERVALS,
     CSV_ANSWER,
     DIFFERENCE,
+    EXPORTED_FILE,
     FORMAT_SUMMARY,
     HEALTH,
     JUDGE,
@@ -22,6 +23,7 @@ from docs.artifact_keys import (
     MESSAGES,
     MODEL_SCORES,
     PAIRS,
+    PARITY,
     RAW_SUMMARY,
     SPEED,
     SPLIT_SUMMARY,
@@ -156,8 +158,8 @@ STAGES: dict[str, Sequence[Artifact]] = {
     "finetune": (
         Artifact(
             "data/model/",
-            f"The fine-tuned model: {CHECKPOINT}, the trained `chat_template.jinja`, and a `generation_config.json` that "
-            "decodes greedily up to the end of the text.",
+            f"The fine-tuned model: {CHECKPOINT}, the trained `chat_template.jinja`, and a `generation_config.json` "
+            "that decodes greedily up to the end of the text.",
         ),
         Artifact(
             "data/model/loss.csv",
@@ -227,6 +229,20 @@ STAGES: dict[str, Sequence[Artifact]] = {
             },
         ),
     ),
+    "export": (
+        Artifact(
+            "data/export/gguf/",
+            "The model for other programs: `model-<quantisation>.gguf` for each of `export.quantisations`, Ollama's "
+            "`Modelfile`, `chat_template.jinja`, and a `generation_config.json` with the longest answer.",
+        ),
+        Artifact("data/export/gguf/parity.json", "How the files compare with our own decoder.", keys=PARITY),
+    ),
+    "card": (
+        Artifact(
+            "data/export/README.md",
+            "The model card: base, data, scores with their intervals, how to prompt, limits, every setting.",
+        ),
+    ),
     "report": (
         Artifact("data/report/index.html", "The report: one page that needs no network."),
         Artifact(
@@ -283,6 +299,15 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "The numbers of [`data/speed/finetune.json`](#dataspeedfinetunejson), its origin left out.",
             keys=SPEED,
             copied=True,
+        ),
+        Artifact(
+            "metrics/export.json",
+            "The numbers of [`data/export/gguf/parity.json`](#dataexportggufparityjson).",
+            keys={
+                "checked_with": PARITY["checked_with"],
+                "rows": PARITY["rows"],
+                **{f"<quantisation>.{key}": meaning for key, meaning in EXPORTED_FILE.items()},
+            },
         ),
         Artifact(
             "metrics/plots/loss.csv",

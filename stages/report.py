@@ -10,7 +10,8 @@ from reprotune.report import publish
 from reprotune.report.origin import dvc_hash
 from reprotune.report.page import render_report
 from reprotune.report.rows import rows_csv
-from reprotune.results.read import load_results, load_speed
+from reprotune.results.parity import read_parity
+from reprotune.results.read import REMEDY, load_results, load_speed
 
 DATA = Path("data")
 METRICS = Path("metrics")
@@ -23,6 +24,7 @@ def main() -> None:
     write_json(METRICS / "training.json", publish.numbers(results.training))
     write_json(METRICS / "data.json", publish.numbers(results.summaries))
     write_json(METRICS / "speed.json", publish.speed_metrics(speed))
+    write_json(METRICS / "export.json", publish.export_metrics(read_parity(DATA, REMEDY)))
     initial_loss = results.training["initial"]["validation_loss"]
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))

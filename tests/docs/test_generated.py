@@ -27,6 +27,8 @@ OTHER_SOURCES = {"unused_columns", "shape", "not_taken"}
 OTHER_SOURCES |= {f"contamination.{key}" for key in ("train_rows_like_test", "train_rows_like_validation", "removed")}
 NOT_ALWAYS = {*MAPPING, *OTHER_SOURCES, *(f"{stage}.{key}" for stage in ("raw", "split") for key in OTHER_SOURCES)}
 NOT_ALWAYS |= {"<split>.trained_turns", "tokens.<split>.trained_turns"}
+COMPARED = {"same_prompts", "same_ids", "same_answers"}
+NOT_ALWAYS |= {"checked_with", *(f"{of}<quantisation>.{key}" for of in ("", "files.") for key in COMPARED)}
 
 
 @pytest.mark.parametrize("name", PAGES)

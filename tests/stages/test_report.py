@@ -12,6 +12,7 @@ WRITTEN = (
     "metrics/training.json",
     "metrics/data.json",
     "metrics/speed.json",
+    "metrics/export.json",
     "metrics/plots/loss.csv",
     "metrics/plots/scores.csv",
     "metrics/plots/length.csv",
@@ -34,6 +35,8 @@ def test_writes_everything_and_the_same_again(workspace: Path) -> None:
     assert json.loads(written["metrics/scores.json"])["finetuned"]["score"] == 57.9
     assert json.loads(written["metrics/data.json"])["raw"]["rejected"] == 7
     assert b"fine-tuned model is clearly better" in written["data/report/index.html"]
+    exported = json.loads(written["metrics/export.json"])
+    assert exported["f16"] == {"bytes": 34_373_056, "same_prompts": 1.0, "same_ids": 1.0, "same_answers": 0.95}
     assert "trained" not in json.loads(written["metrics/speed.json"])
     assert run_stage(workspace).returncode == 0
     assert {name: (workspace / name).read_bytes() for name in WRITTEN} == written

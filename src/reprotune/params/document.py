@@ -8,6 +8,7 @@ from pydantic import model_validator
 from reprotune.params.schema import Section
 from reprotune.params.sections.benchmark import BenchmarkParams, BenchmarkSourceParams
 from reprotune.params.sections.dataset import EMBEDDED_DATASET, DatasetParams
+from reprotune.params.sections.export import ExportParams
 from reprotune.params.sections.fetch import EMBEDDED_BASE, BaseParams
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.format import FormatParams
@@ -40,6 +41,7 @@ class Document(Section):
     generate: GenerateParams
     judge: JudgeParams
     benchmark: BenchmarkParams
+    export: ExportParams
 
     @model_validator(mode="after")
     def _a_source_of_its_own_is_all_of_a_split(self) -> Self:
