@@ -195,6 +195,26 @@ FORMAT_SUMMARY = {
     "rows.<split>": "rows in each split",
     "rows_with_marker.<marker>": "rows whose own text has a marker of the template or a special token (it stays text)",
 }
+MESSAGES = {
+    "input_before": "what stands between an instruction and its input in the message; null where inputs are not told",
+    "input_after": "what stands after the input",
+    "refused": "why no message becomes the prompt; null where one does",
+}
+EXPORTED_FILE = {
+    "bytes": "size of the file",
+    "same_prompts": "share of the rows whose messages become the trained prompt; absent where nothing was compared, as "
+    "the next two",
+    "same_ids": "share of the rows of which it reads the same ids",
+    "same_answers": "share of the rows with the same greedy answer",
+}
+PARITY = {
+    "checked_with": "llama.cpp's bindings and their version; null where nothing was compared",
+    "why_not": "why nothing was compared; null where something was",
+    "rows": "test rows that were compared",
+    **{f"files.<quantisation>.{key}": meaning for key, meaning in EXPORTED_FILE.items()},
+    "files.<quantisation>.sha256": "hash of the file",
+    "omitted.<quantisation>": "why there is no such file",
+}
 TOKEN_SUMMARY = {
     "<split>.rows": "rows that were kept",
     "<split>.tokens": "their tokens",

@@ -17,14 +17,17 @@ from docs.artifact_keys import (
     CHECKS,
     CSV_ANSWER,
     DIFFERENCE,
+    EXPORTED_FILE,
     FORMAT_SUMMARY,
     HEALTH,
     JUDGE,
     JUDGE_HEALTH,
     JUDGE_PAIRS,
     MAPPING,
+    MESSAGES,
     MODEL_SCORES,
     PAIRS,
+    PARITY,
     PREFERENCE,
     RAW_SUMMARY,
     SPEED,
@@ -158,6 +161,12 @@ STAGES: dict[str, Sequence[Artifact]] = {
             forms={"Where the records are conversations": FORMATTED_TURNS},
         ),
         Artifact("data/formatted/summary.json", "What was formatted.", keys=FORMAT_SUMMARY),
+        Artifact(
+            "data/formatted/chat_template.jinja",
+            "The chat template by which other programs write the prompts; where there can be none, one that says why "
+            "whenever it is used.",
+        ),
+        Artifact("data/formatted/messages.json", "How a record becomes the user's message.", keys=MESSAGES),
     ),
     "tokenize": (
         Artifact(
@@ -169,7 +178,11 @@ STAGES: dict[str, Sequence[Artifact]] = {
         Artifact("data/tokens/summary.json", "What was kept, cut and dropped.", keys=TOKEN_SUMMARY),
     ),
     "finetune": (
-        Artifact("data/model/", f"The fine-tuned model: {CHECKPOINT}."),
+        Artifact(
+            "data/model/",
+            f"The fine-tuned model: {CHECKPOINT}, the trained `chat_template.jinja`, and a `generation_config.json` "
+            "that decodes greedily up to the end of the text.",
+        ),
         Artifact(
             "data/model/loss.csv",
             "A line per optimizer step.",
@@ -269,6 +282,20 @@ STAGES: dict[str, Sequence[Artifact]] = {
             },
         ),
     ),
+    "export": (
+        Artifact(
+            "data/export/gguf/",
+            "The model for other programs: `model-<quantisation>.gguf` for each of `export.quantisations`, Ollama's "
+            "`Modelfile`, `chat_template.jinja`, and a `generation_config.json` with the longest answer.",
+        ),
+        Artifact("data/export/gguf/parity.json", "How the files compare with our own decoder.", keys=PARITY),
+    ),
+    "card": (
+        Artifact(
+            "data/export/README.md",
+            "The model card: base, data, scores with their intervals, how to prompt, limits, every setting.",
+        ),
+    ),
     "report": (
         Artifact("data/report/index.html", "The report: one page that needs no network."),
         Artifact(
@@ -339,6 +366,15 @@ STAGES: dict[str, Sequence[Artifact]] = {
             "out; without votes, their number alone.",
             keys=PREFERENCE,
             copied=True,
+        ),
+        Artifact(
+            "metrics/export.json",
+            "The numbers of [`data/export/gguf/parity.json`](#dataexportggufparityjson).",
+            keys={
+                "checked_with": PARITY["checked_with"],
+                "rows": PARITY["rows"],
+                **{f"<quantisation>.{key}": meaning for key, meaning in EXPORTED_FILE.items()},
+            },
         ),
         Artifact(
             "metrics/plots/loss.csv",

@@ -8,7 +8,7 @@ from reprotune.artifacts import replaced_directory, write_json
 from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizers.files import copy_tokenizer_files
+from reprotune.dataset.tokenizers.files import write_companion_files
 from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.model.checkpoint import CONFIG, weight_files
 from reprotune.model.lora import add_adapters, merge_adapters, save_adapters
@@ -24,6 +24,7 @@ from reprotune.training.preview import print_masked_row
 
 TRAIN = Path("data/tokens/train.parquet")
 VALIDATION = Path("data/tokens/validation.parquet")
+CHAT_TEMPLATE = Path("data/formatted/chat_template.jinja")
 BASE = Path("data/base")
 OUTPUT = Path("data/model")
 SPEED = Path("data/speed/finetune.json")
@@ -51,7 +52,7 @@ def main() -> None:
                 save_adapters(model, params.lora, folder / "adapter")
             merge_adapters(model)
         save_model(model, folder, stored_dtype(BASE) if params.saved_precision == "base" else torch.float32)
-        copy_tokenizer_files(BASE, folder, model.config.n_positions)
+        write_companion_files(BASE, folder, model.config.n_positions, CHAT_TEMPLATE)
         results.write_loss_curve(folder / "loss.csv", progress.history)
         metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
         write_json(folder / "metrics.json", metrics)

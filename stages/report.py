@@ -12,7 +12,8 @@ from reprotune.report.origin import dvc_hash
 from reprotune.report.page import render_report
 from reprotune.report.preference import preference_metrics, preference_section, read_preference
 from reprotune.report.rows import rows_csv
-from reprotune.results.read import load_results, load_speed
+from reprotune.results.parity import read_parity
+from reprotune.results.read import REMEDY, load_results, load_speed
 
 DATA = Path("data")
 METRICS = Path("metrics")
@@ -29,6 +30,7 @@ def main() -> None:
     benchmark = publish.benchmark_metrics(results.measured.task, results.figures, results.retention)
     write_json(METRICS / "benchmark.json", benchmark)
     write_json(METRICS / "preference.json", preference_metrics(preference))
+    write_json(METRICS / "export.json", publish.export_metrics(read_parity(DATA, REMEDY)))
     initial_loss = results.training["initial"]["validation_loss"]
     write_text(METRICS / "plots/loss.csv", publish.loss_csv(results.loss, initial_loss))
     write_text(METRICS / "plots/scores.csv", publish.scores_csv(results.scores("base"), results.scores("finetuned")))

@@ -20,7 +20,7 @@ import sys, xllamacpp
 params = xllamacpp.CommonParams()
 params.model.path = sys.argv[1]
 params.n_ctx, params.n_parallel, params.port, params.warmup = 1024, 1, 0, False
-params.cpuparams.n_threads = 2
+params.cpuparams.n_threads = 1
 server = xllamacpp.Server(params)
 print("listening:", server.listening_address, flush=True)
 sys.stdin.read()

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from ruamel.yaml import YAML
 
-from reprotune.artifacts import RECORDS, RESPONSES, SCORES, write_json, write_table
+from reprotune.artifacts import RECORDS, RESPONSES, SCORES, write_json, write_table, write_text
 from reprotune.compare.snapshot import Snapshot, load_snapshot
 from reprotune.preference.standing import standing
 from tests.builders.benchmark import write_exam
@@ -86,6 +86,7 @@ def write_artifacts(data: Path, rows: int = 60) -> None:
     write_training(data)
     write_summaries(data)
     write_exam(data, SUBJECTS)
+    write_export(data)
 
 
 def record(
@@ -293,6 +294,24 @@ def write_summaries(data: Path) -> None:
         for name, rows in splits.items()
     }
     write_json(data / "tokens/summary.json", tokens)
+
+
+def write_export(data: Path) -> None:
+    shares = {"same_prompts": 1.0, "same_ids": 1.0, "same_answers": 0.95}
+    write_json(
+        data / "export/gguf/parity.json",
+        {
+            "checked_with": "xllamacpp 2026.10",
+            "why_not": None,
+            "rows": 20,
+            "files": {"f16": {"bytes": 34_373_056, "sha256": "ab" * 32, **shares}},
+            "omitted": {"q4_0": HOSTILE[0]},
+        },
+    )
+    write_text(data / "formatted/chat_template.jinja", "the template")
+    write_json(
+        data / "formatted/messages.json", {"input_before": "\n\n### Input:\n", "input_after": "", "refused": None}
+    )
 
 
 @pytest.fixture

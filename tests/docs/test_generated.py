@@ -46,6 +46,8 @@ NOT_ALWAYS |= {"<split>.trained_turns", "tokens.<split>.trained_turns"}
 NOT_ALWAYS |= {key for key in BENCHMARK if ".groups." in key or key.endswith(".stderr_clustered")}
 NOT_ALWAYS |= {*PREFERENCE, "ratings.separated", "ratings.tied_ranks", *(f"by_voter.<voter>.{key}" for key in TRUST)}
 NOT_ALWAYS |= {"by_voter.<voter>.votes", "scorers.<name>.joined"}
+COMPARED = {"same_prompts", "same_ids", "same_answers"}
+NOT_ALWAYS |= {"checked_with", *(f"{of}<quantisation>.{key}" for of in ("", "files.") for key in COMPARED)}
 
 
 @pytest.mark.parametrize("name", PAGES)

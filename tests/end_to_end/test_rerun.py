@@ -10,10 +10,14 @@ from dvc.repo import Repo
 
 pytestmark = pytest.mark.pipeline
 
-FETCH = {"fetch@dataset", "fetch@base"}
+FETCH = {"fetch@dataset", "fetch@base", "fetch@benchmark"}
 GENERATE = {"generate@base", "generate@finetuned"}
-ALL = FETCH | {"split", "format", "tokenize", "finetune"} | GENERATE | {"judge", "preference", "report"}
-METRICS = {f"metrics/{name}.json" for name in ("scores", "training", "data", "speed", "preference")}
+BENCHMARK = {"benchmark@base", "benchmark@finetuned"}
+ALL = FETCH | {"split", "format", "tokenize", "finetune"} | GENERATE | BENCHMARK
+ALL |= {"judge", "preference", "export", "card", "report"}
+METRICS = {
+    f"metrics/{name}.json" for name in ("scores", "training", "data", "speed", "benchmark", "preference", "export")
+}
 PUBLISHED = METRICS | {f"metrics/plots/{name}.csv" for name in ("loss", "scores", "length")}
 
 AFTER_PARAM = {
@@ -26,29 +30,34 @@ AFTER_PARAM = {
     ("finetune.learning_rate", 2e-3): {"finetune"},
     ("finetune.lora.rank", 4): {"finetune"},
     ("generate.temperature", 0.5): GENERATE,
+    ("generate.max_new_tokens", 8): GENERATE | {"export"},
     ("judge.seed", 7): {"judge"},
     ("preference.min_seconds", 2.0): {"preference"},
 }
-"""A changed param -> the stages that are out of date besides the report, which shows all params."""
+"""A changed param -> the stages that are out of date besides the report and the card, which show all params."""
 
 AFTER_EDIT = {
     "src/reprotune/artifacts.py": ALL,
     "src/reprotune/params/schema.py": ALL,
-    "src/reprotune/params/sections/split.py": {"split", "report"},
-    "src/reprotune/params/document.py": {"report"},
-    "src/reprotune/scratch.py": FETCH | {"finetune", "judge"} | GENERATE,
+    "src/reprotune/params/sections/split.py": {"split", "card", "report"},
+    "src/reprotune/params/document.py": {"card", "report"},
+    "src/reprotune/scratch.py": FETCH | {"finetune", "judge", "export", "card"} | GENERATE,
     "src/reprotune/dataset/sources/download.py": FETCH,
     "src/reprotune/dataset/near_duplicates.py": {"split"},
-    "src/reprotune/dataset/templates/instructions.py": {"format"},
+    "src/reprotune/dataset/templates/instructions.py": {"format", "export", "card"},
     "src/reprotune/dataset/tokenization.py": {"tokenize"},
-    "src/reprotune/dataset/templates/chat.py": {"format"},
-    "src/reprotune/dataset/tokenizers/gpt2.py": FETCH | {"tokenize", "finetune"} | GENERATE,
-    "src/reprotune/dataset/tokenizers/escapes.py": FETCH | {"format", "tokenize", "finetune"} | GENERATE,
+    "src/reprotune/dataset/templates/chat.py": {"format", "export"},
+    "src/reprotune/dataset/tokenizers/gpt2.py": FETCH | {"tokenize", "finetune", "export"} | GENERATE,
+    "src/reprotune/dataset/tokenizers/escapes.py": FETCH
+    | {"format", "tokenize", "finetune", "export", "card"}
+    | GENERATE,
     "src/reprotune/dataset/collate.py": {"finetune"},
     "src/reprotune/training/loss.py": {"finetune"},
     "src/reprotune/model/lora.py": {"finetune"},
-    "src/reprotune/model/network.py": {"finetune"} | GENERATE,
-    "src/reprotune/generation/sampling.py": GENERATE,
+    "src/reprotune/model/network.py": {"finetune", "export"} | GENERATE | BENCHMARK,
+    "src/reprotune/generation/sampling.py": GENERATE | {"export"},
+    "src/reprotune/export/modelfile.py": {"export"},
+    "src/reprotune/export/card.py": {"card"},
     "src/reprotune/judging/offline.py": {"judge", "preference"},
     "src/reprotune/judging/questions/rubrics/chapter.jinja": {"judge"},
     "src/reprotune/preference/votes.py": {"preference"},
@@ -125,7 +134,7 @@ def test_changed_param_makes_its_stages_run(used, out_of_date, name, value):
     before = (used.root / "params.yaml").read_text(encoding="utf-8")
     used.set_params({name: value})
     try:
-        assert out_of_date() == AFTER_PARAM[name, value] | {"report"}
+        assert out_of_date() == AFTER_PARAM[name, value] | {"report", "card"}
     finally:
         (used.root / "params.yaml").write_text(before, encoding="utf-8")
 

@@ -11,7 +11,8 @@ from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.report.page import render_report
 from reprotune.results.documents import Judged, checked
-from reprotune.results.read import load_results, load_speed
+from reprotune.results.parity import read_parity
+from reprotune.results.read import REMEDY, load_results, load_speed
 from reprotune.results.terminal import summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +22,7 @@ DOCUMENTS = (
     "judgements/metrics.json",
     "model/metrics.json",
     "speed/finetune.json",
+    "export/gguf/parity.json",
 )
 GARBAGE = {
     "nothing": b"",
@@ -42,6 +44,7 @@ GARBAGE = {
 def read(data: Path) -> str:
     """Read everything that the report reads, and make the page."""
     results, speed = load_results(data), load_speed(data)
+    read_parity(data, REMEDY)
     return render_report(results, speed, Document.read(ROOT / "params.yaml"), "0" * 32)
 
 

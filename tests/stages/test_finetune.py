@@ -16,7 +16,7 @@ import torch
 from ruamel.yaml import YAML
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
-from reprotune.artifacts import TOKENS, write_table
+from reprotune.artifacts import TOKENS, write_table, write_text
 from reprotune.compute.device import Compute
 from reprotune.dataset.tokenizers.files import complete_tokenizer_files
 from reprotune.model.config import ModelConfig
@@ -37,6 +37,7 @@ def workspace(tmp_path: Path) -> Path:
     model.initialize(torch.Generator().manual_seed(0))
     save_model(model, tmp_path / "data/base")
     complete_tokenizer_files(tmp_path / "data/base")
+    write_text(tmp_path / "data/formatted/chat_template.jinja", "the trained template\n")
     for name, count in (("train", 24), ("validation", 6)):
         rows = [{"id": f"{row}", "prompt_ids": [row + 5, 9], "response_ids": [row + 5, 50256]} for row in range(count)]
         write_table(tmp_path / f"data/tokens/{name}.parquet", pa.Table.from_pylist(rows, schema=TOKENS))

@@ -16,6 +16,7 @@ WRITTEN = (
     "metrics/speed.json",
     "metrics/benchmark.json",
     "metrics/preference.json",
+    "metrics/export.json",
     "metrics/plots/loss.csv",
     "metrics/plots/scores.csv",
     "metrics/plots/length.csv",
@@ -40,6 +41,8 @@ def test_writes_everything_and_the_same_again(workspace: Path) -> None:
     assert json.loads(written["metrics/data.json"])["raw"]["rejected"] == 7
     assert json.loads(written["metrics/benchmark.json"])["exam"]["cloze_0shot_plain"]["finetuned"]["n"] == 180
     assert b"fine-tuned model is clearly better" in written["data/report/index.html"]
+    exported = json.loads(written["metrics/export.json"])
+    assert exported["f16"] == {"bytes": 34_373_056, "same_prompts": 1.0, "same_ids": 1.0, "same_answers": 0.95}
     assert "trained" not in json.loads(written["metrics/speed.json"])
     assert json.loads(written["metrics/preference.json"]) == {"votes": 0}
     assert run_stage(workspace).returncode == 0

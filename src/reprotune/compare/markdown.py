@@ -10,12 +10,12 @@ from dataclasses import replace
 
 from reprotune.compare import words
 from reprotune.compare.comparison import Comparison, RowPair
+from reprotune.pages.markdown import code_span, longest_run
 from reprotune.untrusted import clipped, visible
 
 MAX_CHARS = 60_000
 """GitHub refuses comments of more than 65,536 characters."""
 
-CELL_CHARS = 80
 TEXT_CHARS = 800
 TABLE_ROWS = 40
 
@@ -43,19 +43,10 @@ def comparison_markdown(comparison: Comparison) -> str:
     return f"{text}\n\n{_flips(comparison.flips, MAX_CHARS - len(text) - 4)}".rstrip() + "\n"
 
 
-def code_span(text: str) -> str:
-    """Return text as a code span that fits in a table: one line, clipped, without pipes."""
-    text = clipped(visible(" ".join(text.split())).replace("|", "\N{BROKEN BAR}"), CELL_CHARS)
-    if not text:
-        return ""
-    fence = "`" * (_longest_run(text) + 1)
-    return f"{fence} {text} {fence}"
-
-
 def code_block(text: str) -> str:
     """Return text as a fenced code block that it cannot close."""
     text = clipped(visible(text.replace("\r\n", "\n")).strip("\n"), TEXT_CHARS)
-    fence = "`" * max(3, _longest_run(text) + 1)
+    fence = "`" * max(3, longest_run(text) + 1)
     return f"{fence}text\n{text}\n{fence}"
 
 
@@ -110,7 +101,3 @@ def _plain(text: str) -> str:
     """Return one of our sentences, which may quote a method, a title or a param, with active characters escaped."""
     text = re.sub(r"([\\*_`\[\]<>&#|~])", lambda match: f"&#{ord(match[1])};", visible(" ".join(text.split())))
     return text.replace("@", "@&#8203;")  # an invisible space: nobody is notified
-
-
-def _longest_run(text: str) -> int:
-    return max((len(run) for run in re.findall("`+", text)), default=0)

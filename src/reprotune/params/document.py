@@ -9,6 +9,7 @@ from reprotune.artifacts import MODELS
 from reprotune.params.schema import Section
 from reprotune.params.sections.benchmark import EMBEDDED_EXAM, EMBEDDED_TEXT, BenchmarkParams, BenchmarkSourceParams
 from reprotune.params.sections.dataset import EMBEDDED_DATASET, DatasetParams
+from reprotune.params.sections.export import ExportParams
 from reprotune.params.sections.fetch import EMBEDDED_BASE, BaseParams
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.sections.format import FormatParams
@@ -43,6 +44,7 @@ class Document(Section):
     judge: JudgeParams
     benchmark: BenchmarkParams
     preference: PreferenceParams
+    export: ExportParams
 
     @model_validator(mode="after")
     def _a_source_of_its_own_is_all_of_a_split(self) -> Self:

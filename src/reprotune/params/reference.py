@@ -66,5 +66,10 @@ def _values(kind: Any) -> str:
     if get_origin(kind) is UnionType or get_origin(kind) is Union:
         return " or ".join(_values(part) for part in get_args(kind))
     if get_origin(kind) is list:
-        return "list of sections"
+        inner = get_args(kind)[0]
+        return (
+            "list of sections"
+            if isinstance(inner, type) and issubclass(inner, Section)
+            else f"list of {_values(inner)}"
+        )
     return {str: "text", int: "whole number", float: "number", bool: "true, false", type(None): "null"}[kind]

@@ -76,6 +76,14 @@ def speed_metrics(speed: dict[str, Any]) -> dict[str, Any]:
     return numbers({key: value for key, value in speed.items() if key != "trained"})
 
 
+def export_metrics(parity: dict[str, Any]) -> dict[str, Any]:
+    """Return metrics/export.json: for each exported file, its size and how often it does what our decoder does."""
+    files = {
+        name: {key: item for key, item in file.items() if key != "sha256"} for name, file in parity["files"].items()
+    }
+    return numbers({**files, "checked_with": parity["checked_with"], "rows": parity["rows"]})
+
+
 def numbers(value: dict[str, Any]) -> dict[str, Any]:
     """Return nested objects with their numbers and labels only; nulls, lists and empty objects are left out.
 

@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from transformers import AutoTokenizer, GenerationConfig
 
 from reprotune.dataset.tokenizers.document import read_tokenizer_files
-from reprotune.dataset.tokenizers.files import complete_tokenizer_files, copy_tokenizer_files
+from reprotune.dataset.tokenizers.files import complete_tokenizer_files, write_companion_files
 from reprotune.dataset.tokenizers.gpt2 import GPT2Tokenizer
 from reprotune.dataset.tokenizers.gpt2_files import save_tokenizer_files
 from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.errors import UserError
+from tests.builders.tokenizers import CHATML_TEMPLATE
 
 
 def write(path: Path, **values: Any) -> None:
@@ -64,17 +66,33 @@ def test_what_the_models_own_files_know_is_taken_over(qwen: Path) -> None:
 
 
 def test_a_model_takes_its_bases_tokenizer_over(qwen: Path, gpt2_folder: Path, tmp_path: Path) -> None:
+    trained = tmp_path / "trained.jinja"
+    trained.write_text("the trained template")
     (tmp_path / "model").mkdir()
-    copy_tokenizer_files(qwen, tmp_path / "model", 64)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        assert (tmp_path / "model" / name).read_bytes() == (qwen / name).read_bytes()
+    write_companion_files(qwen, tmp_path / "model", 64, trained)
+    assert (tmp_path / "model/tokenizer.json").read_bytes() == (qwen / "tokenizer.json").read_bytes()
+    model, base = AutoTokenizer.from_pretrained(tmp_path / "model"), AutoTokenizer.from_pretrained(qwen)
+    assert base.chat_template == CHATML_TEMPLATE
+    assert (model.chat_template, model.model_max_length) == ("the trained template", 64)
+    ends = load_tokenizer(qwen).end_of_text
+    decoding = GenerationConfig.from_pretrained(tmp_path / "model")
+    assert (decoding.eos_token_id, decoding.do_sample, decoding.max_length) == (list(ends), False, 64)
     (tmp_path / "gpt2").mkdir()
-    copy_tokenizer_files(gpt2_folder, tmp_path / "gpt2", 64)
+    write_companion_files(gpt2_folder, tmp_path / "gpt2", 64, trained)
     assert {path.name for path in (tmp_path / "gpt2").iterdir()} == {
         "vocab.json",
         "merges.txt",
         "tokenizer_config.json",
+        "chat_template.jinja",
+        "generation_config.json",
     }
+
+
+def test_the_longest_text_is_the_models_own(tmp_path: Path) -> None:
+    write(tmp_path / "config.json", model_type="gpt2", n_positions=512, vocab_size=50257)
+    save_tokenizer_files(tmp_path, 1024)
+    complete_tokenizer_files(tmp_path)
+    assert AutoTokenizer.from_pretrained(tmp_path).model_max_length == 512
 
 
 def no_tokenizer(folder: Path) -> None:

@@ -6,10 +6,13 @@ from typing import Any, Protocol
 
 from reprotune.dataset.templates.chat import ChatTemplate, Message, load_chat_template
 from reprotune.dataset.templates.instructions import BUILT_IN, RESPONSE, Template, load_template, own_text, read_source
+from reprotune.dataset.templates.messages import MessageForm, instruction_form
 from reprotune.dataset.tokenizers.document import TOKENIZER_CONFIG, TokenizerFiles
 from reprotune.errors import UserError
 
 CHAT = "chat"
+INPUT_BEFORE = "\n\n"
+"""What stands between an instruction and its input in a chat."""
 
 
 class Formatter(Protocol):
@@ -24,6 +27,9 @@ class Formatter(Protocol):
 
     def conversations(self, conversations: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Return a `FORMATTED_TURNS` row for each `CONVERSATIONS` row; raises `UserError` for one it cannot write."""
+
+    def messages(self) -> MessageForm:
+        """Return how rows become messages, and the chat template that makes the prompts of them."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +60,17 @@ class InstructionFormatter:
                 )
         return [_plain_text(row, self.base) for row in conversations]
 
+    def messages(self) -> MessageForm:
+        """See `Formatter`."""
+        return instruction_form(self.template, self.base, self.response_header)
+
 
 @dataclass(frozen=True)
 class ChatFormatter:
     """Writes whole conversations; an instruction is a conversation of two messages."""
 
     template: ChatTemplate
+    source: str
     base: TokenizerFiles
     train_on: str
     markers: tuple[str, ...] = ()
@@ -80,6 +91,10 @@ class ChatFormatter:
             _plain_text(row, self.base) if is_plain_text(row["messages"]) else _turns_row(row["id"], next(texts))
             for row in conversations
         ]
+
+    def messages(self) -> MessageForm:
+        """See `Formatter`: the template as it is."""
+        return MessageForm(self.source, INPUT_BEFORE)
 
 
 def load_formatter(template: str, base: TokenizerFiles, response_header: str, train_on: str) -> Formatter:
@@ -102,7 +117,7 @@ def load_formatter(template: str, base: TokenizerFiles, response_header: str, tr
             "format.response_header is in_response, but a chat template says itself what comes before an answer: set "
             "it to in_prompt"
         )
-    return ChatFormatter(load_chat_template(name, source, base.named, base.escapes), base, train_on)
+    return ChatFormatter(load_chat_template(name, source, base.named, base.escapes), source, base, train_on)
 
 
 def is_chat_file(template: str) -> bool:
@@ -115,7 +130,7 @@ def is_chat_file(template: str) -> bool:
 
 def instruction_messages(record: Mapping[str, Any]) -> list[Message]:
     """Return an instruction record as a conversation: the input follows the instruction after a blank line."""
-    asked = f"{record['instruction']}\n\n{record['input']}" if record["input"] else record["instruction"]
+    asked = f"{record['instruction']}{INPUT_BEFORE}{record['input']}" if record["input"] else record["instruction"]
     return [{"role": "user", "content": asked}, {"role": "assistant", "content": record["output"]}]
 
 

@@ -5,6 +5,7 @@ tokens that end a text, and the chat template.
 """
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +32,8 @@ CHAT_TEMPLATE = "chat_template.jinja"
 """Where newer checkpoints keep the chat template."""
 VOCABULARY, MERGES = "vocab.json", "merges.txt"
 
-COPIED = (
-    TOKENIZER,
-    TOKENIZER_CONFIG,
-    "special_tokens_map.json",
-    "added_tokens.json",
-    VOCABULARY,
-    MERGES,
-    CHAT_TEMPLATE,
-    GENERATION_CONFIG,
-)
-"""What a model that was made from a base takes over from it, where the base has it."""
+COPIED = (TOKENIZER, "special_tokens_map.json", "added_tokens.json", VOCABULARY, MERGES)
+"""What a model that was made from a base takes over from it unchanged, where the base has it."""
 
 REMEDY = "fetch the base model again"
 
@@ -63,24 +55,41 @@ def complete_tokenizer_files(folder: Path) -> None:
         write_text(folder / TOKENIZER, document_text(_from_vocabulary(folder, settings, gpt2)))
     files = TokenizerFiles(folder, read_document(folder), settings)
     settings |= _ends_elsewhere(folder, config, files)
+    if isinstance(context := config.get("n_positions", config.get("max_position_embeddings")), int):
+        settings["model_max_length"] = context
     if settings != before:
         write_json(settings_file, settings)
     _check_size(files, config)
     load_tokenizer(folder)
 
 
-def copy_tokenizer_files(base: Path, folder: Path, context_length: int) -> None:
-    """Give a model in `folder` the tokenizer of the base model that it was made from.
+def write_companion_files(base: Path, folder: Path, context_length: int, chat_template: Path) -> None:
+    """Give a model in `folder` all that other programs need to talk to it as it was trained.
 
-    GPT-2's is written as its original files; `context_length` is the model's, in tokens.
+    That is the tokenizer of the base model that it was made from (GPT-2's as its original files), the chat template of
+    its training, and how it is decoded where nothing else is said: greedily, up to a token that ends a text or until
+    its context of `context_length` tokens is full.
     """
     files = read_tokenizer_files(base)
-    if is_gpt2(files) and files.chat_template is None:
+    if is_gpt2(files):
         save_tokenizer_files(folder, context_length)
-        return
-    for name in COPIED:
-        if (base / name).is_file():
-            shutil.copyfile(base / name, folder / name)
+    else:
+        for name in COPIED:
+            if (base / name).is_file():
+                shutil.copyfile(base / name, folder / name)
+        # A template of the base model is not what this model was trained on, unless `format` took it over.
+        settings = {key: value for key, value in files.settings.items() if key != "chat_template"}
+        write_json(folder / TOKENIZER_CONFIG, {**settings, "model_max_length": context_length})
+    shutil.copyfile(chat_template, folder / CHAT_TEMPLATE)
+    tokenizer = load_tokenizer(base)
+    decoding = decoding_settings(tokenizer.end_of_text, tokenizer.beginning_of_text)
+    write_json(folder / GENERATION_CONFIG, decoding | {"max_length": context_length})
+
+
+def decoding_settings(ends: Sequence[int], beginning: int | None) -> dict[str, Any]:
+    """Return what a generation_config.json of transformers says of greedy decoding, but for the most tokens."""
+    first = {} if beginning is None else {"bos_token_id": beginning}
+    return {**first, "do_sample": False, "eos_token_id": list(ends), "pad_token_id": ends[0]}
 
 
 def gathered_settings(folder: Path) -> dict[str, Any]:
