@@ -74,6 +74,11 @@ REPROTUNE = Group(
             "pairwise": Command("judging.command", "Compare two models' answers pair by pair."),
             "calibrate": Command("judging.command", "Compare scores with labels."),
         },
+        "Use the model": {
+            "ask": Command("chat.command", "Ask a model a question."),
+            "chat": Command("chat.command", "Talk to models side by side, in a browser."),
+            "serve": Command("chat.command", "Serve models to OpenAI's clients."),
+        },
     },
 )
 
