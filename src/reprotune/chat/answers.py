@@ -76,7 +76,7 @@ class Answers:
         """Return the answers."""
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, *_: object) -> None:
         """Cancel what has not ended."""
         self.close()
 

@@ -1,5 +1,6 @@
 """The commands `ask`, `chat` and `serve`."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -67,6 +68,7 @@ def serve(
     Endpoints: /v1/models, /v1/chat/completions, /v1/completions. With the variable REPROTUNE_API_KEY, clients have to
     send that key. Answers to chats use the prompt that the model was trained with.
     """
+    _let_threads_sleep()
     from reprotune.chat.server import Settings
     from reprotune.chat.server import serve as run
 
@@ -90,8 +92,15 @@ def chat(
     The page sends one message to each model and shows the answers as they are written. The endpoints of `serve` are
     there, too.
     """
+    _let_threads_sleep()
     from reprotune.chat.server import Settings
     from reprotune.chat.server import serve as run
 
     names = models or ["base", "finetuned"]
     run(Settings(names, host, port, slots, queue, timeout, allow_host or [], with_page=True, opens_browser=browser))
+
+
+def _let_threads_sleep() -> None:
+    """Have torch's threads wait as in the stages: spinning ones take the cores from what answers clients."""
+    if "OMP_WAIT_POLICY" not in os.environ:  # the user has said how threads wait
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")

@@ -75,10 +75,15 @@ async function send() {
   running = models.map(() => new AbortController());
   showRunning();
   const work = models.map((model, place) => answer(model, request(model, text), round, running[place].signal));
-  round.scrollIntoView({ block: "start" });
+  window.scrollTo({ top: document.body.scrollHeight, behavior: "instant" });
   await Promise.allSettled(work);
   running = [];
   showRunning();
+}
+
+function follow() {
+  const below = document.documentElement.scrollHeight - window.innerHeight - window.scrollY;
+  if (below < 200) window.scrollTo({ top: document.body.scrollHeight, behavior: "instant" });
 }
 
 function showRunning() {
@@ -99,6 +104,7 @@ async function answer(model, body, round, signal) {
   try {
     const found = await read(await post("/v1/chat/completions", { ...body, stream: true, stream_options: { include_usage: true } }, signal), (piece) => {
       text.textContent += piece;
+      follow();
     });
     const seconds = ((performance.now() - started) / 1000).toFixed(1);
     const cut = found.reason === "length" ? ", cut at the longest length" : "";
@@ -109,6 +115,7 @@ async function answer(model, body, round, signal) {
     else { fault.textContent = error.message; fault.hidden = false; }
   } finally {
     place.classList.remove("writing");
+    follow();
     if (text.textContent) {
       conversations.set(model.name, [...body.messages, { role: "assistant", content: text.textContent }]);
     }
