@@ -14,7 +14,7 @@ from tests.builders.browser import Tab
 from tests.builders.chat_project import running
 
 HOSTILE = "<img src=x onerror=\"document.title='owned'\"><script>document.title='owned'</script>"
-READY = "document.getElementById('hint').textContent.includes('goes to base and finetuned')"
+READY = "document.getElementById('hint')?.textContent.includes('goes to base and finetuned')"
 DONE = "document.querySelectorAll('.answer').length && !document.querySelector('.writing') && {stop}.hidden".format(
     stop="document.getElementById('stop')"
 )

@@ -15,9 +15,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from reprotune.chat.requests import ApiError
 from reprotune.errors import UserError
+from reprotune.files import size_words
 
 KEY_VARIABLE = "REPROTUNE_API_KEY"
 LOCAL = "localhost"
+HEADER_BYTES = 32 << 10
+"""Most bytes of a request's headers."""
 OPEN = ("/", "/chat.css", "/chat.js", "/health")
 """Paths that need no key: they tell nothing of a model."""
 HEADERS = {
@@ -53,7 +56,10 @@ class Guard:
                     headers.setdefault(name, value)
             await send(message)
 
-        fault = self._fault(scope["path"], Headers(scope=scope))
+        headers = Headers(scope=scope)
+        fault = self._fault(scope["path"], headers)
+        if sum(len(name) + len(value) for name, value in headers.raw) > HEADER_BYTES:
+            fault = ApiError(431, f"the headers have more than {size_words(HEADER_BYTES)}: send less")
         if fault is None:
             await self._app(scope, receive, send_guarded)
             return

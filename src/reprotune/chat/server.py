@@ -20,7 +20,7 @@ from starlette.routing import Route
 
 from reprotune.chat.api import Service, chat_completions, completions, endpoint, failed, list_models
 from reprotune.chat.engine import Engine
-from reprotune.chat.guard import KEY_VARIABLE, Guard, checked_key
+from reprotune.chat.guard import HEADER_BYTES, KEY_VARIABLE, Guard, checked_key
 from reprotune.chat.models import open_model
 from reprotune.chat.page import page_routes
 from reprotune.chat.requests import ApiError
@@ -29,8 +29,6 @@ from reprotune.console import note
 from reprotune.errors import UserError
 from reprotune.params.sections.generate import GenerateParams
 
-HEADER_BYTES = 32 << 10
-"""Most bytes of a request's head."""
 GRACE_SECONDS = 10
 """How long answers may go on after the server was told to stop."""
 BACKLOG = 512
