@@ -4,6 +4,7 @@ import ipaddress
 import os
 import signal
 import socket
+import threading
 import webbrowser
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -59,8 +60,7 @@ def serve(settings: Settings) -> None:
         models = {name: open_model(name, compute) for name in names}
         engine = Engine({name: model.network for name, model in models.items()}, settings.slots, settings.most_waiting)
         service = Service(models, engine, defaults, settings.seconds)
-        address = _address(listener)
-        _announce(settings, address, names, key)
+        _announce(settings, listener, names, key)
         try:
             _Server(application(service, [settings.host, *settings.names], key, settings.with_page)).run([listener])
         finally:
@@ -157,12 +157,14 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{local}]:{port}" if ":" in local else f"http://{local}:{port}"
 
 
-def _announce(settings: Settings, address: str, names: Sequence[str], key: str | None) -> None:
+def _announce(settings: Settings, listener: socket.socket, names: Sequence[str], key: str | None) -> None:
+    address = _address(listener)
     guarded = f" with the key in {KEY_VARIABLE}" if key else ""
-    if not key and not ipaddress.ip_address(socket.gethostbyname(settings.host)).is_loopback:
+    if not key and not ipaddress.ip_address(listener.getsockname()[0]).is_loopback:
         note(f"Anybody who reaches {settings.host} can use this server: set {KEY_VARIABLE} to ask for a key")
     note(f"Serving {' and '.join(names)} at {address}/v1{guarded}; Ctrl-C ends it")
     if settings.with_page:
         note(f"Talk to {'them' if len(names) > 1 else 'it'} at {address}/")
         if settings.opens_browser:
-            webbrowser.open(f"{address}/")
+            # In a thread: without a display it may be a browser for the terminal, which returns when it is left.
+            threading.Thread(target=webbrowser.open, args=[f"{address}/"], daemon=True).start()
