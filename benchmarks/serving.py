@@ -90,7 +90,7 @@ def serving(name: str, model: Path) -> Iterator[tuple[str, str]]:
 
 def answers_at(port: int) -> bool:
     try:
-        return requests.get(f"http://127.0.0.1:{port}/v1/models", timeout=5).ok
+        return requests.get(f"http://127.0.0.1:{port}/health", timeout=5).ok
     except requests.RequestException:
         return False
 
