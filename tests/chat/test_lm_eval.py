@@ -26,11 +26,11 @@ def own(model: Model, context: str, continuation: str) -> tuple[float, bool]:
 
 
 def test_ten_items(address: str, model: Model, project: Path, tmp_path: Path) -> None:
-    lm_eval = pytest.importorskip("lm_eval", reason="needs lm-eval")
+    for package in ("lm_eval", "tenacity"):
+        pytest.importorskip(package, reason="needs lm-eval[api]")
     from lm_eval.api.instance import Instance  # noqa: PLC0415 - found only where lm-eval is
     from lm_eval.models.openai_completions import LocalCompletionsAPI  # noqa: PLC0415
 
-    assert lm_eval is not None
     for file in ("tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt"):
         (tmp_path / file).write_bytes((project / "data/base" / file).read_bytes())
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gpt2"}), encoding="utf-8")
