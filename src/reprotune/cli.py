@@ -78,6 +78,11 @@ REPROTUNE = Group(
             "ballot": Command("preference.command", "Make a page on which people vote between answers."),
             "votes": Command("preference.command", "Show how the votes stand, or file new ones."),
         },
+        "Use the model": {
+            "ask": Command("chat.command", "Ask a model a question."),
+            "chat": Command("chat.command", "Talk to models side by side, in a browser."),
+            "serve": Command("chat.command", "Serve models to OpenAI's clients."),
+        },
     },
 )
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from reprotune.compute.device import Compute
-from reprotune.generation import decoding
+from reprotune.generation import slots
 from reprotune.generation.cache import KeyValueCache
 from reprotune.generation.decoding import DecodingSettings, generate
 from reprotune.generation.steps import EagerStep, GraphStep, token_step
@@ -38,7 +38,7 @@ def test_answers_are_those_of_eager_steps(model: Network, batch_size: int, monke
         steps.append(GraphStep(model, cache, played))
         return steps[0]
 
-    monkeypatch.setattr(decoding, "token_step", recorded)
+    monkeypatch.setattr(slots, "token_step", recorded)
     assert generate(model, prompts, how) == expected
     assert 1 <= len(steps[0]._recorded) <= 9
 

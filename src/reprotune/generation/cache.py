@@ -81,3 +81,9 @@ class KeyValueCache:
         """Copy the first `length` tokens of slot `source` to slot `target`."""
         self.keys[:, target, :, :length] = self.keys[:, source, :, :length]
         self.values[:, target, :, :length] = self.values[:, source, :, :length]
+
+    def take(self, other: "KeyValueCache", slots: int) -> None:
+        """Copy what the first `slots` slots of a smaller cache hold."""
+        length = other.keys.shape[3]
+        self.keys[:, :slots, :, :length] = other.keys[:, :slots]
+        self.values[:, :slots, :, :length] = other.values[:, :slots]

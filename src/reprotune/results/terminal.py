@@ -209,6 +209,8 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
         note = f", not committed: {', '.join(changed[:SHOWN_FILES])}{more}" if changed else ""
         yield "Commit", f"{checkout.commit[:COMMIT_DIGITS]}{note}"
     yield "Report", str(REPORT) if (root / REPORT).is_file() else f"{REPORT} is missing: run `dvc repro`"
+    if training:
+        yield "Talk to it", "reprotune chat"
 
 
 def _pairs(pairs: dict[str, Any]) -> Iterator[tuple[str, str]]:
