@@ -76,6 +76,9 @@ def read_rows(path: Path, name: str, kind: str, columns: Collection[str] | None 
                 yield batch
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{name} is a damaged gzip file ({error}): fetch or compress it again") from error
+    except OSError as error:  # in reading, which unlike opening names no file
+        error.filename = error.filename or name
+        raise
 
 
 @contextmanager
