@@ -1,11 +1,12 @@
 """Faults on purpose: kills, edits, full disks, bad input, a hostile judge, hostile text; each judged automatically.
 
     python benchmarks/torture.py [--groups abcdef] [--cases 1000] [--kills 200] [--edits 25] [--seed 1] [--workers 2]
-        [--only CASE]
+        [--output FILE [--resume]] [--only CASE]
 
 A tiny copy of this working tree runs the pipeline once (a minute, and not again while the code stays the same); then
 every case happens in a copy of that. What is bad is printed with the command that repeats it; the exit code is 1 if
-anything is. Ctrl-C ends it with the table of what was done. Needs the extra `test`; Linux only.
+anything is. Ctrl-C ends it with the table of what was done; with `--output` every result is kept as it comes, and
+`--resume` goes on from there. Needs the extra `test`; Linux only.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 
 from side_by_side.machine import describe, sentence
@@ -35,10 +36,14 @@ def main() -> None:
     started = time.monotonic()
     project = Project.made(work)
     (work / "cases").mkdir(exist_ok=True)
-    results: list[Result] = []
+    results = kept(options.output) if options.resume else []
+    if options.output and not options.resume:
+        options.output.write_text("", encoding="utf-8")
     try:
-        for result in run(options, project, work / "cases"):
+        for result in run(options, project, work / "cases", {one.case for one in results}):
             results.append(result)
+            if options.output:
+                keep(result, options.output)
             if result.bad or options.only:
                 print(f"{result.verdict}: {result.case}: {result.what!a}\n    {result.why!a}", flush=True)
             elif len(results) % 50 == 0:
@@ -48,29 +53,40 @@ def main() -> None:
     repeat = f"python benchmarks/torture.py --seed {options.seed} --work {work}"
     bad = [result for result in results if result.bad]
     print(f"\n{table(results)}\n\n{sentence(describe())}; {time.monotonic() - started:.0f} s.")
-    if options.output:
-        report = [{name: value for name, value in vars(one).items() if name != "ran"} for one in results]
-        options.output.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if bad:
         print(f"\n{bad_ones(results, repeat)}")
         sys.exit(f"{len(bad)} of {len(results)} are bad")
     shutil.rmtree(work / "cases")
 
 
-def run(options: argparse.Namespace, project: Project, work: Path) -> Iterator[Result]:
-    """Run what the options ask for."""
+def keep(result: Result, path: Path) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({name: value for name, value in vars(result).items() if name != "ran"}) + "\n")
+
+
+def kept(path: Path) -> list[Result]:
+    """Return the results of an earlier run; a line that was cut off is one that is missing."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    path.write_text("".join(whole), encoding="utf-8")
+    return [Result(**json.loads(line)) for line in whole]
+
+
+def run(options: argparse.Namespace, project: Project, work: Path, done: Set[str] = frozenset()) -> Iterator[Result]:
+    """Run what the options ask for, without the cases that are done."""
     if options.only and options.only[0] in "ab":
         number = int(options.only.split("/")[2].partition(".")[0])
         again = torment if options.only[0] == "a" else disturb
         yield from again(project, 0, options.seed, work, only=number)
         return
     if "a" in options.groups and not (options.only or options.subject):
-        yield from torment(project, options.kills, options.seed, work)
+        yield from torment(project, options.kills, options.seed, work, done=done)
     if "b" in options.groups and not (options.only or options.subject):
-        yield from disturb(project, options.edits, options.seed, work)
+        yield from disturb(project, options.edits, options.seed, work, done=done)
     cases = [options.only] if options.only else list(drawn(options.groups, options.cases))
     if options.subject:
         cases = [case for case in cases if case.split("/")[1] in options.subject]
+    cases = [case for case in cases if case not in done]
     if cases:
         with Workers(project.root, project.environment, 1 if options.only else options.workers) as workers:
             yield from workers.map(
@@ -92,8 +108,12 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "reprotune-torture", help="where it happens"
     )
-    parser.add_argument("--output", type=Path, help="write every result as JSON")
-    return parser.parse_args()
+    parser.add_argument("--output", type=Path, help="write every result as a line of JSON")
+    parser.add_argument("--resume", action="store_true", help="leave out what stands in the file of --output")
+    options = parser.parse_args()
+    if options.resume and not (options.output and options.output.is_file()):
+        parser.error("--resume goes on from the file of --output, which has to exist")
+    return options
 
 
 if __name__ == "__main__":

@@ -69,6 +69,17 @@ def test_a_null_in_a_required_column_names_row_and_column(tmp_path: Path) -> Non
         out.write(table)
 
 
+def test_a_null_is_named_by_its_row_also_where_rows_are_read_in_batches(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    prompts = ["x"] * 30
+    columns = {"id": [str(row) for row in range(30)], "prompt": prompts, "response": prompts, "header": prompts}
+    pq.write_table(pa.table(columns | {"prompt": [*prompts[:25], None, *prompts[26:]]}), path)
+    batches = artifacts.iter_batches(path, FORMATTED, rows=10)
+    assert [next(batches).num_rows for _ in range(2)] == [10, 10]
+    with pytest.raises(UserError, match=r"t\.parquet: column prompt is null in row 25, but every row needs a value"):
+        next(batches)
+
+
 def test_what_is_read_must_keep_the_contract(tmp_path: Path) -> None:
     path = tmp_path / "t.parquet"
     with pytest.raises(UserError, match=r"t\.parquet is missing: run `dvc repro`"):
@@ -168,3 +179,17 @@ def test_a_replaced_directory_appears_whole_or_not_at_all(tmp_path: Path) -> Non
         (folder / "new").write_text("2")
     assert [path.name for path in target.iterdir()] == ["new"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_why_an_old_folder_cannot_go_is_what_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not that it is not empty, which would be the next thing to fail."""
+    path = tmp_path / "out"
+    (path / "a").mkdir(parents=True)
+
+    def too_many(*args: Any, **settings: Any) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    monkeypatch.setattr(os, "scandir", too_many)
+    with pytest.raises(OSError, match="Too many open files") as caught, artifacts.replaced_directory(path):
+        pass
+    assert caught.value.errno == errno.EMFILE

@@ -54,6 +54,11 @@ CPU = RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocat
             "the memory of the GPU is full: lower generate.batch_size",
         ),
         (
+            RuntimeError("unable to open file </a/best-21.safetensors> in read-only mode: Too many open files (24)"),
+            "finetune",
+            "/a/best-21.safetensors cannot be read or written, too many files are open: raise the limit (`ulimit -n`)",
+        ),
+        (
             MemoryError(),
             "split",
             "the memory of this machine is full: end other programs, or use a machine with more",

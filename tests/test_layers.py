@@ -15,7 +15,7 @@ MOST_MODULES, MOST_LINES = 15, 400
 
 LAYERS = (
     ("errors", "faults", "interrupts"),
-    ("files", "temporary"),
+    ("files", "memory", "temporary"),
     ("artifacts", "sandbox"),
     ("console", "records", "scratch", "untrusted"),
     ("params",),

@@ -38,7 +38,7 @@ class Plan:
     what: str
     steps: list[Step]
     bad: bool = False
-    """The input cannot be right, so exit code 0 is not."""
+    """The input cannot be right, so exit code 0 of the last step is not."""
     same: tuple[str, ...] = ()
     """Where all steps end well, these must hold what they hold in the project."""
     check: Callable[[list[Ran]], str | None] | None = None
@@ -145,11 +145,11 @@ def look_at_results(project: Project, folder: Path, plan: Plan, result: Result) 
     """Judge what the steps have left, where they have left anything."""
     if plan.last_must_be_fine and result.ran[-1].code:
         result.verdict, result.why = "wrong", f"the last step fails: {result.why}"
+    if plan.bad and not result.bad and not result.ran[-1].code:
+        result.verdict = "accepted though bad"
     if result.bad or (result.verdict != "fine" and not plan.last_must_be_fine):
         return
-    if plan.bad:
-        result.verdict = "accepted though bad"
-    elif plan.same and (files := different(hashes(folder, plan.same), hashes(project.root, plan.same))):
+    if plan.same and (files := different(hashes(folder, plan.same), hashes(project.root, plan.same))):
         result.verdict, result.why = "wrong", f"differ: {', '.join(files[:5])}"
     elif plan.check and (fault := plan.check(result.ran)):
         result.verdict, result.why = "wrong", fault

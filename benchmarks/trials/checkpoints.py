@@ -14,23 +14,30 @@ from .mutations import spoil, spoil_json, with_strange_value
 from .project import INPUTS, STAGES, Project
 
 FOLDER = "own"
+CONTROLS = 0.1
+"""Share of the cases that spoil nothing."""
+NEEDS = ("data/embedded/dataset.jsonl", *INPUTS["generate@base"])
 HEADERS = (b"{" * 1000, b"[" * 100_000, b'{"a": ' * 50_000, b"null", b"", b"\xff\xfe", b'{"a":"\\ud83d"}')
 
 
-@subject("d", "base-config", "data/formatted", "data/embedded/dataset.jsonl", share=2)
+@subject("d", "base-config", *NEEDS, share=2)
 def base_config(draw: Random, folder: Path, project: Project) -> Plan:
     """A spoiled config.json beside good weights."""
     own_base(folder, project)
+    if draw.random() < CONTROLS:
+        return control()
     what = spoil_json(folder / FOLDER / "config.json", draw)
     return Plan(what, steps())
 
 
-@subject("d", "base-weights", "data/formatted", "data/embedded/dataset.jsonl", share=2)
+@subject("d", "base-weights", *NEEDS, share=2)
 def base_weights(draw: Random, folder: Path, project: Project) -> Plan:
     """A spoiled file of weights: its header, its bytes, or numbers that are none."""
     own_base(folder, project)
     path = folder / FOLDER / "model.safetensors"
     header, tensors = split(path.read_bytes())
+    if draw.random() < CONTROLS:
+        return control()
     kind = draw.choice(["header", "header", "header", "bytes", "length", "not a number", "text", "twice", "other file"])
     bad = False
     if kind == "bytes":
@@ -66,7 +73,7 @@ def base_weights(draw: Random, folder: Path, project: Project) -> Plan:
     return Plan(f"{path.name}: {what}", steps(), bad=bad)
 
 
-@subject("d", "base-shards", "data/formatted", "data/embedded/dataset.jsonl")
+@subject("d", "base-shards", *NEEDS)
 def base_shards(draw: Random, folder: Path, project: Project) -> Plan:
     """Weights in two files, with a spoiled index or a tensor in both or in neither."""
     own_base(folder, project)
@@ -90,13 +97,18 @@ def base_shards(draw: Random, folder: Path, project: Project) -> Plan:
     what = spoil_json(index_path, draw) if kind == "index" else f"shards: {kind}"
     if kind == "gone":
         (path.parent / draw.choice(files)).unlink()
-    return Plan(what, steps(), bad=kind in ("both", "neither", "gone"))
+    return Plan(what, steps(), bad=kind in ("both", "neither", "gone"), last_must_be_fine=kind == "good")
 
 
 def own_base(folder: Path, project: Project) -> None:
     project.part(folder, ("data/embedded/base",))
     (folder / "data/embedded/base").rename(folder / FOLDER)
-    project.set_params(folder, {"fetch.base.source": FOLDER})
+    project.set_source(folder, "base", FOLDER)
+
+
+def control() -> Plan:
+    """Return a plan that has to end well: without that, other cases could all end in the same sentence unnoticed."""
+    return Plan("nothing is spoiled", steps(), last_must_be_fine=True)
 
 
 def steps() -> list[Step]:

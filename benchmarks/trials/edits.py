@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -52,10 +52,13 @@ def set_state(clone: Clone, pair: Pair, second: bool) -> None:
             clone.run("git", "checkout", "--", "src")
 
 
-def disturb(project: Project, rounds: int, seed: int, work: Path, only: int | None = None) -> Iterator[Result]:
-    """Yield a result for every disturbed run; `only` repeats one."""
+def disturb(
+    project: Project, rounds: int, seed: int, work: Path, only: int | None = None, done: Set[str] = frozenset()
+) -> Iterator[Result]:
+    """Yield a result for every disturbed run that is not `done`; `only` repeats one."""
     known: dict[int, tuple[dict[str, str], dict[str, str]]] = {}
-    for number in range(rounds) if only is None else [only]:
+    numbers = range(rounds) if only is None else [only]
+    for number in (number for number in numbers if f"b/edit/{number}" not in done):
         which = number % len(PAIRS)
         if which not in known:
             known[which] = (recorded(project, PAIRS[which], False, work), recorded(project, PAIRS[which], True, work))

@@ -139,8 +139,10 @@ def stop_now(request: dict[str, Any]) -> bool:
 
 
 def seconds_in_line(pid: int) -> float:
-    """Return how long a process was ready to run and did not, because all processors were taken."""
-    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    """Return how long a process was ready to run and did not, because all processors were taken; 0 if it has ended."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    return 0.0
 
 
 def resident_bytes() -> int:

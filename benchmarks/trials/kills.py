@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple
@@ -15,7 +15,8 @@ from typing import Any, NamedTuple
 import psutil
 from ruamel.yaml import YAML
 
-from .project import Clone, Project
+from .forker import seconds_in_line
+from .project import MEASURED, Clone, Project, is_measured
 from .verdicts import Result, different, hashes, tail
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
@@ -36,8 +37,6 @@ CHANGES: tuple[dict[str, Any], ...] = (
 """What makes stages run: each run between kills is that of one of these on top of the finished project."""
 
 KEPT = ("data", "metrics")
-MEASURED = ("data/speed/", "data/report/", "metrics/speed.json")
-"""How fast it went, or shows it."""
 TRACE = re.compile(r"^Traceback \(most recent call last\)", re.MULTILINE)
 CURES = {
     "JSON structure is corrupted": ("rm", "-f", ".dvc/tmp/rwlock"),
@@ -74,16 +73,24 @@ def strikes(draw: Random, count: int, stages: list[str]) -> list[Strike]:
     return drawn
 
 
-def torment(project: Project, kills: int, seed: int, work: Path, only: int | None = None) -> Iterator[Result]:
-    """Yield a result for every round of kills; `only` repeats one round."""
+def torment(
+    project: Project, kills: int, seed: int, work: Path, only: int | None = None, done: Set[str] = frozenset()
+) -> Iterator[Result]:
+    """Yield a result for every kill and every round of kills; `only` repeats one round.
+
+    Of `done`, rounds are left out whose end is there, and of others the kills that are there run again in silence.
+    """
     rounds = range(-(-kills // KILLS_PER_RUN)) if only is None else [only]
+    rounds = [number for number in rounds if f"a/end/{number}" not in done]
     undisturbed: dict[int, dict[str, str]] = {}
     for number in rounds:
         change = number % len(CHANGES)
         if change not in undisturbed:
             undisturbed[change] = wanted(project, CHANGES[change], work / f"undisturbed-{change}")
         count = min(KILLS_PER_RUN, kills - number * KILLS_PER_RUN) if only is None else KILLS_PER_RUN
-        yield from one_round(project, number, count, seed, undisturbed[change], work)
+        for result in one_round(project, number, count, seed, undisturbed[change], work):
+            if result.case not in done:
+                yield result
 
 
 def wanted(project: Project, change: dict[str, Any], folder: Path) -> dict[str, str]:
@@ -221,13 +228,21 @@ def send(dvc: "subprocess.Popen[bytes]", family: dict[int, psutil.Process], stri
 def settled(dvc: "subprocess.Popen[bytes]", family: list[psutil.Process]) -> bool:
     """Wait for the end of DVC and of all that it started; false if they outlast their time.
 
-    A stage that survives a signal may go on with its DVC; only once that has ended does the clock run.
+    A stage that survives a signal may go on with its DVC; only once that has ended does the clock run, and it stands
+    still while others have the processor that these could use.
     """
     try:
         dvc.wait(RUN_SECONDS)
     except subprocess.TimeoutExpired:
         return False
-    return wait_until(lambda: not any(is_alive(one) for one in family), ORPHAN_SECONDS)
+    before = {one.pid: seconds_in_line(one.pid) for one in family}
+    began = time.monotonic()
+    while left := [one for one in family if is_alive(one)]:
+        waited = max(seconds_in_line(one.pid) - before[one.pid] for one in left)
+        if time.monotonic() - began - waited > ORPHAN_SECONDS:
+            return False
+        time.sleep(0.05)
+    return True
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -235,15 +250,6 @@ def is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> bool:
-    ends = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > ends:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def finished(clone: Clone, undisturbed: dict[str, str]) -> tuple[str, str]:
@@ -275,7 +281,7 @@ def outcome(clone: Clone) -> dict[str, str]:
     for stage, entry in lock["stages"].items():
         for kind in ("deps", "outs"):
             for item in entry[kind]:
-                if not f"{item['path']}/".startswith(MEASURED) and item["path"] not in MEASURED:
+                if not is_measured(item["path"]):
                     found[f"dvc.lock: {kind} of {stage}: {item['path']}"] = str(item.get("md5"))
         found[f"dvc.lock: params of {stage}"] = repr(entry.get("params"))
     return found

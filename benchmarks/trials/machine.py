@@ -9,7 +9,7 @@ from typing import Any
 
 from .cases import Plan, Step, subject
 from .commands import NOBODY
-from .project import INPUTS, LARGEST_OUT, OUTS, STAGES, Project
+from .project import INPUTS, OUTS, STAGES, Project
 
 MEGABYTE = 1 << 20
 MISLEADING = "damaged|a file below|embedded/"
@@ -46,7 +46,9 @@ def faulty(
 def file_size(draw: Random, folder: Path, project: Project) -> Plan:
     """No file may grow beyond a limit: what a full disk does, at any byte."""
     stage = any_stage(draw)
-    limit = draw.choice([0, 1, 100, 1000, 4096, 20_000, draw.randrange(LARGEST_OUT[stage] + 1)])
+    files = [file for out in OUTS[stage] for file in [project.root / out, *(project.root / out).rglob("*")]]
+    largest = max(file.stat().st_size for file in files if file.is_file())
+    limit = draw.choice([0, 1, 100, 1000, 4096, 20_000, draw.randrange(largest + 1)])
     return faulty(stage, f"files up to {limit} bytes", {"limits": {"RLIMIT_FSIZE": limit}})
 
 
@@ -87,7 +89,7 @@ def full_disk(draw: Random, folder: Path, project: Project) -> Plan:
     return faulty(stage, what, {}, put_back, after=unmounted)
 
 
-@subject("c", "read-only", "data", share=2)
+@subject("c", "read-only", "data", "metrics", share=2)
 def read_only(draw: Random, folder: Path, project: Project) -> Plan:
     """Outs, their folder, the scratch folder or inputs may not be written or read by the user who runs the stage."""
     stage = any_stage(draw)

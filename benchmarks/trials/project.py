@@ -1,5 +1,6 @@
 """The project to torment: a tiny copy of this repository with a finished pipeline."""
 
+import json
 import shutil
 import subprocess
 import sys
@@ -10,57 +11,45 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from tests.builders.clone import Clone, build  # noqa: E402 - found on the path just set
+from reprotune.params.values import read_document  # noqa: E402 - found on the path just set
+from reprotune.pipeline.dvc_yaml import CODE, DVC_YAML, expanded_stages  # noqa: E402
+from tests.builders.clone import Clone, build  # noqa: E402
 
-STAGES = {
-    "fetch@dataset": ["stages.fetch", "dataset"],
-    "fetch@base": ["stages.fetch", "base"],
-    "split": ["stages.split"],
-    "format": ["stages.format"],
-    "tokenize": ["stages.tokenize"],
-    "finetune": ["stages.finetune"],
-    "generate@base": ["stages.generate", "base"],
-    "generate@finetuned": ["stages.generate", "finetuned"],
-    "judge": ["stages.judge"],
-    "report": ["stages.report"],
-}
+PIPELINE = dict(expanded_stages(read_document(ROOT / DVC_YAML)))
+MEASURED = ("data/speed/", "data/report/", "metrics/speed.json")
+"""How fast it went, or shows it."""
+
+
+def entries(stage: str, *kinds: str) -> tuple[str, ...]:
+    """Return the paths or params that dvc.yaml lists for a stage, each once."""
+    listed = [entry for kind in kinds for entry in PIPELINE[stage].get(kind) or []]
+    return tuple(dict.fromkeys(next(iter(entry)) if isinstance(entry, dict) else entry for entry in listed))
+
+
+def is_measured(path: str) -> bool:
+    return f"{path}/".startswith(MEASURED) or path in MEASURED
+
+
+STAGES = {stage: definition["cmd"].removeprefix("python -m ").split() for stage, definition in PIPELINE.items()}
 """Stage -> what runs it, in the order of the pipeline."""
 
-INPUTS = {
-    "fetch@dataset": ("data/embedded/dataset.jsonl",),
-    "fetch@base": ("data/embedded/base",),
-    "split": ("data/raw/records.parquet",),
-    "format": tuple(f"data/split/{name}.parquet" for name in ("train", "validation", "test")),
-    "tokenize": tuple(f"data/formatted/{name}.parquet" for name in ("train", "validation", "test")),
-    "finetune": ("data/base", "data/tokens/train.parquet", "data/tokens/validation.parquet"),
-    "generate@base": ("data/formatted/test.parquet", "data/base"),
-    "generate@finetuned": ("data/formatted/test.parquet", "data/model"),
-    "judge": ("data/responses/base.parquet", "data/responses/finetuned.parquet", "data/split/test.parquet"),
-    "report": (
-        *(f"data/{name}/summary.json" for name in ("raw", "split", "formatted", "tokens")),
-        *("data/model/metrics.json", "data/model/loss.csv", "data/speed/finetune.json", "data/responses"),
-        *("data/judgements/metrics.json", "data/judgements/scores.parquet", "data/split/test.parquet"),
-    ),
-}
+INPUTS = {stage: tuple(path for path in entries(stage, "deps") if not path.startswith(CODE)) for stage in PIPELINE}
 """Stage -> what it reads."""
 
 OUTS = {
-    "fetch@dataset": ("data/raw",),
-    "fetch@base": ("data/base",),
-    "split": ("data/split",),
-    "format": ("data/formatted",),
-    "tokenize": ("data/tokens",),
-    "finetune": ("data/model",),
-    "generate@base": ("data/responses/base.parquet",),
-    "generate@finetuned": ("data/responses/finetuned.parquet",),
-    "judge": ("data/judgements",),
-    "report": ("metrics/scores.json", "metrics/training.json", "metrics/data.json", "metrics/plots"),
+    stage: tuple(path for path in entries(stage, "outs", "metrics", "plots") if not is_measured(path))
+    for stage in PIPELINE
 }
-"""Stage -> what it writes, without what shows how fast it went (data/speed, metrics/speed.json, data/report)."""
+"""Stage -> what it writes, without what shows how fast it went."""
 
-LARGEST_OUT = dict.fromkeys(STAGES, 20_000) | dict.fromkeys(("fetch@base", "finetune"), 4_000_000)
-"""Stage -> about the bytes of its largest file."""
+SECTIONS: dict[str, list[str]] = {}
+"""Section of params.yaml -> the stages that read it, without the report, which reads all."""
+for _stage in PIPELINE:
+    for _section in dict.fromkeys(key.partition(".")[0] for key in entries(_stage, "params") if _stage != "report"):
+        SECTIONS.setdefault(_section, []).append(_stage)
 
+EMBEDDED = {"dataset": "data/embedded/dataset.jsonl", "base": "data/embedded/base"}
+"""What is fetched where the params name nothing else."""
 SETTINGS = ("params.yaml", "dvc.yaml")
 LONGER = {"finetune.epochs": 3, "finetune.batch_size": 8}
 """So that training has enough steps to be killed between two of them."""
@@ -114,6 +103,17 @@ class Project:
 
     def set_params(self, folder: Path, changes: dict[str, Any]) -> None:
         Clone(folder, self.clone.home).set_params(changes)
+
+    def set_source(self, folder: Path, kind: str, source: str) -> None:
+        """Set `fetch.<kind>.source`, also in dvc.yaml: else that it is missing there is all that anybody says."""
+        dvc_yaml = folder / "dvc.yaml"
+        text = dvc_yaml.read_text(encoding="utf-8")
+        before = EMBEDDED[kind]
+        changed = text.replace(f"source: {before}\n", f"source: {json.dumps(source)}\n")
+        if changed == text:
+            raise ValueError(f"dvc.yaml does not list {before}")
+        dvc_yaml.write_text(changed, encoding="utf-8")
+        self.set_params(folder, {f"fetch.{kind}.source": source})
 
 
 def code_state() -> str:

@@ -9,18 +9,8 @@ from reprotune.statistics.calibration import FEATURES
 
 from .cases import Plan, Step, subject
 from .mutations import spoil, spoil_json, spoil_yaml
-from .project import INPUTS, OUTS, STAGES, Project
+from .project import INPUTS, OUTS, SECTIONS, STAGES, Project
 
-SECTIONS = {
-    "fetch": ("fetch@dataset", "fetch@base"),
-    "split": ("split",),
-    "format": ("format",),
-    "tokenize": ("tokenize",),
-    "finetune": ("finetune",),
-    "generate": ("generate@base",),
-    "judge": ("judge",),
-}
-"""Section of params.yaml -> the stages that read it."""
 SLOW_BY_WISH = ("finetune.epochs", "finetune.micro_batch_tokens", "judge.canaries")
 """Large or small values of these mean work, which is no fault."""
 
@@ -109,9 +99,7 @@ def template(draw: Random, folder: Path, project: Project) -> Plan:
 @subject("d", "special-file", *INPUTS["format"], "data/embedded")
 def special_file(draw: Random, folder: Path, project: Project) -> Plan:
     """A folder, a device or a pipe where a file should be."""
-    key, stage = draw.choice(
-        [("format.template", "format"), ("fetch.dataset.source", "fetch@dataset"), ("fetch.base.source", "fetch@base")]
-    )
+    what, stage = draw.choice([("template", "format"), ("dataset", "fetch@dataset"), ("base", "fetch@base")])
     kind = draw.choice(["fifo", "/dev/zero", "/dev/null", "/dev/stdin", "/proc/self/mem", "folder", "loop", "dangling"])
     path = Path(kind) if kind.startswith("/") else folder / "odd.jinja"
     if kind == "fifo":
@@ -122,8 +110,11 @@ def special_file(draw: Random, folder: Path, project: Project) -> Plan:
         path.symlink_to(path.name)
     elif kind == "dangling":
         path.symlink_to("nothing")
-    project.set_params(folder, {key: str(path)})
-    return Plan(f"{key} is a {kind}", [Step(["reprotune", "check"]), Step(STAGES[stage])], bad=True, goes_on=True)
+    if what == "template":
+        project.set_params(folder, {"format.template": str(path)})
+    else:
+        project.set_source(folder, what, str(path))
+    return Plan(f"the {what} is a {kind}", [Step(["reprotune", "check"]), Step(STAGES[stage])], bad=True, goes_on=True)
 
 
 OVERVIEWS = (["plan"], ["plan", "--json"], ["check"], ["summary"], ["deps", "--check"])

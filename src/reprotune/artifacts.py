@@ -219,9 +219,12 @@ def read_table(path: Path, schema: pa.Schema) -> pa.Table:
 def iter_batches(path: Path, schema: pa.Schema, rows: int = ROW_GROUP_ROWS) -> Iterator[pa.RecordBatch]:
     """Yield an artifact in batches of at most `rows` rows, so that memory does not grow with the file."""
     with _opened(path, schema) as file:
+        first_row = 0
         for batch in file.iter_batches(batch_size=rows, columns=schema.names):
             batch.validate(full=True)
+            _check_nulls(batch, schema, path, first_row)
             yield batch.cast(schema)
+            first_row += batch.num_rows
 
 
 def schema_of(path: Path, *schemas: pa.Schema) -> pa.Schema:
@@ -340,7 +343,8 @@ def replaced_directory(path: Path) -> Iterator[Path]:
     try:
         temporary.mkdir(parents=True)
         yield temporary
-        shutil.rmtree(path, ignore_errors=True)
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)  # its error says why it cannot go; that of `replace` would be that it is not empty
         temporary.replace(path)
     except BaseException as error:
         error.add_note(f"{WRITING}{path}")
@@ -381,11 +385,15 @@ def _conformed(table: pa.Table, schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-def _validate(table: pa.Table, path: Path, seen: set[str] | None = None) -> None:
-    for field in table.schema:
-        if not field.nullable and table[field.name].null_count:
-            row = pc.index(pc.is_null(table[field.name]), True).as_py()
+def _check_nulls(rows: pa.Table | pa.RecordBatch, schema: pa.Schema, path: Path, first_row: int = 0) -> None:
+    for field in schema:
+        if not field.nullable and rows[field.name].null_count:
+            row = first_row + pc.index(pc.is_null(rows[field.name]), True).as_py()
             raise UserError(f"{path}: column {field.name} is null in row {row}, but every row needs a value")
+
+
+def _validate(table: pa.Table, path: Path, seen: set[str] | None = None) -> None:
+    _check_nulls(table, table.schema, path)
     if seen is None:
         return
     for identifier in table["id"].to_pylist():

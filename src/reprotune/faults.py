@@ -41,6 +41,8 @@ OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memo
 NO_THREAD = re.compile(r"can't start new thread|thread creation failed|pthread_create", re.IGNORECASE)
 """How Python and the libraries say that the system gives them no thread: a `RuntimeError` with one of these."""
 
+NOT_OPENED = re.compile(r"unable to open file <(?P<path>.+)> in \S+ mode: .*\((?P<code>\d+)\)", re.DOTALL)
+"""How torch says so, with the system's error number: a `RuntimeError`."""
 
 NO_OTHER_PATH = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM)
 """Errors in opening or reading a file that no other file would help with."""
@@ -122,9 +124,11 @@ def _memory_sentence(error: Exception, name: str) -> str:
 
 
 def _system_code(error: Exception) -> int | None:
-    """Return the system's error number; safetensors only mentions it."""
+    """Return the system's error number; torch and safetensors only mention it."""
     if isinstance(error, OSError):
         return error.errno
+    if isinstance(error, RuntimeError) and (said := NOT_OPENED.search(str(error))):
+        return int(said["code"])
     said = re.search(r"\(os error (\d+)\)", str(error)) if type(error).__name__ == "SafetensorError" else None
     return int(said[1]) if said else None
 
@@ -134,6 +138,8 @@ def _path(error: Exception) -> str | None:
     written = [note.removeprefix(WRITING) for note in getattr(error, "__notes__", []) if note.startswith(WRITING)]
     named = getattr(error, "filename", None)
     named = os.fsdecode(named) if isinstance(named, str | bytes) else None
+    if isinstance(error, RuntimeError) and (said := NOT_OPENED.search(str(error))):
+        named = said["path"]
     if named is not None and not (written and f".{os.getpid()}.tmp" in named):
         return named
     return written[-1] if written else None

@@ -4,7 +4,6 @@ Jinja's sandbox keeps a template from files, imports and Python's internals; her
 and memory: by nested loops, by texts that double again and again, by recursion, by the widths of filters.
 """
 
-import resource
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from jinja2 import meta, nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from reprotune.files import read_text
+from reprotune.memory import limited_memory
 
 TEMPLATE_BYTES = 256 << 10
 """Largest template file."""
@@ -30,8 +30,6 @@ AGAIN_SECONDS = 0.5
 MOST_MEMORY = 512 << 20
 """Bytes that a template may take, where the system can limit them (Linux)."""
 MOST_EXPONENT = 64
-
-STATM = Path("/proc/self/statm")
 
 
 class BoundedEnvironment(ImmutableSandboxedEnvironment):
@@ -97,13 +95,9 @@ def bounded() -> Iterator[None]:
 
     The time is limited in the main thread only, where signals arrive.
     """
-    limits = resource.getrlimit(resource.RLIMIT_AS)
-    try:
-        with _alarm():
-            _limit_memory(limits)
-            yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, limits)
+    # The memory's limit is lifted after the alarm is off, which could otherwise keep it from being lifted.
+    with limited_memory(MOST_MEMORY), _alarm():
+        yield
 
 
 @contextmanager
@@ -122,16 +116,6 @@ def _alarm() -> Iterator[None]:
     finally:  # also where the alarm came just before that line
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-
-
-def _limit_memory(limits: tuple[int, int]) -> None:
-    try:
-        pages = int(STATM.read_text(encoding="ascii").split()[0])
-    except (OSError, ValueError):
-        return
-    wanted = pages * resource.getpagesize() + MOST_MEMORY
-    known = [limit for limit in limits if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min([wanted, *known]), limits[1]))
 
 
 def _time_is_up(number: int, frame: FrameType | None) -> Never:

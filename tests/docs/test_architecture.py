@@ -7,7 +7,7 @@ from ruamel.yaml import YAML
 from tests.builders.manual import ROOT
 
 PACKAGE = "src/reprotune/"
-JOINED = ("records, scratch, untrusted", "artifacts, sandbox", "errors, files, temporary")
+JOINED = ("records, scratch, untrusted", "artifacts, sandbox", "errors, files, memory, temporary")
 """Single modules of the ground floor that share a row of the drawing."""
 
 

@@ -1,13 +1,13 @@
 """The limits that the manual lists are those of the code."""
 
 from reprotune import files, sandbox
-from reprotune.dataset.sources import limits
+from reprotune.dataset.sources import limits, parquet
 from reprotune.files import size_words
 from reprotune.params import values
 from tests.builders.manual import ROOT
 
 LIMITS = {
-    "a row, or a text of a Parquet file": size_words(limits.MOST_ROW_BYTES),
+    "a row": size_words(limits.MOST_ROW_BYTES),
     "columns of a file, or different keys of its rows": f"{limits.MOST_COLUMNS:,}",
     "a JSON document (JSON Lines, CSV and Parquet are read piece by piece)": (
         f"{size_words(limits.MOST_JSON_BYTES)}, {files.MOST_VALUES:,} values"
@@ -19,7 +19,7 @@ LIMITS = {
     "rows of a gzipped or Parquet file": (
         f"one for each byte of its size, where there are more than {limits.PACKED_ROWS:,}"
     ),
-    "values of a Parquet column that are no text": size_words(limits.UNPACKED_BYTES),
+    f"what {parquet.MANY_ROWS} rows of a Parquet file take while they are read": size_words(parquet.MOST_MEMORY),
     "`params.yaml`, `gate.yaml`, `dvc.yaml` or `dvc.lock`": (
         f"{size_words(values.YAML_BYTES)}, {values.MOST_VALUES:,} values, {values.MOST_LEVELS} levels"
     ),

@@ -46,3 +46,14 @@ def test_no_case_ends_badly(trials: Any, finished: Any, tmp_path: Path) -> None:
     assert len(results) == len(chosen) > 70
     if bad := trials.bad_ones(results, f"python benchmarks/torture.py --seed {SEED}"):
         pytest.fail(bad, pytrace=False)
+
+
+def test_an_interrupted_run_goes_on_from_what_it_kept(trials: Any, tmp_path: Path) -> None:
+    output = tmp_path / "results.jsonl"
+    results = [trials.Result(f"d/params/{number}", "fine", "half of \ud83d", seconds=0.5) for number in range(2)]
+    for result in results:
+        trials.keep(result, output)
+    whole = output.read_bytes()
+    output.write_bytes(whole + whole[:30])
+    assert trials.kept(output) == results
+    assert output.read_bytes() == whole, "the next line must not follow half a line"

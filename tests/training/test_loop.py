@@ -280,3 +280,13 @@ def test_rows_beyond_the_context_are_refused(
             Compute(CPU, torch.float32),
             make_trainer().store,
         )
+
+
+@pytest.mark.parametrize("token", [-1, 2**31 - 1])
+def test_tokens_that_the_model_does_not_have_are_refused(
+    make_trainer: Callable[..., Trainer], make_rows: Any, token: int
+) -> None:
+    trainer, validation = make_trainer(), make_rows(2)
+    validation.ids[3] = token
+    with pytest.raises(UserError, match=rf"data/tokens/validation\.parquet has the token {token}, but the model's"):
+        Trainer(trainer.model, make_rows(4), validation, trainer.params, trainer.compute, trainer.store)

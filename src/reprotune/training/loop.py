@@ -12,6 +12,7 @@ from reprotune.compute.device import Compute
 from reprotune.console import note, progress_bar
 from reprotune.dataset.collate import Batch, TokenRows
 from reprotune.errors import UserError
+from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches, micro_batches, steps_per_epoch
@@ -43,7 +44,7 @@ class Trainer:
         store: CheckpointStore,
         save_seconds: float = SAVE_SECONDS,
     ) -> None:
-        _check_lengths(train, validation, model.config.n_positions)
+        _check_rows(train, validation, model.config)
         self.model = model
         self.train = train
         self.validation = validation
@@ -199,17 +200,23 @@ class Trainer:
         return float(total) / max(tokens, 1)
 
 
-def _check_lengths(train: TokenRows, validation: TokenRows, n_positions: int) -> None:
+def _check_rows(train: TokenRows, validation: TokenRows, config: ModelConfig) -> None:
     for name, rows in (("train", train), ("validation", validation)):
         if len(rows) == 0:
             raise UserError(
                 f"data/tokens/{name}.parquet holds no rows: see data/tokens/summary.json for what was dropped"
             )
         longest = int(rows.input_lengths.max())
-        if longest > n_positions:
+        if longest > config.n_positions:
             raise UserError(
-                f"data/tokens/{name}.parquet has a row of {longest} input tokens but the model reads {n_positions}: "
-                f"set tokenize.max_length to {n_positions} or less"
+                f"data/tokens/{name}.parquet has a row of {longest} input tokens but the model reads "
+                f"{config.n_positions}: set tokenize.max_length to {config.n_positions} or less"
+            )
+        strange = rows.ids[(rows.ids < 0) | (rows.ids >= config.vocab_size)]
+        if strange.size:
+            raise UserError(
+                f"data/tokens/{name}.parquet has the token {strange[0]}, but the model's tokens are 0 to "
+                f"{config.vocab_size - 1}: delete the file and run `dvc repro`"
             )
 
 

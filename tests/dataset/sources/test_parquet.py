@@ -1,6 +1,7 @@
-"""Parquet: only the columns that are used are read, and texts only once, however many rows have them."""
+"""Parquet: only the columns that are used are read, within a limit of memory, whatever the file unfolds to."""
 
 import gzip
+import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from reprotune.dataset.sources import parquet
 from reprotune.dataset.sources.readers import SourceRow, read_rows
 from reprotune.errors import UserError
+from reprotune.memory import STATM
 from reprotune.params.document import Document
 from tests.builders.datasets import normalizer_of
 
@@ -71,16 +73,10 @@ def test_without_a_wanted_column_rows_are_counted_all_the_same(tmp_path: Path) -
     assert rows(written(tmp_path), None)[0] == {"instruction": "instruction 0", "output": "output 0"}
 
 
-def test_a_text_that_many_rows_share_is_kept_once(tmp_path: Path) -> None:
-    shared = pa.DictionaryArray.from_arrays(pa.array([0] * ROWS, pa.int32()), pa.array(["x" * 1_000_000]))
-    found = rows(written(tmp_path, input=shared))
-    assert len({id(row["input"]) for row in found}) == 1  # type: ignore[index]
-
-
 def test_a_text_that_very_many_rows_share_ends_in_a_sentence_at_once(tmp_path: Path) -> None:
-    """A file of 2 MB whose rows are 200 GB: not what is read would take all time, but what is done with each row."""
+    """A file of 2 MB whose rows are 20 GB: not what is read would take all time, but what is done with each row."""
     count = 200_000
-    shared = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["x y " * 250_000]))
+    shared = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array(["x y " * 25_000]))
     path = tmp_path / "x.parquet"
     pq.write_table(pa.table({"instruction": shared, "output": [f"answer {row}" for row in range(count)]}), path)
     started = time.process_time()
@@ -108,7 +104,7 @@ def test_long_rows_are_read_few_at_a_time(tmp_path: Path, monkeypatch: pytest.Mo
     letters = [f"{row:04}" * 25 for row in range(1000)]
     pq.write_table(pa.table({"instruction": letters}), path, use_dictionary=False, compression=None)
     assert 16 < parquet._batch_rows(pq.read_metadata(path), ["instruction"]) < 20
-    assert parquet._batch_rows(pq.read_metadata(path), ["output"]) == parquet.BATCH_ROWS
+    assert parquet._batch_rows(pq.read_metadata(path), ["output"]) == parquet.MANY_ROWS
     assert len(rows(path)) == 1000
     uneven = ["x" * 100_000] * 60 + letters
     pq.write_table(pa.table({"instruction": uneven}), path, use_dictionary=False, compression="zstd")
@@ -134,19 +130,116 @@ def test_more_rows_than_bytes_are_refused_unread(
         rows(path)
 
 
-@pytest.mark.parametrize(
-    "value", [b"x" * 100_000, ["x" * 50_000] * 2, {"a": "x" * 100_000}], ids=lambda value: type(value).__name__
-)
-def test_values_that_are_no_text_are_bounded_unread(tmp_path: Path, value: object) -> None:
-    """Of these, Arrow keeps a copy for every row."""
+CONVERSATION = [{"role": "user", "content": "What is it?"}, {"role": "assistant", "content": "It is one."}]
+
+
+def test_conversations_are_read_however_many_there_are(tmp_path: Path) -> None:
     path = tmp_path / "x.parquet"
-    pq.write_table(pa.table({"instruction": [value] * 2000, "output": ["y"] * 2000}), path)
-    with pytest.raises(
-        UserError, match=r"column 'instruction' has the type .*, of which at most 64 MB are read: choose"
-    ):
+    texts = [
+        [turn | {"content": f"{turn['content']} {row} {'and so on ' * 50}"} for turn in CONVERSATION]
+        for row in range(9000)
+    ]
+    pq.write_table(pa.table({"messages": texts}), path)
+    assert [row["messages"] for row in rows(path, ("messages",))] == texts  # type: ignore[index]
+
+
+@pytest.mark.parametrize("encoding", ["PLAIN", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"])
+def test_texts_of_every_encoding_are_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "x.parquet"
+    texts = [f"text {row}" for row in range(2000)]
+    pq.write_table(pa.table({"input": texts}), path, use_dictionary=False, column_encoding={"input": encoding})
+    assert [row["input"] for row in rows(path)] == texts  # type: ignore[index]
+
+
+def test_a_row_group_without_rows_ends_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "x.parquet"
+    table = pa.table({"input": ["a", "b"]})
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for piece in (table.slice(0, 0), table, table.slice(0, 0), table):
+            writer.write_table(piece)
+    assert [row["input"] for row in rows(path)] == ["a", "b"] * 2  # type: ignore[index]
+
+
+SHARED: dict[str, pa.DataType] = {
+    "texts": pa.string(),
+    "bytes": pa.binary(),
+    "bytes of one length": pa.binary(1_000_000),
+    "views": pa.string_view(),
+    "dictionaries": pa.dictionary(pa.int32(), pa.string()),
+    "lists": pa.list_(pa.string()),
+    "lists of dictionaries": pa.list_(pa.dictionary(pa.int32(), pa.string())),
+    "structs": pa.struct([("a", pa.dictionary(pa.int32(), pa.string()))]),
+    "maps": pa.map_(pa.string(), pa.dictionary(pa.int32(), pa.string())),
+}
+
+
+def shared_value(kind: pa.DataType) -> object:
+    """Return a value of a megabyte."""
+    long = "x" * 1_000_000
+    if pa.types.is_map(kind):
+        return [("a", long)]
+    if pa.types.is_nested(kind):
+        return {"a": long} if pa.types.is_struct(kind) else [long]
+    return long.encode() if "binary" in str(kind) else long
+
+
+@pytest.mark.parametrize("kind", SHARED.values(), ids=SHARED)
+def test_a_value_that_many_rows_have_counts_for_each(tmp_path: Path, kind: pa.DataType) -> None:
+    """Files of a few kilobytes, whose rows are 100 MB."""
+    path = tmp_path / "x.parquet"
+    table = pa.table({"instruction": pa.array([shared_value(kind)] * 100, kind), "output": ["y"] * 100})
+    pq.write_table(table, path, compression="zstd")
+    assert path.stat().st_size < 100_000
+    with pytest.raises(UserError, match=r"x\.parquet unfolds to more than 250 times its size"):
         rows(path)
-    pq.write_table(pa.table({"instruction": [value] * 3, "output": ["y"] * 3}), path)
-    assert [row["instruction"] for row in rows(path)] == [value] * 3  # type: ignore[index]
+    pq.write_table(table.slice(0, 3), path)
+    assert [row["instruction"] for row in rows(path)] == [shared_value(kind)] * 3  # type: ignore[index]
+
+
+LARGE: dict[str, Callable[[Path], None]] = {
+    "one page": lambda path: pq.write_table(
+        pa.table({"instruction": [f"{row:06}" * 400_000 for row in range(26)]}),
+        path,
+        compression="zstd",
+        use_dictionary=False,
+        data_page_size=1 << 30,
+    ),
+    "beginnings that are the same": lambda path: pq.write_table(
+        pa.table({"instruction": [f"{'x' * 2_000_000}{row}" for row in range(60)]}),
+        path,
+        use_dictionary=False,
+        column_encoding={"instruction": "DELTA_BYTE_ARRAY"},
+    ),
+    "one list of nothing": lambda path: pq.write_table(
+        pa.table({"instruction": pa.ListArray.from_arrays([0, 8_000_000], pa.nulls(8_000_000, pa.string()))}), path
+    ),
+}
+
+
+@pytest.mark.skipif(not STATM.exists(), reason="only Linux limits memory")
+@pytest.mark.parametrize("write", LARGE.values(), ids=LARGE)
+def test_what_takes_too_much_memory_at_a_time_ends_in_a_sentence(
+    tmp_path: Path, write: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.parquet"
+    write(path)
+    monkeypatch.setattr(parquet, "MOST_MEMORY", 24 << 20)
+    with pytest.raises(UserError, match=r"x\.parquet: 512 rows or less take more than 24 MB of memory, which is"):
+        rows(path)
+    assert pa.default_memory_pool().backend_name != "system" and limits_are_lifted()
+
+
+def limits_are_lifted() -> bool:
+    return resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY
+
+
+def test_reading_takes_no_more_memory_for_large_row_groups(tmp_path: Path) -> None:
+    """One row group of 120 MB, whose texts are all different."""
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"instruction": [f"{row} " * 100 for row in range(180_000)]}), path, compression="none")
+    pool = pa.system_memory_pool()
+    held = [pool.bytes_allocated() for _ in read_rows(path, path.name, "auto", USED)]
+    assert len(held) > 20 and max(held) < 16 << 20
 
 
 def test_pages_that_unfold_beyond_measure_are_refused_unread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -157,10 +250,12 @@ def test_pages_that_unfold_beyond_measure_are_refused_unread(tmp_path: Path, mon
         rows(path)
 
 
-def test_a_text_of_a_dictionary_has_the_limit_of_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("value", ["x" * 2000, ["x" * 2000]], ids=["text", "list"])
+def test_a_row_has_the_limit_of_all_rows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: object) -> None:
+    monkeypatch.setattr("reprotune.dataset.sources.limits.MOST_ROW_BYTES", 1000)
     monkeypatch.setattr(parquet, "MOST_ROW_BYTES", 1000)
-    with pytest.raises(UserError, match="a text has more than 1000 bytes, which is the limit"):
-        rows(written(tmp_path, category=pa.array(["x" * 2000] * ROWS)))
+    with pytest.raises(UserError, match=r"x\.parquet: a row has more than 1000 bytes, which is the limit: shorten it"):
+        rows(written(tmp_path, category=pa.array([value] * ROWS)))
 
 
 def test_a_gzipped_file_has_the_limit_of_all_gzipped_ones(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

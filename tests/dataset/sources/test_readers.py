@@ -248,3 +248,10 @@ def test_a_row_with_a_key_twice_is_set_aside(tmp_path: Path, whole: bool) -> Non
     assert isinstance(bad, Unreadable)
     assert bad.reason == "the key 'output' occurs twice"
     assert '["output", "b"], ["output", "c"]' in bad.raw
+
+
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="only Linux has such a file")
+def test_a_fault_in_reading_names_the_file() -> None:
+    with pytest.raises(OSError, match=r"Input/output error: 'a\.jsonl'") as caught:
+        list(read_rows(Path("/proc/self/mem"), "a.jsonl", "auto"))
+    assert caught.value.filename == "a.jsonl"

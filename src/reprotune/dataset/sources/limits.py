@@ -86,6 +86,13 @@ class Meter:
                 f"{LOOK}"
             )
 
+    def check_row(self, size: int) -> None:
+        """Raise `UserError` if a row of `size` bytes is too long."""
+        if size > MOST_ROW_BYTES:
+            raise UserError(
+                f"{self._name}: a row has more than {size_words(MOST_ROW_BYTES)}, which is the limit: shorten it"
+            )
+
     def end_row(self) -> None:
         """Count what follows to the next row."""
         self.batch_bytes += self._row_bytes

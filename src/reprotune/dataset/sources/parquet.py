@@ -1,7 +1,8 @@
-"""Rows of a Parquet file: only the columns that are used, text as its file has it, values that Python has.
+"""Rows of a Parquet file: only the columns that are used, values that Python has, a few hundred rows at a time.
 
-A dictionary-encoded text is kept once, however many rows have it: in the other form a file of a megabyte can fill any
-memory. It is counted for every row, because whatever is done with the rows takes time for each.
+Parquet keeps a value once, however many rows have it, and unfolds whole pages: a file of a megabyte can fill any
+memory, in more ways than its header tells. So each batch is read under a limit of memory, and every value is counted
+for every row, because whatever is done with the rows takes time for each.
 """
 
 import gzip
@@ -9,15 +10,13 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
-from itertools import islice
-from typing import IO, Any
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from reprotune.dataset.sources.limits import (
     BATCH_BYTES,
-    BATCH_ROWS,
     MOST_ROW_BYTES,
     UNPACKED_BYTES,
     UNPACKED_TIMES,
@@ -27,12 +26,21 @@ from reprotune.dataset.sources.limits import (
 )
 from reprotune.errors import UserError
 from reprotune.files import size_words
+from reprotune.memory import limited_memory
 
+MOST_MEMORY = 768 << 20
+"""Bytes that reading one batch may take."""
+MANY_ROWS = 512
+"""Rows that are read at a time: more are no faster, and all of them may have the same text of a megabyte, which is the
+most that writers keep once."""
 FEW_ROWS = 16
 """Rows that are read at a time where they may be very long."""
-REFERENCE_BYTES = 8
 USUAL_TIMES = 20
 """Text that unfolds to more than so many times its size is not usual, and may hide very long rows among short ones."""
+BUFFER_BYTES = 1 << 20
+"""Bytes of a column that are read from the disk at a time; otherwise it would be all of a row group."""
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True)
@@ -45,9 +53,7 @@ class NoValue:
         return f"a value of type {self.kind} that cannot be shown"
 
 
-def parquet_rows(
-    file: OpenFile, name: str, meter: Meter, columns: Collection[str] | None, key: str
-) -> Iterator[dict[str, Any]]:
+def parquet_rows(file: OpenFile, name: str, meter: Meter, columns: Collection[str] | None) -> Iterator[dict[str, Any]]:
     """Yield the rows; columns that are not among `columns` (null: all) are null in each.
 
     Raises `UserError` if the file is damaged, or larger inside than any honest one.
@@ -56,34 +62,61 @@ def parquet_rows(
         if isinstance(file, gzip.GzipFile):  # Parquet is read from its end, so a gzipped file is unpacked first
             shutil.copyfileobj(file, _Counted(unpacked.write, meter))
         source = unpacked if isinstance(file, gzip.GzipFile) else file
+        source.seek(0)
+        limit = _Limit(name)
         try:
-            source.seek(0)
-            schema = pq.read_schema(source)
-            names = checked_header(schema.names, name)
-            wanted = [column for column in names if columns is None or column in columns]
-            texts = _text_paths(source, schema, wanted)
-            source.seek(0)
-            with pq.ParquetFile(source, read_dictionary=sorted(texts)) as parquet:
+            with limit.within(lambda: pq.ParquetFile(source, buffer_size=BUFFER_BYTES)) as parquet:
+                names = checked_header(parquet.schema_arrow.names, name)
+                wanted = [column for column in names if columns is None or column in columns]
                 meter.check_rows(parquet.metadata.num_rows)
                 _check_extent(parquet.metadata, wanted, name)
-                _check_types(parquet.metadata, schema, wanted, texts, name, key)
-                yield from _rows(parquet, names, wanted, name, meter)
+                yield from _rows(parquet, names, wanted, meter, limit)
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             raise UserError(f"{name} is not a readable Parquet file ({error}): fetch or write it again") from error
 
 
+class _Limit:
+    """Keeps what is read of a file within `MOST_MEMORY`, whatever its pages unfold to."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        # Arrow's other allocator has a gigabyte in reserve, which no limit counts.
+        self._pool = pa.system_memory_pool()
+        self._before = self._pool.bytes_allocated()
+
+    def within(self, step: Callable[[], Value]) -> Value:
+        """Return what `step` returns; raises `UserError` if that takes too much."""
+        held = self._pool.bytes_allocated() - self._before  # pages that the steps before have left open
+        usual = pa.default_memory_pool()
+        pa.set_memory_pool(self._pool)
+        try:
+            with limited_memory(max(0, MOST_MEMORY - held)) as own:
+                try:
+                    return step()
+                except MemoryError as error:
+                    if not own:
+                        raise
+                    raise UserError(
+                        f"{self._name}: {MANY_ROWS} rows or less take more than {size_words(MOST_MEMORY)} of memory, "
+                        "which is the limit: look at what is in it, and write it again in smaller pages if that is "
+                        "right"
+                    ) from error
+        finally:
+            pa.set_memory_pool(usual)
+
+
 def _rows(
-    parquet: pq.ParquetFile, names: list[str], wanted: list[str], name: str, meter: Meter
+    parquet: pq.ParquetFile, names: list[str], wanted: list[str], meter: Meter, limit: _Limit
 ) -> Iterator[dict[str, Any]]:
     empty = dict.fromkeys(names)
     if not wanted:  # of no column, Parquet gives no rows
         yield from (dict(empty) for _ in range(parquet.metadata.num_rows))
         return
-    for batch in parquet.iter_batches(batch_size=_batch_rows(parquet.metadata, wanted), columns=wanted):
-        meter.add_values(sum(column.nbytes for column in batch.columns if not _holds_dictionary(column.type)))
-        cells = [_cells(batch.column(column), name) for column in wanted]
-        for values in zip(*cells, strict=True):
-            meter.add_values(sum(map(_text_size, values)))
+    # Without threads: where a library cannot start one, it ends the process.
+    batches = parquet.iter_batches(_batch_rows(parquet.metadata, wanted), columns=wanted, use_threads=False)
+    while (rows := limit.within(lambda: _cells(next(batches, None), meter))) is not None:
+        for size, values in rows:
+            meter.add_values(size)
             yield empty | dict(zip(wanted, values, strict=True))
 
 
@@ -99,9 +132,9 @@ def _chunks(metadata: pq.FileMetaData, wanted: list[str]) -> Iterator[tuple[str,
 def _batch_rows(metadata: pq.FileMetaData, wanted: list[str]) -> int:
     """Return how many rows to read at a time: fewer where they are long, few where many long ones may stand together.
 
-    A batch costs as much as reading a thousand rows.
+    What the header says is enough for honest files; the others have the limit.
     """
-    most = BATCH_ROWS
+    most = MANY_ROWS
     for _, rows, chunk in _chunks(metadata, wanted):
         size = chunk.total_uncompressed_size
         if size > 2 * BATCH_BYTES:  # else it does not matter how long its rows are
@@ -121,55 +154,6 @@ def _check_extent(metadata: pq.FileMetaData, wanted: list[str], name: str) -> No
             )
 
 
-def _check_types(
-    metadata: pq.FileMetaData, schema: pa.Schema, wanted: list[str], texts: set[str], name: str, key: str
-) -> None:
-    """Refuse columns that could fill the memory: only text is kept once, however many rows have it.
-
-    Lists of text, whose paths are among `texts`, take the room of their references.
-    """
-    for column, _, chunk in _chunks(metadata, wanted):
-        kind = schema.field(column).type
-        varies = pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
-        shared = any("DICTIONARY" in encoding for encoding in chunk.encodings)
-        one = REFERENCE_BYTES if chunk.path_in_schema in texts else chunk.total_uncompressed_size
-        if varies and shared and chunk.num_values * one > UNPACKED_BYTES:
-            raise UserError(
-                f"{name}: column {column!r} has the type {kind}, of which at most {size_words(UNPACKED_BYTES)} are "
-                f"read: choose a column of text in {key}.columns"
-            )
-
-
-def _text_paths(source: OpenFile | IO[bytes], schema: pa.Schema, wanted: list[str]) -> set[str]:
-    """Return the columns of text, and the paths to the text in lists and objects, e.g. `choices.list.element`."""
-    found = {column for column in wanted if _is_text(schema.field(column).type)}
-    source.seek(0)
-    leaves = pq.read_metadata(source).schema
-    for leaf in (leaves.column(number) for number in range(len(leaves))):
-        column = leaf.path.partition(".")[0]
-        if column in wanted and pa.types.is_nested(schema.field(column).type) and leaf.logical_type.type == "STRING":
-            found.add(leaf.path)
-    return found
-
-
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
-
-
-def _holds_dictionary(kind: pa.DataType) -> bool:
-    if pa.types.is_struct(kind) or pa.types.is_list(kind):
-        return any(_holds_dictionary(kind.field(place).type) for place in range(kind.num_fields))
-    return bool(pa.types.is_dictionary(kind))
-
-
-def _text_size(value: Any) -> int:
-    if isinstance(value, list):
-        return sum(map(_text_size, value))
-    if isinstance(value, dict):
-        return sum(map(_text_size, value.values()))
-    return len(value) if isinstance(value, str) else 0
-
-
 class _Counted:
     """A file to write to that counts what is written."""
 
@@ -182,45 +166,52 @@ class _Counted:
         return self._write(content)
 
 
-def _cells(column: pa.Array, name: str) -> list[Any]:
-    """Return the values of a column, `NoValue` where there is none."""
-    if isinstance(column, pa.DictionaryArray):
-        # only those of these rows: the dictionary may be that of many batches
-        places = column.indices.unique().drop_null()
-        texts = _cells(column.dictionary.take(places), name)
-        if any(isinstance(text, str) and len(text) > MOST_ROW_BYTES for text in texts):
-            raise UserError(
-                f"{name}: a text has more than {size_words(MOST_ROW_BYTES)}, which is the limit: shorten it"
-            )
-        kept: dict[Any, Any] = {None: None} | dict(zip(places.to_pylist(), texts, strict=True))
-        return [kept[place] for place in column.indices.to_pylist()]
-    if _holds_dictionary(column.type):
-        return _nested_cells(column, name)
+def _cells(batch: pa.RecordBatch | None, meter: Meter) -> list[tuple[int, tuple[Any, ...]]] | None:
+    """Return for each row its part of the bytes and its values, `NoValue` where Python has none; null at the end."""
+    if batch is None:
+        return None
+    kinds = [(column, _unshared(column.type)) for column in batch.columns]
+    columns = [column if column.type == kind else column.cast(kind) for column, kind in kinds]
+    size = sum(column.nbytes for column in columns)
+    if size > MOST_ROW_BYTES:
+        for row in range(batch.num_rows):
+            meter.check_row(sum(column.slice(row, 1).nbytes for column in columns))
+    return [(size // len(batch), values) for values in zip(*map(_values, columns), strict=True)]
+
+
+def _unshared(kind: pa.DataType) -> pa.DataType:
+    """Return the type with a copy of a value for each row that has it, which alone has a size that can be counted."""
+    plain = kind
+    if pa.types.is_dictionary(kind):
+        plain = _unshared(kind.value_type)
+    elif pa.types.is_string_view(kind):
+        plain = pa.large_string()
+    elif pa.types.is_binary_view(kind):
+        plain = pa.large_binary()
+    elif pa.types.is_map(kind):
+        plain = pa.map_(_unshared(kind.key_type), _unshared(kind.item_type))
+    elif pa.types.is_struct(kind):
+        plain = pa.struct([field.with_type(_unshared(field.type)) for field in kind])
+    elif pa.types.is_nested(kind) and kind.num_fields == 1:  # a list of some kind
+        items = kind.value_field.with_type(_unshared(kind.value_type))
+        plain = pa.list_(items, kind.list_size) if pa.types.is_fixed_size_list(kind) else pa.large_list(items)
+    return plain
+
+
+def _values(column: pa.Array) -> list[Any]:
     try:
         values: list[Any] = column.to_pylist()
-    except UnicodeDecodeError:
+    except (UnicodeDecodeError, MemoryError):
         raise
     except (ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException):
         values = [_cell(scalar) for scalar in column]
     return values
 
 
-def _nested_cells(column: pa.Array, name: str) -> list[Any]:
-    """Return the values of a column of lists or objects in which a text that occurs often is one Python object."""
-    if isinstance(column, pa.StructArray):
-        keys = [field.name for field in column.type]
-        parts = [_cells(column.field(place), name) for place in range(len(keys))]
-        rows = zip(*parts, strict=True)
-        return [
-            dict(zip(keys, row, strict=True)) if valid.as_py() else None
-            for row, valid in zip(rows, column.is_valid(), strict=True)
-        ]
-    values = iter(_cells(column.flatten(), name))
-    return [None if size is None else list(islice(values, size)) for size in column.value_lengths().to_pylist()]
-
-
 def _cell(scalar: pa.Scalar) -> Any:
     try:
         return scalar.as_py()
+    except MemoryError:
+        raise
     except (ValueError, ArithmeticError, LookupError, TypeError, pa.ArrowException):
         return NoValue(str(scalar.type))

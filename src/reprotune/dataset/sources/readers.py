@@ -86,6 +86,9 @@ def read_rows(
                 yield batch
     except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         raise UserError(f"{name} is a damaged gzip file ({error}): fetch or compress it again") from error
+    except OSError as error:  # in reading, which unlike opening names no file
+        error.filename = error.filename or name
+        raise
 
 
 @contextmanager
@@ -152,7 +155,7 @@ def _rows(
     if kind == "jsonl":
         return _jsonl_rows(file, meter)
     if kind == "parquet":
-        return parquet_rows(file, name, meter, columns, key)
+        return parquet_rows(file, name, meter, columns)
     return _delimited_rows(file, name, _delimiter(kind, name, head), meter, named)
 
 
