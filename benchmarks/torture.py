@@ -12,6 +12,7 @@ anything is. Ctrl-C ends it with the table of what was done; with `--output` eve
 import argparse
 import json
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -31,6 +32,8 @@ from trials.verdicts import Result
 
 def main() -> None:
     options = parse_options()
+    # A shell ignores Ctrl-C in what it runs in the background, and all that is started from there would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     work = options.work.resolve()
     work.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()

@@ -59,6 +59,11 @@ CPU = RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocat
             "/a/best-21.safetensors cannot be read or written, too many files are open: raise the limit (`ulimit -n`)",
         ),
         (
+            RuntimeError("unable to mmap 3263736 bytes from file <a/model.safetensors>: Cannot allocate memory (12)"),
+            "generate@base",
+            "the memory of this machine is full: lower generate.batch_size",
+        ),
+        (
             MemoryError(),
             "split",
             "the memory of this machine is full: end other programs, or use a machine with more",

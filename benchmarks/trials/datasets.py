@@ -27,7 +27,7 @@ def rows_of(project: Project) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
-@subject("d", "dataset", share=6)
+@subject("d", "dataset", "data/base", share=6)
 def dataset(draw: Random, folder: Path, project: Project) -> Plan:
     """Odd rows in a file of any format, which may then be spoiled or zipped."""
     rows = rows_of(project)

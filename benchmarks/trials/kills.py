@@ -262,7 +262,7 @@ def finished(clone: Clone, undisturbed: dict[str, str]) -> tuple[str, str]:
             break
         verdict, why = "cure", cured
     if done.returncode:
-        return "wrong", f"dvc repro does not recover: {tail(done.stdout + done.stderr)}"
+        return "wrong", f"dvc repro does not recover, exit code {done.returncode}: {tail(done.stdout + done.stderr)}"
     if files := different(outcome(clone), undisturbed):
         return "wrong", f"differ: {', '.join(files[:8])}"
     if status := clone.run("dvc", "status", "--quiet", check=False).returncode:

@@ -25,8 +25,8 @@ GOOD = ("fine", "sentence", "cure")
 
 ERROR = re.compile(r"(?:^|: )error: (.*)", re.IGNORECASE)
 USAGE = re.compile(r"^Usage: |^Try .* --help", re.MULTILINE)
-NAMED = re.compile(r"[\w-]+[./][\w./-]+|\d|'[^']+'|`[^`]+`|[A-Z_]{6,}|memory")
-"""A file, a key, a number, something quoted, an environment variable, the memory: what a person can look for."""
+NAMED = re.compile(r"[\w-]+[./][\w./-]+|\d|'[^']+'|`[^`]+`|[A-Z_]{6,}|--\w+|memory")
+"""A file, a key, a number, something quoted, an option, an environment variable, the memory: what one can look for."""
 
 
 @dataclass(frozen=True)

@@ -41,8 +41,8 @@ OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memo
 NO_THREAD = re.compile(r"can't start new thread|thread creation failed|pthread_create", re.IGNORECASE)
 """How Python and the libraries say that the system gives them no thread: a `RuntimeError` with one of these."""
 
-NOT_OPENED = re.compile(r"unable to open file <(?P<path>.+)> in \S+ mode: .*\((?P<code>\d+)\)", re.DOTALL)
-"""How torch says so, with the system's error number: a `RuntimeError`."""
+NOT_OPENED = re.compile(r"unable to .*file <(?P<path>.+)>.*: .*\((?P<code>\d+)\)", re.DOTALL)
+"""How torch says that it cannot open or map a file, with the system's error number: a `RuntimeError`."""
 
 NO_OTHER_PATH = (errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM)
 """Errors in opening or reading a file that no other file would help with."""
