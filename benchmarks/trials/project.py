@@ -43,12 +43,18 @@ OUTS = {
 """Stage -> what it writes, without what shows how fast it went."""
 
 SECTIONS: dict[str, list[str]] = {}
-"""Section of params.yaml -> the stages that read it, without the report, which reads all."""
+"""Section of params.yaml -> the stages that read it, without card and report, which show nearly all."""
 for _stage in PIPELINE:
-    for _section in dict.fromkeys(key.partition(".")[0] for key in entries(_stage, "params") if _stage != "report"):
+    if _stage in ("card", "report"):
+        continue
+    for _section in dict.fromkeys(key.partition(".")[0] for key in entries(_stage, "params")):
         SECTIONS.setdefault(_section, []).append(_stage)
 
-EMBEDDED = {"dataset": "data/embedded/dataset.jsonl", "base": "data/embedded/base"}
+EMBEDDED = {
+    "dataset": "data/embedded/dataset.jsonl",
+    "base": "data/embedded/base",
+    "benchmark": "data/embedded/exam.jsonl",
+}
 """What is fetched where the params name nothing else."""
 SETTINGS = ("params.yaml", "dvc.yaml")
 LONGER = {"finetune.epochs": 3, "finetune.batch_size": 8}

@@ -99,7 +99,8 @@ def template(draw: Random, folder: Path, project: Project) -> Plan:
 @subject("d", "special-file", *INPUTS["format"], "data/embedded")
 def special_file(draw: Random, folder: Path, project: Project) -> Plan:
     """A folder, a device or a pipe where a file should be."""
-    what, stage = draw.choice([("template", "format"), ("dataset", "fetch@dataset"), ("base", "fetch@base")])
+    what = draw.choice(["template", "dataset", "base", "benchmark"])
+    stage = "format" if what == "template" else f"fetch@{what}"
     kind = draw.choice(["fifo", "/dev/zero", "/dev/null", "/dev/stdin", "/proc/self/mem", "folder", "loop", "dangling"])
     path = Path(kind) if kind.startswith("/") else folder / "odd.jinja"
     if kind == "fifo":

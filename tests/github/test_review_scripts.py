@@ -214,6 +214,16 @@ def committed(tmp_path: Path) -> Callable[[dict[str, object]], str]:
             "base": {"score": 10.0, "ci95_low": 8.0, "ci95_high": 12.0},
             "finetuned": {"score": 50.0, "ci95_low": 48.0, "ci95_high": 52.0, "n": 9},
         },
+        "benchmark": {
+            "exam": {
+                "cloze_0shot_plain": {
+                    "items": 40,
+                    "base": {"accuracy": 0.9, "ci95_low": 0.8, "ci95_high": 0.95},
+                    "finetuned": {"accuracy": 0.8, "ci95_low": 0.7, "ci95_high": 0.9},
+                }
+            },
+            "retention": {"base": {"bits_per_byte": 0.5}, "finetuned": {"bits_per_byte": 0.6}},
+        },
     }
 
     def write(changes: dict[str, object]) -> None:
@@ -253,9 +263,15 @@ def committed(tmp_path: Path) -> Callable[[dict[str, object]], str]:
         ({"training.best.validation_loss": "low"}, 'best.validation_loss is "low" as committed'),
         ({"training.steps": 5}, "steps is 5 as committed"),
         ({"data.raw.records": 8}, "other numbers of the data"),
+        ({"benchmark.exam.cloze_0shot_plain.finetuned.accuracy": 0.85}, ""),
+        ({"benchmark.retention.base.bits_per_byte": 0.505}, ""),
+        ({"benchmark.exam.cloze_0shot_plain.finetuned.accuracy": 0.95}, "finetuned.accuracy is 0.95 as committed"),
+        ({"benchmark.exam.cloze_0shot_plain.items": 41}, "exam.cloze_0shot_plain.items is 41 as committed"),
+        ({"benchmark.exam": {}}, "exam.cloze_0shot_plain.items is null as committed, 40 after a run"),
+        ({"benchmark.retention.finetuned.bits_per_byte": 0.5}, "retention.finetuned.bits_per_byte is 0.5 as committed"),
     ],
 )
 def test_committed_numbers_are_those_of_a_run_up_to_rounding(committed, changes: dict[str, object], words: str) -> None:
     said = committed(changes)
-    assert words in said
+    assert words in said and bool(words) == bool(said)
     assert bool(words) == bool(said)
