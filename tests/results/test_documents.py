@@ -10,9 +10,10 @@ import pytest
 from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.report.page import render_report
+from reprotune.report.preference import preference_section, read_preference
 from reprotune.results.documents import Judged, checked
 from reprotune.results.parity import read_parity
-from reprotune.results.read import REMEDY, load_results, load_speed
+from reprotune.results.read import REMEDY, Results, load_results, load_speed
 from reprotune.results.terminal import summary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,6 +24,7 @@ DOCUMENTS = (
     "model/metrics.json",
     "speed/finetune.json",
     "export/gguf/parity.json",
+    "preference/metrics.json",
 )
 GARBAGE = {
     "nothing": b"",
@@ -41,11 +43,17 @@ GARBAGE = {
 }
 
 
+def load_all(data: Path) -> tuple[Results, dict[str, Any], dict[str, Any]]:
+    """Read everything that the report reads."""
+    read_parity(data, REMEDY)
+    return load_results(data), load_speed(data), read_preference(data)
+
+
 def read(data: Path) -> str:
     """Read everything that the report reads, and make the page."""
-    results, speed = load_results(data), load_speed(data)
-    read_parity(data, REMEDY)
-    return render_report(results, speed, Document.read(ROOT / "params.yaml"), "0" * 32)
+    results, speed, preference = load_all(data)
+    params = Document.read(ROOT / "params.yaml")
+    return render_report(results, speed, params, "0" * 32, preference_section(preference))
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
@@ -87,7 +95,7 @@ def test_a_value_of_another_kind_is_named_or_harmless(workspace: Path, name: str
         for new in ({"a": {"b": [None]}}, "x", -1, None):
             path.write_text(json.dumps(replaced(whole, place, new)))
             try:
-                load_results(workspace / "data"), load_speed(workspace / "data")
+                load_all(workspace / "data")
             except UserError as error:
                 assert str(place[-1]) in str(error) or str(place[0]) in str(error)
                 continue
