@@ -293,7 +293,8 @@ STAGES: dict[str, Sequence[Artifact]] = {
     "card": (
         Artifact(
             "data/export/README.md",
-            "The model card: base, data, scores with their intervals, how to prompt, limits, every setting.",
+            "The model card: base, data, scores, exam and retention with their intervals, votes, how to prompt, limits, every "
+            "setting.",
         ),
     ),
     "report": (

@@ -25,7 +25,7 @@ GOOD = ("fine", "sentence", "cure")
 
 ERROR = re.compile(r"(?:^|: )error: (.*)", re.IGNORECASE)
 USAGE = re.compile(r"^Usage: |^Try .* --help", re.MULTILINE)
-NAMED = re.compile(r"[\w-]+[./][\w./-]+|\d|'[^']+'|`[^`]+`|[A-Z_]{6,}|--\w+|memory")
+NAMED = re.compile(r"[^\s:]+[./][\w./-]+|\d|'[^']+'|`[^`]+`|[A-Z_]{6,}|--\w+|memory")
 """A file, a key, a number, something quoted, an option, an environment variable, the memory: what one can look for."""
 
 

@@ -14,7 +14,7 @@ SEED = 1
 """The default of the command."""
 CASES = {
     "c": 16,
-    "d": 70,
+    "d": 56,
     "e": 20,
     "f": 2,
 }

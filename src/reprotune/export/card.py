@@ -5,17 +5,33 @@ A hash in it leads to the commit that holds them.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from reprotune.artifacts import MODELS
 from reprotune.dataset.templates.messages import MessageForm
+from reprotune.multiple_choice.figures.accuracy import Figures, task_figures
+from reprotune.multiple_choice.figures.forgetting import retention_figures
+from reprotune.multiple_choice.figures.measured import Measured
+from reprotune.multiple_choice.subjects import GROUPS
 from reprotune.pages.markdown import code_span
 from reprotune.params.document import Document
 from reprotune.params.values import flattened, spelled
+from reprotune.results.benchmark_words import (
+    RETENTION_WORDS,
+    TRIVIAL_WORDS,
+    below_constant,
+    bits,
+    matched_words,
+    percent,
+)
+from reprotune.results.votes import comparison_title
 from reprotune.results.words import VERDICTS, counted, error_words, pair_facts, points, scorer_words, signed
 
 EMBEDDED = "embedded"
+NAMES = {"base": "base model", "finetuned": "this model"}
+"""Model -> what the tables call it."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +41,8 @@ class Sources:
     params: Document
     form: MessageForm
     judged: Mapping[str, Any]
+    measured: Measured
+    preference: Mapping[str, Any]
     training: Mapping[str, Any]
     raw: Mapping[str, Any]
     split: Mapping[str, Any]
@@ -46,6 +64,9 @@ def model_card(sources: Sources) -> str:
         _prompting(sources),
         "## What it scored",
         _scores(sources.judged),
+        *_preferred(sources.preference),
+        *_exam(sources.measured),
+        *_retention(sources.measured),
         "## What it is made of",
         _table(_origin(sources)),
         "## In other programs",
@@ -97,7 +118,7 @@ def _scores(judged: Mapping[str, Any]) -> str:
             str(judged[model]["n"]),
             str(judged[model]["unscored"]),
         )
-        for model, name in (("base", "base model"), ("finetuned", "this model"))
+        for model, name in NAMES.items()
     ]
     difference = judged["difference"]
     lines.append(
@@ -130,6 +151,74 @@ def _health(health: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for model, name in (("base", "base"), ("finetuned", "fine-tuned")):
         if (correlation := health[f"length_correlation_{model}"]) is not None:
             yield f"correlation of score and length, {name}", f"{correlation:.2f}"
+
+
+def _preferred(found: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the part on votes; none where nobody has voted on two models. The names may be a voter's own."""
+    lines = [
+        (
+            code_span(comparison_title(one)),
+            f"{one['wins']:,}",
+            f"{one['losses']:,}",
+            f"{one['ties']:,}",
+            "–" if one["share"] is None else f"{one['share']:.1%}",
+            "–" if one["share"] is None else f"{one['ci95_low']:.1%} to {one['ci95_high']:.1%}",
+            "not decided" if one["verdict"] == "open" else one["verdict"],
+        )
+        for one in found.get("comparisons", {}).values()
+    ]
+    if lines:
+        yield "## What people preferred"
+        yield _table(lines, ("", "won", "lost", "ties", "preferred, of pairs with a winner", "95 % interval", ""))
+
+
+def _exam(measured: Measured) -> Iterable[str]:
+    """Yield the part on multiple choice; none where there is no benchmark."""
+    for formulation, figures in task_figures(measured, GROUPS).items():
+        yield f"## What it knows: {code_span(measured.task)}, {formulation}"
+        yield _table(_accuracies(figures), ("", "right answers, in percent", "95 % interval", "items"))
+        difference, below = f"Against the base model {matched_words(figures['difference'])}.", below_constant(figures)
+        yield f"{difference} {below[:1].upper()}{below[1:]}." if below else difference
+
+
+def _accuracies(figures: Figures) -> Iterable[tuple[str, ...]]:
+    items = f"{figures['items']:,}"
+    for model, name in NAMES.items():
+        yield name, percent(figures[model]["accuracy"]), _interval(figures[model], percent), items
+    change = figures["difference"]
+    yield "difference, item by item", percent(change["accuracy"], "+"), _interval(change, percent, "+"), items
+    for key, name in TRIVIAL_WORDS.items():
+        yield f"{name} (reads no question)", percent(figures["trivial"][key]), "", items
+
+
+def _retention(measured: Measured) -> Iterable[str]:
+    """Yield the part on plain text; none where no text was measured."""
+    figures = retention_figures(measured)
+    if not figures:
+        return
+    change = figures["difference"]
+    names = {**NAMES, "difference": "difference, document by document"}
+    signs = {**dict.fromkeys(MODELS, ""), "difference": "+"}
+    lines = [
+        (
+            name,
+            bits(figures[key]["bits_per_byte"], signs[key]),
+            _interval(figures[key], bits, signs[key]),
+            f"{figures[key]['n']:,}",
+        )
+        for key, name in names.items()
+    ]
+    yield "## What it remembers of plain text"
+    yield _table(lines, ("", "bits per byte, lower is better", "95 % interval", "documents"))
+    p_value = "" if change["p_value"] is None else f" (p = {change['p_value']:.2g})"
+    words = RETENTION_WORDS[change["verdict"]]
+    yield f"{words[0].upper()}{words[1:]}{p_value}."
+
+
+def _interval(found: Mapping[str, Any], spell: Callable[[float | None, str], str], sign: str = "") -> str:
+    if found["ci95_low"] is None:
+        return "–"
+    return f"{spell(found['ci95_low'], sign)} to {spell(found['ci95_high'], sign)}"
 
 
 def _origin(sources: Sources) -> Iterable[tuple[str, str]]:

@@ -65,7 +65,7 @@ def parquet_rows(file: OpenFile, name: str, meter: Meter, columns: Collection[st
         source.seek(0)
         limit = _Limit(name)
         try:
-            with limit.within(lambda: pq.ParquetFile(source, buffer_size=BUFFER_BYTES)) as parquet:
+            with limit.within(lambda: pq.ParquetFile(source, buffer_size=BUFFER_BYTES, pre_buffer=False)) as parquet:
                 names = checked_header(parquet.schema_arrow.names, name)
                 wanted = [column for column in names if columns is None or column in columns]
                 meter.check_rows(parquet.metadata.num_rows)
