@@ -68,7 +68,7 @@ def test_a_fault_names_key_and_value(write: Path, change: tuple[str, str], sente
 
 LISTED = "(`reprotune params` lists them)"
 JUDGES = "'offline', 'ollama' or 'openai'"
-SECTIONS = "fetch, split, format, tokenize, finetune, generate, judge"
+SECTIONS = "fetch, split, format, tokenize, finetune, generate, judge, benchmark, preference, export"
 TABLE = [
     # what is in the file, what is there instead, what is said
     ("  backend: offline", "  backend: olama", f"judge.backend should be {JUDGES}, but it is 'olama'"),
