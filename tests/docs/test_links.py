@@ -12,6 +12,7 @@ from reprotune.params.presets import list_presets
 from tests.builders.manual import MANUAL, PAGES, ROOT, anchors, links
 
 README_LINES = 180
+"""Without the graph, which DVC draws."""
 TEXT = "\n".join(page.read_text(encoding="utf-8") for page in MANUAL)
 
 
@@ -55,4 +56,5 @@ def test_every_command_is_explained() -> None:
 
 
 def test_the_readme_stays_short() -> None:
-    assert len(MANUAL[0].read_text(encoding="utf-8").splitlines()) <= README_LINES
+    shown = re.sub(r"<!-- dvc dag -->.*?<!-- /dvc dag -->", "", MANUAL[0].read_text(encoding="utf-8"), flags=re.DOTALL)
+    assert len(shown.splitlines()) <= README_LINES

@@ -149,8 +149,9 @@ def own_sections(params: Any) -> list[str]:
         for keys in [[f"{section}.{name}" for name in names] or [section]]
         if any(key in values and values[key] not in [one.get(key) for one in known] for key in keys)
     ]
-    # How the rows of a file are ordered belongs to the file, as its columns do.
-    return [*own, "split.order"] if "fetch.dataset" in own else own
+    # How the rows of a file are ordered, and whether items come with examples, belongs to the file, as its columns do.
+    belonging = {"fetch.dataset": "split.order", "fetch.benchmark": "benchmark.shots"}
+    return [*own, *(key for section, key in belonging.items() if section in own)]
 
 
 def _without(values: dict[str, Any], sections: list[str]) -> dict[str, Any]:
