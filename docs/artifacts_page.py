@@ -293,8 +293,8 @@ STAGES: dict[str, Sequence[Artifact]] = {
     "card": (
         Artifact(
             "data/export/README.md",
-            "The model card: base, data, scores, exam and retention with their intervals, votes, how to prompt, limits, every "
-            "setting.",
+            "The model card: base, data, scores, exam and retention with their intervals, votes, how to prompt, "
+            "limits, every setting.",
         ),
     ),
     "report": (
@@ -434,8 +434,8 @@ BY_COMMANDS = (
     ),
     Artifact(
         "data/votes/*.jsonl",
-        "Votes, written by `reprotune votes add`: one a line. Imported ones have `model_a`, `model_b`, `winner` and "
-        "`question` instead of `ballot`, `pair`, `choice` and `seconds`.",
+        "Votes, written by `reprotune votes add`: one a line. Imported ones, and those of the chat page, have "
+        "`model_a`, `model_b`, `winner` and `question` instead of `ballot`, `pair`, `choice` and `seconds`.",
         keys={
             "ballot": "SHA-256 of the ballot's key",
             "pair": "the pair",

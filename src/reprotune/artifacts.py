@@ -362,10 +362,8 @@ def _opened(path: Path, schema: Sequence[pa.Field] | pa.Schema = ()) -> Iterator
                 types = [found.type for found in file.schema_arrow if found.name == field.name]
                 if len(types) != 1 or not types[0].equals(field.type):
                     has = f"type {types[0]}" if len(types) == 1 else f"{len(types) or 'no'} such columns"
-                    raise UserError(
-                        f"{path}: column {field.name} should be {field.type} but has {has}: run `dvc repro` to rebuild "
-                        "it"
-                    )
+                    fault = f"column {field.name} should be {field.type} but has {has}"
+                    raise UserError(f"{path}: {fault}: run `dvc repro` to rebuild it")
             yield file
     except MemoryError:  # Arrow's is an `ArrowException` as well
         raise

@@ -13,7 +13,9 @@ from tests.builders.chat_project import running, write_project
 
 @pytest.fixture(scope="session")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_project(tmp_path_factory.mktemp("project"))
+    folder = write_project(tmp_path_factory.mktemp("project"))
+    (folder / "data/votes").mkdir()
+    return folder
 
 
 @pytest.fixture(scope="session")

@@ -10,6 +10,7 @@ import requests
 
 from reprotune.chat.models import Model
 from reprotune.generation.decoding import DecodingSettings, answer_text, generate
+from reprotune.preference.votes import read_votes
 from tests.builders.browser import Tab
 from tests.builders.chat_project import running
 
@@ -56,6 +57,48 @@ def test_both_models_answer_side_by_side(tab: Tab, model: Model, address: str) -
     assert tab.run("document.activeElement.id") == "message"
     tab.run("document.getElementById('anew').click()")
     assert texts(tab, ".round") == []
+
+
+def test_a_blind_pair_is_voted_on_by_keyboard_and_then_shown(tab: Tab, model: Model, project: Path) -> None:
+    votes = project / "data/votes/chat.jsonl"
+    votes.unlink(missing_ok=True)
+    setting(tab, "max-tokens", 9)
+    setting(tab, "voter", "Ada")
+    tab.run("document.getElementById('blind').click()")
+    tab.run("document.getElementById('message').focus()")
+    tab.type("Name a colour.")
+    tab.press(*ENTER)
+    tab.wait("!!document.querySelector('.ballot')")
+    assert texts(tab, ".answer .name") == ["Answer 1", "Answer 2"]
+    shown = tab.run("document.querySelector('.round').innerText")
+    assert not any(word in shown for word in ("base", "finetuned", "tokens", "Prompt"))
+    tab.run("document.querySelector('[data-choice=second]').focus()")
+    tab.press(*ENTER)
+    tab.wait("document.querySelector('.ballot [role=status]').textContent")
+    names = [name.partition(": ")[2] for name in texts(tab, ".answer .name")]
+    assert sorted(names) == ["base", "finetuned"]
+    prompt = model.prompts.of_messages([{"role": "user", "content": "Name a colour."}])
+    greedy = DecodingSettings(9, 1, model.tokenizer.end_of_text)
+    answer = answer_text(model.tokenizer.decode(generate(model.network, [prompt.ids], greedy)[0].token_ids), "")
+    assert texts(tab, ".answer > .text")[names.index("finetuned")] == answer
+    (vote,) = read_votes(votes.parent, {})[0]
+    assert (vote.voter, vote.choice) == ("Ada", names[1])
+    assert texts(tab, ".ballot button") == []
+    tab.run("document.querySelectorAll('.prompt summary')[1].click()")
+    tab.wait("document.querySelectorAll('.prompt pre')[1].textContent")
+    assert texts(tab, ".prompt pre")[1] == prompt.text
+
+
+def test_an_answer_that_failed_is_not_voted_on(tab: Tab) -> None:
+    setting(tab, "max-tokens", 200)
+    setting(tab, "temperature", 1)
+    tab.run("document.getElementById('blind').click()")
+    tab.run("document.getElementById('message').focus()")
+    tab.type("too long " * 300)
+    tab.press(*ENTER)
+    tab.wait("!!document.querySelector('.round > .note')")
+    assert "no vote on this pair" in texts(tab, ".round > .note")[0]
+    assert tab.run("document.querySelectorAll('.ballot').length") == 0
 
 
 def test_escape_stops_and_frees_the_slots(tab: Tab, address: str) -> None:
@@ -107,6 +150,15 @@ def test_it_fits_every_window_and_its_text_can_be_read(
         ink, page = tab.run(f"({COLOURS})({selector!r})")
         assert contrast(ink, page) >= 4.5, (selector, ink, page)
     assert struct.unpack(">II", tab.picture()[16:24]) == (width, 900)
+    tab.run("document.getElementById('settings').open = true")
+    tab.run("document.getElementById('blind').click()")
+    tab.type("A pair to vote on.")
+    tab.press(*ENTER)
+    tab.wait("!!document.querySelector('.ballot')")
+    assert tab.run("document.documentElement.scrollWidth") <= width
+    for selector in (".ballot button", ".fields .tick"):
+        ink, page = tab.run(f"({COLOURS})({selector!r})")
+        assert contrast(ink, page) >= 4.5, (selector, ink, page)
 
 
 COLOURS = """(selector) => {

@@ -31,7 +31,14 @@ def test_sections_of_params_are_those_that_stages_declare(stages):
         for param in stage["params"]
         for item in stage["items"] or [""]
     }
-    also = {"fetch.dataset.sources": "split reads their roles", "generate.max_new_tokens": "export tells it others"}
+    also = {
+        "fetch.dataset.sources": "split reads their roles",
+        "generate.max_new_tokens": "export tells it others",
+        "fetch.benchmark.source": "benchmark asks only where there is one",
+        "fetch.benchmark.preparation": "benchmark asks in its way",
+        "format.template": "benchmark asks in the trained prompt",
+        "format.response_header": "benchmark asks in the trained prompt",
+    }
     assert declared - also.keys() == sections
     for name in SHOW_ALL:
         assert set(stages[name]["params"]) == set(params)

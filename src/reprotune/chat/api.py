@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from reprotune.chat.answers import Answers, Decoding, Piece, Question
+from reprotune.chat.blind import Blind
 from reprotune.chat.engine import BusyError, Engine, check_prompt
 from reprotune.chat.models import Model
 from reprotune.chat.prompts import Prompt
@@ -46,15 +47,18 @@ GONE = 499
 
 @dataclass(frozen=True)
 class Service:
-    """What the endpoints need: the models by name, the engine, the defaults, and the longest time for an answer."""
+    """What the endpoints need: the models by name, the engine, the defaults, the longest time for an answer, and the
+    blind pairs where there are any."""
 
     models: dict[str, Model]
     engine: Engine
     defaults: GenerateParams
     seconds: float
+    blind: Blind | None = None
 
     def model(self, name: str) -> Model:
-        """Return a model by its name; raises `ApiError`."""
+        """Return a model by its name, or by a side of a blind pair; raises `ApiError`."""
+        name = name if self.blind is None else self.blind.model_name(name)
         if name not in self.models:
             known = ", ".join(self.models)
             raise ApiError(404, f"there is no model {name[:100]!r}: use one of {known}", "model_not_found", "model")

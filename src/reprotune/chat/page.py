@@ -1,5 +1,6 @@
-"""The page of `reprotune chat`, and what only it asks: what there is to talk to, and the prompt that is sent."""
+"""The page of `reprotune chat`, and what only it asks: models, prompts, blind pairs and votes on them."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,7 +9,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reprotune.chat.api import Service, chat_prompt, endpoint, read_body
-from reprotune.chat.requests import ChatRequest, parsed
+from reprotune.chat.blind import Blind, VoteRequest
+from reprotune.chat.requests import ApiError, ChatRequest, parsed
 from reprotune.pages.html import FOLDER as SHARED
 from reprotune.pages.html import STYLE
 
@@ -27,6 +29,8 @@ def page_routes(service: Service) -> Sequence[Route]:
         *(_file_route(path, kind, files) for path, (kind, files) in FILES.items()),
         Route("/chat/models", endpoint(service, _models), methods=["GET"]),
         Route("/chat/prompt", endpoint(service, _prompt), methods=["POST"]),
+        Route("/chat/pair", endpoint(service, _pair), methods=["POST"]),
+        Route("/chat/vote", endpoint(service, _vote), methods=["POST"]),
     ]
 
 
@@ -53,7 +57,7 @@ async def _models(service: Service, request: Request) -> Response:
     ]
     defaults = service.defaults
     begin = {"temperature": defaults.temperature, "top_p": defaults.top_p, "max_tokens": defaults.max_new_tokens}
-    return JSONResponse({"models": models, "settings": begin})
+    return JSONResponse({"models": models, "settings": begin, "votes": service.blind is not None})
 
 
 async def _prompt(service: Service, request: Request) -> Response:
@@ -61,3 +65,22 @@ async def _prompt(service: Service, request: Request) -> Response:
     asked = parsed(ChatRequest, await read_body(request))
     prompt = await chat_prompt(service.model(asked.model), asked)
     return JSONResponse({"text": prompt.text, "tokens": len(prompt.ids)})
+
+
+async def _pair(service: Service, request: Request) -> Response:
+    """POST /chat/pair with {}: a blind pair, with a name for each side that tells nothing."""
+    await read_body(request)
+    pair = _blind(service).draw()
+    return JSONResponse({"pair": pair.token, "sides": pair.sides})
+
+
+async def _vote(service: Service, request: Request) -> Response:
+    """POST /chat/vote: keep a vote, and tell whose answers they were."""
+    vote = parsed(VoteRequest, await read_body(request))
+    return JSONResponse({"models": await asyncio.to_thread(_blind(service).vote, vote)})
+
+
+def _blind(service: Service) -> Blind:
+    if service.blind is None:
+        raise ApiError(404, "there are no votes here: start `reprotune chat` with two models where data/votes is")
+    return service.blind

@@ -20,6 +20,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from reprotune.chat.api import Service, chat_completions, completions, endpoint, failed, list_models
+from reprotune.chat.blind import blind_pairs
 from reprotune.chat.engine import Engine
 from reprotune.chat.guard import HEADER_BYTES, KEY_VARIABLE, Guard, checked_key
 from reprotune.chat.models import open_model
@@ -59,7 +60,8 @@ def serve(settings: Settings) -> None:
         compute = pick_compute(defaults.precision)
         models = {name: open_model(name, compute) for name in names}
         engine = Engine({name: model.network for name, model in models.items()}, settings.slots, settings.most_waiting)
-        service = Service(models, engine, defaults, settings.seconds)
+        blind = blind_pairs(names) if settings.with_page else None
+        service = Service(models, engine, defaults, settings.seconds, blind)
         _announce(settings, listener, names, key)
         try:
             _Server(application(service, [settings.host, *settings.names], key, settings.with_page)).run([listener])

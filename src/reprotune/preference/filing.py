@@ -1,15 +1,24 @@
-"""Filing a voter's file into data/votes/, and what is wrong with it, in words."""
+"""Filing votes into data/votes/: a voter's file with what is wrong with it in words, or one vote after another."""
 
+import errno
+import fcntl
 import hashlib
 import json
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from reprotune.artifacts import write_text
 from reprotune.console import counted
+from reprotune.errors import UserError
+from reprotune.files import size_words
 from reprotune.preference.lines import Row
 from reprotune.preference.votes import Ballot, as_vote, checked_rows, is_import, is_passed, read_ballots
+
+MOST_BYTES = 16 << 20
+"""Size from which no vote is appended to a file: well below what can be read again."""
 
 
 def add_votes(path: Path, folder: Path, min_seconds: float) -> list[str]:
@@ -69,6 +78,41 @@ def _file_imported(path: Path, rows: Sequence[Row], folder: Path) -> str:
         f"{counted(len(rows), 'vote')} of {counted(len(voters), 'voter')} on {counted(len(models), 'model')}, in "
         f"{place}{replaced}"
     )
+
+
+def append_vote(path: Path, row: Row) -> None:
+    """Append an imported row to a file, whole or not at all; once this returns, it is on the disk.
+
+    Several processes may append to the same file. Raises `UserError` where it cannot be written.
+    """
+    line = _lines([row]).encode()
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK, 0o644)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            _append(descriptor, line, path)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UserError(f"the vote cannot be kept in {path} ({reason}): mend that and vote again") from error
+
+
+def _append(descriptor: int, line: bytes, path: Path) -> None:
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        raise UserError(f"{path} is no file: delete it and vote again")
+    if found.st_size > MOST_BYTES:
+        raise UserError(f"{path} has more than {size_words(MOST_BYTES)}: rename it, the next vote begins another")
+    if found.st_size and os.pread(descriptor, 1, found.st_size - 1) != b"\n":  # somebody has edited it
+        line = b"\n" + line
+    try:
+        if os.write(descriptor, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, found.st_size)
+        raise
 
 
 def _part_of_name(text: str) -> str:

@@ -3,6 +3,7 @@
 
 const find = (id) => document.getElementById(id);
 const conversations = new Map(); // name of a model -> messages so far, where its template has turns
+const revealed = new Map(); // name of a side of a blind pair -> name of its model, once there was a vote
 let models = [];
 let running = [];
 
@@ -29,12 +30,14 @@ async function begin() {
   find("top-p").value = top_p ?? "";
   find("max-tokens").value = max_tokens;
   find("key-field").hidden ||= !find("key").value;
+  for (const field of document.querySelectorAll(".votes")) field.hidden = !told.votes;
   find("turns").textContent = models.some((model) => model.takes_turns)
     ? "The conversation goes on with every message."
     : "Each message stands alone, as the models were trained.";
   const joint = models.map((model) => model.input_joint).find((text) => text?.trim());
   const how = joint ? ` An input goes below the instruction, after a line “${joint.trim()}”.` : "";
-  find("hint").textContent = `Your message goes to ${models.map((model) => model.name).join(" and ")}.${how}`;
+  const votes = told.votes ? " With “Blind” in the settings you can vote on answers before you see whose they are." : "";
+  find("hint").textContent = `Your message goes to ${models.map((model) => model.name).join(" and ")}.${how}${votes}`;
 }
 
 function startAnew() {
@@ -74,11 +77,59 @@ async function send() {
   find("rounds").append(round);
   running = models.map(() => new AbortController());
   showRunning();
-  const work = models.map((model, place) => answer(model, request(model, text), round, running[place].signal));
-  window.scrollTo({ top: document.body.scrollHeight, behavior: "instant" });
-  await Promise.allSettled(work);
-  running = [];
-  showRunning();
+  try {
+    const pair = find("blind").checked ? await (await post("/chat/pair", {}, running[0].signal)).json() : null;
+    // a blind pair stands alone: what a model said before would tell which one it is
+    const asked = pair ? pair.sides.map((name, place) => ({ name, label: `Answer ${place + 1}` })) : models;
+    const work = asked.map((model, place) => answer(model, request(model, text), round, running[place].signal, model === asked.at(-1)));
+    window.scrollTo({ top: document.body.scrollHeight, behavior: "instant" });
+    const ended = await Promise.all(work);
+    if (pair) offerVote(pair, round, ended.every(Boolean));
+  } catch (error) {
+    showFault(round, error.message);
+  } finally {
+    running = [];
+    showRunning();
+  }
+}
+
+function showFault(round, message) {
+  const told = document.createElement("p");
+  told.className = "note";
+  told.textContent = message;
+  round.append(told);
+}
+
+function offerVote(pair, round, ended) {
+  if (!ended) {
+    showFault(round, "There is no vote on this pair, because an answer did not come to its end.");
+    return;
+  }
+  const ballot = find("ballot").content.cloneNode(true).firstElementChild;
+  const buttons = [...ballot.querySelectorAll("button")];
+  for (const button of buttons) button.addEventListener("click", () => vote(pair, button.dataset.choice, round, ballot, buttons));
+  round.append(ballot);
+  follow();
+}
+
+async function vote({ pair, sides }, choice, round, ballot, buttons) {
+  const status = ballot.querySelector("[role=status]");
+  for (const button of buttons) button.disabled = true;
+  try {
+    const told = await (await post("/chat/vote", { pair, choice, voter: find("voter").value })).json();
+    round.querySelectorAll(".answer").forEach((place, number) => {
+      revealed.set(sides[number], told.models[number]);
+      place.querySelector(".name").textContent = `Answer ${number + 1}: ${told.models[number]}`;
+      place.classList.remove("blind");
+    });
+    const chosen = buttons.find((button) => button.dataset.choice === choice).textContent;
+    for (const button of buttons) button.remove();
+    status.textContent = `Your vote is kept: ${chosen.toLowerCase()}.`;
+    find("message").focus();
+  } catch (error) {
+    for (const button of buttons) button.disabled = false;
+    status.textContent = error.message;
+  }
 }
 
 function follow() {
@@ -91,15 +142,18 @@ function showRunning() {
   find("stop").hidden = running.length === 0;
 }
 
-async function answer(model, body, round, signal) {
+// Returns whether the answer came to its end.
+async function answer(model, body, round, signal, isLast) {
   const place = find("answer").content.cloneNode(true).firstElementChild;
   const [text, fault, facts] = [".text", ".fault", ".facts"].map((name) => place.querySelector(name));
-  place.querySelector(".name").textContent = model.name;
-  place.classList.toggle("last", model === models.at(-1));
+  place.querySelector(".name").textContent = model.label ?? model.name;
+  place.classList.toggle("last", isLast);
+  place.classList.toggle("blind", model.label !== undefined);
   place.classList.add("writing");
   round.querySelector(".answers").append(place);
   const details = place.querySelector(".prompt");
   details.addEventListener("toggle", () => showPrompt(details, body), { once: true });
+  let ended = false;
   const started = performance.now();
   try {
     const found = await read(await post("/v1/chat/completions", { ...body, stream: true, stream_options: { include_usage: true } }, signal), (piece) => {
@@ -110,16 +164,18 @@ async function answer(model, body, round, signal) {
     const cut = found.reason === "length" ? ", cut at the longest length" : "";
     facts.textContent = `${found.tokens} tokens in ${seconds} s${cut}`;
     if (!text.textContent) facts.textContent += ", an empty answer";
+    ended = true;
   } catch (error) {
     if (signal.aborted) facts.textContent = "stopped";
     else { fault.textContent = error.message; fault.hidden = false; }
   } finally {
     place.classList.remove("writing");
     follow();
-    if (text.textContent) {
+    if (text.textContent && model.takes_turns) {
       conversations.set(model.name, [...body.messages, { role: "assistant", content: text.textContent }]);
     }
   }
+  return ended;
 }
 
 async function read(response, take) {
@@ -153,7 +209,7 @@ async function* pieces(reader) {
 async function showPrompt(details, body) {
   const shown = details.querySelector("pre");
   try {
-    const told = await (await post("/chat/prompt", body)).json();
+    const told = await (await post("/chat/prompt", { ...body, model: revealed.get(body.model) ?? body.model })).json();
     shown.textContent = told.text;
     details.querySelector("summary").textContent = `Prompt, ${told.tokens} tokens`;
   } catch (error) {
