@@ -203,6 +203,7 @@ def test_a_judge_that_takes_orders_fails_after_everything_is_written(
     assert "the judge failed its canaries (scored as they should be: 0% of kind injection, with 95 % conf" in errors
     assert "judge.min_canary_pass" in errors and "Traceback" not in errors
     assert {path.name for path in (project / "data/judgements").iterdir()} == {
+        "checks.parquet",
         "metrics.json",
         "scores.parquet",
         "verdicts.jsonl",

@@ -185,6 +185,9 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
     else:
         yield "Fine-tuned against base", scores["difference"]["verdict"]
         yield "Scored by", scores["method"]
+        yield from _pairs(scores.get("pairwise", {}))
+        if "checks" in scores:
+            yield "Rows that comply with their checks", check_sentence(scores["checks"])
     tasks, retention = _published(root)
     for name, found in tasks.items():
         yield (
@@ -193,9 +196,6 @@ def _facts(root: Path) -> Iterator[tuple[str, str]]:
         )
     if retention:
         yield "Retention", RETENTION_WORDS[retention["difference"]["verdict"]]
-        yield from _pairs(scores.get("pairwise", {}))
-        if "checks" in scores:
-            yield "Rows that comply with their checks", check_sentence(scores["checks"])
     if not training:
         yield "Validation loss", REMEDY
     else:
