@@ -80,7 +80,8 @@ def test_publishing_keeps_the_card_and_needs_a_build(miniature: Path) -> None:
     card.write_text("card", encoding="utf-8")
     (miniature / "build" / "base").mkdir(parents=True)
     (miniature / "build" / "base" / "model.safetensors").write_bytes(b"weights")
-    (miniature / "build" / "dataset.jsonl").write_text("{}", encoding="utf-8")
+    for name in publish.WRITTEN:
+        (miniature / "build" / name).write_text("{}", encoding="utf-8")
     publish.main()
     assert card.read_text(encoding="utf-8") == "card"
 

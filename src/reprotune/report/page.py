@@ -26,6 +26,7 @@ from reprotune.results.words import (
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 CHECKS_PART = "checks.html.jinja"
+PREFERENCE_PART = "preference.html.jinja"
 SUMMARY_TITLES = {"raw": "Source", "split": "Split", "formatted": "Format", "tokens": "Tokens"}
 HEALTH_SHARES = {
     "canaries": "canaries scored as they should be",
@@ -75,6 +76,7 @@ def render_report(
         health=health_facts(results.judged["health"]),
         pairs=pair_facts(results.judged["pairwise"]),
         preference=preference,
+        preference_part=PREFERENCE_PART,
         checks=results.judged.get("checks"),
         checks_part=CHECKS_PART,
         check_figures=FIGURES.values(),
