@@ -319,7 +319,8 @@ def test_stage_takes_the_endpoint_from_the_environment(hub: Hub, tmp_path: Path)
     root = Path(__file__).resolve().parents[2]
     params = "fetch:\n  base:\n    source: gpt2\n    revision: null\n"
     (tmp_path / "params.yaml").write_text(whole_params(params), encoding="utf-8")
-    environment = os.environ | {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path), "PYTHONPATH": str(root)}
+    online = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.endpoint, "HF_HOME": str(tmp_path)}
+    environment = os.environ | online | {"PYTHONPATH": str(root)}
     done = subprocess.run(
         [sys.executable, "-m", "stages.fetch", "base"],
         cwd=tmp_path,

@@ -11,7 +11,6 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-ONLINE = "HF_HUB_OFFLINE" not in os.environ
 os.environ.setdefault("HF_HUB_OFFLINE", "1")  # read when the libraries are imported
 
 import lm_eval
@@ -19,9 +18,6 @@ import tokenizers
 from lm_eval.api.model import LM
 from lm_eval.tasks import TaskManager
 from tokenizers import models, pre_tokenizers, trainers
-
-if ONLINE:
-    del os.environ["HF_HUB_OFFLINE"]  # other tests of this process start programs, which inherit it
 
 from reprotune.dataset.tokenizers.gpt2_files import END_OF_TEXT_NAME
 from reprotune.model.config import ModelConfig
