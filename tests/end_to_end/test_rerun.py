@@ -25,13 +25,15 @@ AFTER_PARAM = {
     ("fetch.dataset.columns.input", "context"): {"fetch@dataset"},
     ("fetch.base.revision", "0" * 40): {"fetch@base"},
     ("split.seed", 7): {"split"},
-    ("format.template", "phi3"): {"format"},
+    ("format.template", "phi3"): {"format"} | BENCHMARK,  # which may ask in its frame
     ("tokenize.max_length", 256): {"tokenize"},
     ("finetune.learning_rate", 2e-3): {"finetune"},
     ("finetune.lora.rank", 4): {"finetune"},
     ("generate.temperature", 0.5): GENERATE,
     ("generate.max_new_tokens", 8): GENERATE | {"export"},
     ("judge.seed", 7): {"judge"},
+    ("benchmark.seed", 7): BENCHMARK,
+    ("fetch.benchmark.task", "other"): {"fetch@benchmark"},
     ("preference.min_seconds", 2.0): {"preference"},
 }
 """A changed param -> the stages that are out of date besides the report and the card, which show all params."""
@@ -44,13 +46,14 @@ AFTER_EDIT = {
     "src/reprotune/scratch.py": FETCH | {"finetune", "judge", "export", "card"} | GENERATE,
     "src/reprotune/dataset/sources/download.py": FETCH,
     "src/reprotune/dataset/near_duplicates.py": {"split"},
-    "src/reprotune/dataset/templates/instructions.py": {"format", "export", "card"},
+    "src/reprotune/dataset/templates/instructions.py": {"format", "export", "card"} | BENCHMARK,
     "src/reprotune/dataset/tokenization.py": {"tokenize"},
-    "src/reprotune/dataset/templates/chat.py": {"format", "export"},
-    "src/reprotune/dataset/tokenizers/gpt2.py": FETCH | {"tokenize", "finetune", "export"} | GENERATE,
+    "src/reprotune/dataset/templates/chat.py": {"format", "export"} | BENCHMARK,
+    "src/reprotune/dataset/tokenizers/gpt2.py": FETCH | {"tokenize", "finetune", "export"} | GENERATE | BENCHMARK,
     "src/reprotune/dataset/tokenizers/escapes.py": FETCH
     | {"format", "tokenize", "finetune", "export", "card"}
-    | GENERATE,
+    | GENERATE
+    | BENCHMARK,
     "src/reprotune/dataset/collate.py": {"finetune"},
     "src/reprotune/training/loss.py": {"finetune"},
     "src/reprotune/model/lora.py": {"finetune"},
