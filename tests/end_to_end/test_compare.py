@@ -123,9 +123,12 @@ def test_the_plan_names_the_reason(clone: Any) -> None:
     stages = plan(clone)
     assert reasons(stages["finetune"]) == ["finetune.epochs: 1 -> 9"]
     assert states(stages) == {
-        "run": ["finetune", "report"],
-        "maybe": ["generate@finetuned", "judge", "preference"],
-        "up to date": ["fetch@base", "fetch@dataset", "format", "generate@base", "split", "tokenize"],
+        "run": ["card", "finetune", "report"],
+        "maybe": ["benchmark@finetuned", "export", "generate@finetuned", "judge", "preference"],
+        "up to date": [
+            *("benchmark@base", "fetch@base", "fetch@benchmark", "fetch@dataset", "format", "generate@base"),
+            *("split", "tokenize"),
+        ],
     }
     clone.run("git", "checkout", "--quiet", "params.yaml")
 

@@ -62,7 +62,7 @@ def test_votes_end_as_ratings_and_a_second_voter_changes_them_through_dvc_repro_
     file = vote_on_everything(tab, page)
     assert not tab.errors
     assert f"{PAIRS} of the {PAIRS} pairs" in clone.run("reprotune", "votes", "add", str(file)).stdout
-    assert clone.repro() == ["preference", "report"]
+    assert clone.repro() == ["card", "preference", "report"]
     once = published(clone)
     assert (once["votes"], once["voters"]) == (PAIRS, 1)
     ratings = {model: one["rating"] for model, one in once["ratings"]["models"].items()}
@@ -73,7 +73,7 @@ def test_votes_end_as_ratings_and_a_second_voter_changes_them_through_dvc_repro_
     other = [{**row, "voter": "Bob", "choice": SWAPPED.get(row["choice"], "same")} for row in rows[::2]]
     (clone.root / "bob.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in other), encoding="utf-8")
     clone.run("reprotune", "votes", "add", "bob.jsonl")
-    assert clone.repro() == ["preference", "report"]
+    assert clone.repro() == ["card", "preference", "report"]
     twice = published(clone)
     assert (twice["voters"], twice["alpha"] < 0) == (2, True)
     assert {model: one["rating"] for model, one in twice["ratings"]["models"].items()} != ratings

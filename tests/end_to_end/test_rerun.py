@@ -154,13 +154,13 @@ def test_changed_file_makes_its_stages_run(used, out_of_date, name):
 
 def test_comment_stops_at_the_stage_that_reads_it(clone):
     """The stage runs, its outs stay the same, and so nothing after it runs."""
-    clone.edit("src/reprotune/dataset/templates/instructions.py", lambda text: text + "# a comment\n")
-    assert clone.repro() == ["format"]
+    clone.edit("src/reprotune/dataset/near_duplicates.py", lambda text: text + "# a comment\n")
+    assert clone.repro() == ["split"]
     clone.run("git", "checkout", "src")
     assert clone.repro() == [], "restored from the run cache"
 
 
 def test_params_without_effect_stop_at_their_stage(clone):
-    """With `order: file` the seed has no effect; the report runs because it shows the params."""
+    """With `order: file` the seed has no effect; the report and the card run because they show the params."""
     clone.set_params({"split.seed": 7})
-    assert clone.repro() == ["report", "split"]
+    assert clone.repro() == ["card", "report", "split"]

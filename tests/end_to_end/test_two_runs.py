@@ -17,7 +17,7 @@ def test_two_runs_give_the_same_bytes(clone, finished):
     for name in (".dvc/cache", ".dvc/tmp", ".reprotune", "metrics", *FOLDERS, *MEASURED):
         shutil.rmtree(clone.root / name)
     (clone.root / "dvc.lock").unlink()
-    assert len(clone.repro()) == 10
+    assert len(clone.repro()) == 16
     first, second = finished.hashes(*FOLDERS, "metrics"), clone.hashes(*FOLDERS, "metrics")
     assert first.pop("metrics/speed.json") != second.pop("metrics/speed.json"), "it measured twice"
     assert {"data/model/model.safetensors", "data/judgements/scores.parquet", "metrics/scores.json"} <= first.keys()
