@@ -65,7 +65,7 @@ def test_a_fault_in_another_section_is_no_reason_to_run(clone):
     before = json.loads(clone.run("dvc", "status", "--json").stdout)
     clone.set_params({"judge.backend": "olama"})
     assert before == {}
-    assert set(json.loads(clone.run("dvc", "status", "--json").stdout)) == {"judge", "report"}
+    assert set(json.loads(clone.run("dvc", "status", "--json").stdout)) == {"card", "judge", "report"}
 
 
 def test_dataset_that_cannot_be_read_leaves_the_other_artifacts(clone, finished):
