@@ -38,7 +38,8 @@ def test_metrics_diff_compares_the_branches(branched):
 def test_plots_diff_shows_both_branches(branched):
     page = branched.run("dvc", "plots", "diff", "main", "--json").stdout
     plots = json.loads(page)["data"]
-    assert plots.keys() == {f"metrics/plots/{name}.csv" for name in ("loss", "scores", "length", "categories")}
+    drawn = ("loss", "scores", "length", "categories", "subjects")
+    assert plots.keys() == {f"metrics/plots/{name}.csv" for name in drawn}
     for parts in plots.values():
         assert {revision for part in parts for revision in part["revisions"]} == {"main", "workspace"}
 
