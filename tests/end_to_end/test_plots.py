@@ -29,9 +29,7 @@ def test_every_plot_of_two_revisions_is_drawn_from_the_page_alone(
     drawn = [plot.partition("<details")[0] for plot in dom.split("<h2>")[1:]]
     assert len(drawn) == 5
     marks = sorted(mark for plot in drawn for mark in ("polyline", "rect", "circle") if f"<{mark} " in plot)
-    assert marks == ["circle", "circle", "polyline", "rect", "rect", "rect"], (
-        "a curve with dots, dots, three times bars"
-    )
+    assert marks == ["circle", "circle", "polyline", "rect", "rect", "rect"], "a curve, dots, bars three times"
     for plot in drawn:
         colours = set(re.findall(r'(?:fill|stroke)="(#\w{6})"', plot))
         assert colours == {"#945dd6", "#13adc7"}, "a colour for each revision"
