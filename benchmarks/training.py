@@ -144,8 +144,9 @@ def grow(options: argparse.Namespace) -> dict[str, Any]:
         for length in (64, 256, 1024):
             ids = generator.integers(0, 50000, (8, length + 1)).tolist()
             cases.append((str(length), size, [([], row) for row in ids], max(1, 1024 // length)))
-    lines, results = [], []
-    for length, size, these, count in cases:
+    lines: list[list[str]] = []
+    results = []
+    for kind, size, these, count in cases:
         steps = options.warmup + 3
         batches = [[(step * count + place) % len(these) for place in range(count)] for step in range(steps)]
         model = random_model(size)
@@ -155,9 +156,9 @@ def grow(options: argparse.Namespace) -> dict[str, Any]:
         rate = result["tokens_per_second"]
         computed = rate * (1 - result["spared_share"]) * flops_per_token(model)
         share = computed / max(ceiling["flops"].values())
-        results.append({"size": size, "row": length, "rows_per_step": count, "share": share, **result})
+        results.append({"size": size, "row": kind, "rows_per_step": count, "share": share, **result})
         memory = result["peak_memory_mb"] / 1000
-        lines.append([size, length, str(count), str(tokens), f"{rate:.0f}", f"{share:.0%}", f"{memory:.1f}"])
+        lines.append([size, kind, str(count), str(tokens), f"{rate:.0f}", f"{share:.0%}", f"{memory:.1f}"])
         print(lines[-1], file=sys.stderr)
     header = ["size", "tokens of a row", "rows a step", "tokens a step", "trained tokens/s", "share of ceiling"]
     table = markdown_table([*header, "peak memory (GB)"], lines)

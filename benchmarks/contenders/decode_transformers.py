@@ -16,7 +16,7 @@ from reprotune.compute.device import pick_device, resolve_precision
 def measure(task: dict[str, Any]) -> dict[str, Any]:
     device = pick_device()
     dtype = resolve_precision("auto", device)
-    model = AutoModelForCausalLM.from_pretrained(task["model"], dtype=dtype).to(device).eval()
+    model = AutoModelForCausalLM.from_pretrained(task["model"], dtype=dtype).to(device).eval()  # type: ignore[arg-type]
     prompts = task["prompts"]
     order = list(range(len(prompts)))
     if task["by_length"]:

@@ -1,5 +1,6 @@
 """Teach a model rows by heart with this project's trainer, so that decoding stops where the rows do."""
 
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from side_by_side.rounds import contender_main
 from reprotune.compute.device import keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizers.files import copy_tokenizer_files
 from reprotune.model.weights import load_model, save_model
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.batches import epoch_batches
@@ -40,8 +40,8 @@ def measure(task: dict[str, Any]) -> dict[str, Any]:
             note(f"teaching {len(rows)} rows, epoch {epoch + 1}: loss {loss:.3f}")
             if loss < BY_HEART:
                 break
+    shutil.copytree(task["model"], task["output"], ignore=shutil.ignore_patterns("*.safetensors*"))
     save_model(model, Path(task["output"]))
-    copy_tokenizer_files(Path(task["model"]), Path(task["output"]), model.config.n_positions)
     return {"loss": loss}
 
 

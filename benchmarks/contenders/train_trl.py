@@ -5,12 +5,13 @@ import time
 from typing import Any
 
 import torch
-from datasets import Dataset  # type: ignore[import-untyped]
+from datasets import Dataset
 from side_by_side.machine import synchronize
 from side_by_side.report import training_result
 from side_by_side.rounds import contender_main
+from side_by_side.workload import Rows
 from transformers import AutoModelForCausalLM, AutoTokenizer, TrainerCallback
-from trl import SFTConfig, SFTTrainer  # type: ignore[import-not-found]
+from trl import SFTConfig, SFTTrainer
 
 from contenders.train_trl_variants import VARIANTS
 from reprotune.compute.device import pick_device
@@ -95,7 +96,8 @@ def count_positions(trainer: Any) -> int:
 
 def packed_task(task: dict[str, Any], dataset: Any) -> dict[str, Any]:
     """Describe packed sequences as batches of rows, so that a row's trained tokens (all but its first) are counted."""
-    rows, batches = [], []
+    rows: Rows = []
+    batches = []
     for sequence in dataset:
         lengths = sequence.get("seq_lengths") or [len(sequence["input_ids"])]
         batches.append(list(range(len(rows), len(rows) + len(lengths))))

@@ -67,9 +67,9 @@ def base_weights(draw: Random, folder: Path, project: Project) -> Plan:
         path.unlink()
         what, bad = "a pickle and no safetensors", True
     else:
-        text = draw.choice(HEADERS)
-        path.write_bytes(joined(text, tensors))
-        what, bad = f"the header {text[:20]!r}", True
+        other = draw.choice(HEADERS)
+        path.write_bytes(joined(other, tensors))
+        what, bad = f"the header {other[:20]!r}", True
     return Plan(f"{path.name}: {what}", steps(), bad=bad)
 
 

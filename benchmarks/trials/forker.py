@@ -179,7 +179,7 @@ def child(request: dict[str, Any], outputs: list[int]) -> Never:
     code = as_main(request["words"])
     # what the interpreter does at its end
     try:
-        threading._shutdown()
+        threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()
         sys.stdout.flush()
         sys.stderr.flush()

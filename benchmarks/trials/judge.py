@@ -140,13 +140,16 @@ def plan(
             return f"{twice} questions were asked again though they were answered"
         return invented(folder)
 
+    def stop() -> None:
+        server.__exit__(None, None, None)
+
     return Plan(
         f"{backend}: {', '.join(names) or what}; ",
         steps,
         check=check,
         goes_on=True,
         last_must_be_fine=True,
-        after=lambda: server.__exit__(None, None, None),
+        after=stop,
     )
 
 

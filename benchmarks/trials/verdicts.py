@@ -109,7 +109,7 @@ def hashes(root: Path, names: tuple[str, ...]) -> dict[str, str]:
     """Return the SHA-256 of every file below these paths of a folder."""
     from reprotune.scratch import file_sha256  # noqa: PLC0415
 
-    found = {}
+    found: dict[str, str] = {}
     for name in names:
         path = root / name
         files = [path] if path.is_file() else [one for one in path.rglob("*") if one.is_file()]
