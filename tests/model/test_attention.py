@@ -1,7 +1,10 @@
 """Attention written out, in blocks and by row bounds, against plain attention of each row alone."""
 
 import inspect
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,10 +15,12 @@ from torch.nn.attention.varlen import varlen_attn
 from reprotune.compute.device import Compute
 from reprotune.dataset.packing import row_bounds
 from reprotune.model import attention
-from reprotune.model.attention import BlockAttention, VarlenAttention, causal_attention, packed_attention
+from reprotune.model.attention import BlockAttention, FlashKernel, VarlenAttention, causal_attention, packed_attention
 
+ROOT = Path(__file__).resolve().parents[2]
 CPU = torch.device("cpu")
 LENGTHS = [5, 1, 9, 8, 30, 2]
+CAUSAL = attention.flash_kernel().causal
 
 
 def random_heads(tokens: int, dtype: torch.dtype = torch.float32, seed: int = 0) -> list[Tensor]:
@@ -33,7 +38,7 @@ def naive_kernel(
     query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, _: Tensor, longest: int, __: int, **options: object
 ) -> Tensor:
     """What flash attention computes from row bounds, [tokens, heads, width] in and out."""
-    assert options == attention.CAUSAL
+    assert options == CAUSAL
     out = torch.empty_like(query)
     for start, end in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
         assert end - start <= longest
@@ -51,7 +56,7 @@ def naive_kernel(
 def test_packed_rows_read_and_learn_as_alone(
     attend: Callable[..., Tensor], dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(attention, "FLASH_KERNEL", naive_kernel)
+    monkeypatch.setattr(attention, "flash_kernel", lambda: FlashKernel(naive_kernel, CAUSAL, True))
     heads = random_heads(sum(LENGTHS), dtype)
     upstream = torch.randn(1, 3, sum(LENGTHS), 8, generator=torch.Generator().manual_seed(1)).to(dtype)
     expected = each_row_alone(*(part.float() for part in heads))
@@ -125,7 +130,7 @@ def test_the_device_and_the_format_choose(monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_the_kernel_takes_our_arguments() -> None:
     """No GPU is needed to see that the call fits this torch's kernel."""
-    bound = inspect.signature(varlen_attn).bind(1, 2, 3, 4, 5, 6, 7, **attention.CAUSAL)
+    bound = inspect.signature(varlen_attn).bind(1, 2, 3, 4, 5, 6, 7, **CAUSAL)
     assert bound.arguments["max_k"] == 7
 
 
@@ -133,3 +138,13 @@ def test_the_first_release_of_the_kernel_is_asked_otherwise() -> None:
     def first(query: Tensor, is_causal: bool = False) -> None: ...
 
     assert attention.causal_option(first) == {"is_causal": True}
+
+
+def test_where_no_gpu_needs_it_torchs_compiler_is_not_loaded() -> None:
+    """It doubles the time that seven stages take to start."""
+    script = (
+        "import sys, stages.benchmark, stages.export, stages.finetune, stages.generate\n"
+        "print('torch._dynamo' in sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    assert run.stdout == "False\n"

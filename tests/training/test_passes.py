@@ -11,7 +11,7 @@ from torch import Tensor
 from reprotune.compute.device import Compute
 from reprotune.dataset.collate import IGNORED, TokenRows, pack_rows
 from reprotune.model import attention
-from reprotune.model.attention import BlockAttention
+from reprotune.model.attention import BlockAttention, FlashKernel
 from reprotune.model.network import Network
 from reprotune.training import passes
 from reprotune.training.passes import EagerPass, GraphPass, PassShape, training_pass
@@ -52,7 +52,7 @@ def kernel(query: Tensor, key: Tensor, value: Tensor, bounds: Tensor, *_: object
 
 @pytest.fixture(autouse=True)
 def flash_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(attention, "FLASH_KERNEL", kernel)
+    monkeypatch.setattr(attention, "flash_kernel", lambda: FlashKernel(kernel, {}, True))
 
 
 def gradients(model: Network) -> dict[str, Tensor]:

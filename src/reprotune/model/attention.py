@@ -22,12 +22,13 @@ import inspect
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.varlen import varlen_attn
 
 from reprotune.compute.device import Compute
 from reprotune.dataset.packing import row_bounds
@@ -37,17 +38,30 @@ Attend = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 
 K divides H: each head of keys and values is read by H / K heads of queries, and never copied for them."""
 
-FLASH_KERNEL: Callable[..., Any] = varlen_attn
+
+@dataclass(frozen=True)
+class FlashKernel:
+    """This torch's flash attention over rows one after another, and how it is called."""
+
+    attend: Callable[..., Any]
+    causal: dict[str, Any]
+    groups_heads: bool
+    """Whether it takes fewer heads of keys than of queries."""
+
+
+@cache
+def flash_kernel() -> FlashKernel:
+    """Import it where a GPU needs it: that loads torch's compiler, and takes longer than all the rest of torch."""
+    from torch.nn.attention.varlen import varlen_attn  # noqa: PLC0415
+
+    return FlashKernel(
+        varlen_attn, causal_option(varlen_attn), "enable_gqa" in inspect.signature(varlen_attn).parameters
+    )
 
 
 def causal_option(kernel: Callable[..., Any]) -> dict[str, Any]:
     """How to make this torch's kernel causal: by `window_size`, or by `is_causal` in its first release."""
     return {"is_causal": True} if "is_causal" in inspect.signature(kernel).parameters else {"window_size": (-1, 0)}
-
-
-CAUSAL = causal_option(varlen_attn)
-GROUPS_HEADS = "enable_gqa" in inspect.signature(varlen_attn).parameters
-"""Whether this torch's flash attention takes fewer heads of keys than of queries."""
 
 
 def causal_attention(_layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
@@ -143,14 +157,15 @@ class VarlenAttention:
 
     def __call__(self, _layer: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Queries [1, H, N, D], keys, values [1, K, N, D] -> the output from each token's own row, [1, H, N, D]."""
-        options = dict(CAUSAL)
+        kernel = flash_kernel()
+        options = dict(kernel.causal)
         if query.shape[1] != key.shape[1]:
-            if GROUPS_HEADS:
+            if kernel.groups_heads:
                 options["enable_gqa"] = True
             else:
                 key, value = (part.repeat_interleave(query.shape[1] // key.shape[1], 1) for part in (key, value))
         tokens = (part[0].transpose(0, 1) for part in (query, key, value))  # each [N, heads, D]
-        read: Tensor = FLASH_KERNEL(*tokens, self.bounds, self.bounds, self.longest, self.longest, **options)
+        read: Tensor = kernel.attend(*tokens, self.bounds, self.bounds, self.longest, self.longest, **options)
         return read.transpose(0, 1)[None]
 
 
