@@ -16,7 +16,7 @@ from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.model.inference import prepare_for_inference
 from reprotune.model.network import Network
 from reprotune.model.weights import load_model
-from reprotune.multiple_choice.asking import ask, check_letter_shares
+from reprotune.multiple_choice.asking import ask, check_not_constant
 from reprotune.multiple_choice.contracts import CHOICES, DOCUMENTS, ITEMS
 from reprotune.multiple_choice.framing import Framing, InTemplate, PlainText
 from reprotune.multiple_choice.prompts import Wording
@@ -62,8 +62,7 @@ def ask_all(
     for formulation in params.formulations:
         wording, drop_shots = Wording(formulation, beginnings), params.on_too_long == "drop_shots"
         rows = ask(model, tokenizer, framing, wording, chosen, drop_shots, f"{formulation}, {name}")
-        if formulation == "letters":
-            check_letter_shares(rows, str(FOLDERS[name]))
+        check_not_constant(rows, [item["answer"] for item in chosen.items], formulation, str(FOLDERS[name]))
         found += [{**row, "model": name, "formulation": params.name(formulation)} for row in rows]
     return found
 

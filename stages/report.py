@@ -4,7 +4,6 @@ from pathlib import Path
 
 from reprotune.artifacts import replaced_directory, write_json, write_text
 from reprotune.console import note
-from reprotune.multiple_choice.figures.accuracy import check_not_constant
 from reprotune.params.document import Document
 from reprotune.pipeline.stage import run_stage
 from reprotune.report import publish
@@ -22,7 +21,6 @@ OUTPUT = DATA / "report"
 
 def main() -> None:
     results, speed, preference = load_results(DATA), load_speed(DATA), read_preference(DATA)
-    check_not_constant(results.figures)
     write_json(METRICS / "scores.json", publish.scores_metrics(results.judged))
     write_json(METRICS / "training.json", publish.numbers(results.training))
     write_json(METRICS / "data.json", publish.numbers(results.summaries))

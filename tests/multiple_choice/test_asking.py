@@ -12,7 +12,7 @@ from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.errors import UserError
 from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
-from reprotune.multiple_choice.asking import ask, check_letter_shares
+from reprotune.multiple_choice.asking import ask, check_not_constant
 from reprotune.multiple_choice.framing import PlainText
 from reprotune.multiple_choice.prompts import Wording
 from reprotune.multiple_choice.sampling import choose
@@ -98,17 +98,19 @@ def test_predictions_that_are_no_numbers_are_refused(short: Network) -> None:
         answers(broken, [item("Who?", ["Ada", "Bo"])])
 
 
-def test_a_run_that_always_gives_one_letter_is_refused() -> None:
-    def rows(first: int, second: int) -> list[dict[str, Any]]:
-        return [{"logprobs": [-1.0, -1.0]}] * first + [{"logprobs": [-2.0, -1.0]}] * second
+def test_a_run_that_always_gives_one_choice_is_refused() -> None:
+    def check(first: int, second: int, formulation: str = "letters", answers: list[int] | None = None) -> None:
+        rows = [{"logprobs": [-1.0, -1.0]}] * first + [{"logprobs": [-2.0, -1.0]}] * second
+        check_not_constant(rows, answers or [place % 2 for place in range(len(rows))], formulation, "data/base")
 
     with pytest.raises(UserError, match=r"data/base answers 50 of 50 items with the letter A, .* remove letters"):
-        check_letter_shares(rows(50, 0), "data/base")
-    with pytest.raises(UserError, match=r"answers 200 of 201 items with the letter B"):
-        check_letter_shares(rows(1, 200), "data/base")
-    check_letter_shares(rows(49, 0), "data/base")
-    check_letter_shares(rows(99, 1), "data/base")
-    check_letter_shares([], "data/base")
+        check(50, 0)
+    with pytest.raises(UserError, match=r"answers 200 of 201 items with choice 2, .* remove cloze"):
+        check(1, 200, "cloze")
+    check(49, 0)
+    check(99, 1)
+    check(0, 0)
+    check(60, 0, "cloze", [0] * 60)  # a benchmark whose first choice is always the right one
 
 
 def test_repeated_choices_have_one_score_without_a_prompt(short: Network) -> None:

@@ -114,7 +114,7 @@ def test_nothing_to_ask_needs_no_model(project: Path) -> None:
 
 
 def test_one_letter_throughout_publishes_nothing(project: Path) -> None:
-    write_items(ITEMS, [item(f"City {number} is in", ["France", "Italy"]) for number in range(60)])
+    write_items(ITEMS, [item(f"City {number} is in", ["France", "Italy"], number % 2) for number in range(60)])
     model = Network(ModelConfig(n_layer=1, n_head=2, n_embd=8, n_positions=96))
     model.initialize(torch.Generator().manual_seed(0))
     model.wpe.weight.data.zero_()

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.builders.benchmark import asked, item, write_benchmark
+from tests.builders.benchmark import write_benchmark
 
 ROOT = Path(__file__).resolve().parents[2]
 WRITTEN = (
@@ -56,15 +56,6 @@ def test_a_run_without_a_benchmark_publishes_none(workspace: Path) -> None:
     assert json.loads((workspace / "metrics/benchmark.json").read_text()) == {}
     assert (workspace / "metrics/plots/subjects.csv").read_text().count("\n") == 1
     assert "Benchmarks" not in (workspace / "data/report/index.html").read_text()
-
-
-def test_a_model_that_always_takes_one_position_is_one_sentence(workspace: Path) -> None:
-    items = [item(place, "law", "abcd", place % 4) for place in range(80)]
-    choices = [asked(place, [-9.0, -9.0, -1.0, -9.0], model) for place in range(80) for model in ("base", "finetuned")]
-    write_benchmark(workspace / "data", items, choices)
-    run = run_stage(workspace)
-    assert run.returncode == 1
-    assert "the model takes choice 3 for 100.0% of the items" in run.stderr and "Traceback" not in run.stderr
 
 
 def test_a_missing_artifact_is_one_sentence(workspace: Path) -> None:

@@ -21,7 +21,7 @@ ITEMS_PER_CALL = 64
 CONTINUATIONS_PER_ROW = 16
 """Of those scored without a prompt."""
 LEAST_FOR_CONSTANT = 50
-MOST_OF_ONE_LETTER = 0.99
+MOST_OF_ONE_CHOICE = 0.99
 
 
 class Question(NamedTuple):
@@ -81,17 +81,22 @@ def ask(
     return made
 
 
-def check_letter_shares(rows: Sequence[dict[str, Any]], folder: str) -> None:
-    """Raise `UserError` where one letter is nearly always the likeliest, as in a run that is broken."""
-    picked = Counter(row["logprobs"].index(max(row["logprobs"])) for row in rows)
+def check_not_constant(rows: Sequence[dict[str, Any]], answers: Sequence[int], formulation: str, folder: str) -> None:
+    """Raise `UserError` where one choice is nearly always the likeliest: so do broken runs, with a plausible figure.
+
+    `answers` are the indices of the right ones, in the order of `rows`; they may all be the same themselves.
+    """
     if len(rows) < LEAST_FOR_CONSTANT:
         return
-    letter, count = picked.most_common(1)[0]
-    if count > MOST_OF_ONE_LETTER * len(rows):
+    picked = Counter(row["logprobs"].index(max(row["logprobs"])) for row in rows)
+    choice, count = picked.most_common(1)[0]
+    most = MOST_OF_ONE_CHOICE * len(rows)
+    if count > most >= answers.count(choice):
+        named = f"the letter {chr(ord('A') + choice)}" if formulation == "letters" else f"choice {choice + 1}"
         raise UserError(
-            f"the model in {folder} answers {count} of {len(rows)} items with the letter {chr(ord('A') + letter)}, "
-            "which says nothing about it: it is damaged, or too small for letters, so check it or remove letters from "
-            "benchmark.formulations"
+            f"the model in {folder} answers {count} of {len(rows)} items with {named}, whatever is asked, which says "
+            f"nothing about it: it is damaged, or too small for this, so check it, remove {formulation} from "
+            "benchmark.formulations, or give examples (benchmark.shots: 5)"
         )
 
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from scipy import stats
 
-from reprotune.errors import UserError
-from reprotune.multiple_choice.figures.accuracy import check_not_constant, group_figures, subject_figures, task_figures
+from reprotune.multiple_choice.figures.accuracy import group_figures, subject_figures, task_figures
 from reprotune.multiple_choice.figures.measured import Measured, read_measured
 from reprotune.results.benchmark_words import below_constant
 from tests.builders.benchmark import FORMULATION, asked, item, write_benchmark
@@ -118,32 +117,6 @@ def test_a_group_that_conventions_fill_otherwise_is_there_for_each(tmp_path: Pat
     }
     assert found["STEM (lm-eval)"]["base"] == pytest.approx(2 / 3)
     assert group_figures(measured(tmp_path).asked[FORMULATION], {}) == {}
-
-
-@pytest.mark.parametrize(
-    ("answers", "taken", "broken"),
-    [
-        ([0, 1, 2, 3] * 15, 0, True),
-        ([0] * 60, 0, False),
-        ([0, 1] * 10, 0, False),
-        ([0, 1, 2, 3] * 15, None, False),
-    ],
-)
-def test_always_the_same_position_is_a_broken_run(
-    tmp_path: Path, answers: list[int], taken: int | None, broken: bool
-) -> None:
-    items = [item(place, "law", "abcd", answer) for place, answer in enumerate(answers)]
-    choices = [
-        asked(place, [-1.0 - (number != (answer if taken is None else taken)) for number in range(4)], model)
-        for place, answer in enumerate(answers)
-        for model in ("base", "finetuned")
-    ]
-    figures = task_figures(measured(tmp_path, items, choices), {})
-    if broken:
-        with pytest.raises(UserError, match=r"takes choice 1 for 100\.0% of the items whatever is asked"):
-            check_not_constant(figures)
-    else:
-        check_not_constant(figures)
 
 
 def test_repeated_items_count_as_one(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from reprotune.artifacts import MODELS
-from reprotune.errors import UserError
 from reprotune.multiple_choice.figures.measured import Asked, Item, Measured, largest
 from reprotune.statistics.intervals import mean, wilson_interval
 from reprotune.statistics.matched import PERCENT, MatchedTest, matched_test
@@ -19,11 +18,6 @@ from reprotune.statistics.stratified import stratified_rate
 NEAR_TIE = 0.01
 """Nats between the likeliest choice and the next: their probabilities differ by 1 %, and other kernels or another
 batch, in bfloat16 above all, may turn them round."""
-
-CONSTANT = 0.99
-"""A run in which one position takes a larger share of the predictions is taken for broken."""
-FEWEST_TESTED = 50
-"""Items that it takes to say so."""
 
 CONVENTIONS = ("lm-eval", "Hendrycks et al.")
 """Whose groups of subjects, in the order of a `Groups` table."""
@@ -207,17 +201,3 @@ def _by(names: Sequence[Name], values: Sequence[Value]) -> dict[Name, list[Value
     for name, value in zip(names, values, strict=True):
         found.setdefault(name, []).append(value)
     return found
-
-
-def check_not_constant(figures: Mapping[str, Figures]) -> None:
-    """Raise `UserError` where a model takes one position nearly always: so do broken runs, with a plausible figure."""
-    for formulation, found in figures.items():
-        for model in MODELS:
-            position, share = max(found[model]["position_shares"].items(), key=lambda pair: pair[1])
-            asked_for = found["trivial"]["position_shares"][position]
-            if found["items"] >= FEWEST_TESTED and share > CONSTANT > asked_for:
-                raise UserError(
-                    f"data/benchmarked/{model}.parquet: under {formulation} the model takes choice {position} for "
-                    f"{share:.1%} of the items whatever is asked, so its accuracy says nothing: ask otherwise (other "
-                    "benchmark.formulations, benchmark.shots: 5), or take another model"
-                )
