@@ -102,9 +102,7 @@ def run(options: argparse.Namespace, project: Project, work: Path, done: Set[str
         yield from torment(project, options.kills, options.seed, work, done=done)
     if "b" in options.groups and not (options.only or options.subject):
         yield from disturb(project, options.edits, options.seed, work, done=done)
-    cases = [options.only] if options.only else list(drawn(options.groups, options.cases))
-    if options.subject:
-        cases = [case for case in cases if case.split("/")[1] in options.subject]
+    cases = [options.only] if options.only else list(drawn(options.groups, options.cases, options.subject or ()))
     cases = [case for case in cases if case not in done]
     if cases:
         with Workers(project.root, project.environment, 1 if options.only else options.workers) as workers:

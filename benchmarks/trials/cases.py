@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -79,9 +79,9 @@ def subject(
     return add
 
 
-def drawn(groups: str, count: int) -> Iterator[str]:
-    """Yield `count` names of cases, spread over the subjects of these groups by their shares."""
-    chosen = {name: one for name, one in SUBJECTS.items() if one.group in groups}
+def drawn(groups: str, count: int, only: Collection[str] = ()) -> Iterator[str]:
+    """Yield `count` names of cases, spread over the subjects of these groups (those in `only`) by their shares."""
+    chosen = {name: one for name, one in SUBJECTS.items() if one.group in groups and (not only or name in only)}
     line = [name for name, one in chosen.items() for _ in range(one.share)]
     Random(0).shuffle(line)
     numbers = dict.fromkeys(chosen, 0)
