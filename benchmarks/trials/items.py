@@ -74,7 +74,7 @@ PACKED = ("..", "/etc/x.csv", "../x.csv", "test/../../x.csv", "test/" + "x" * 30
 """Names that no archive should have."""
 
 
-@subject("d", "benchmark-items", *INPUTS["benchmark@base"], share=4)
+@subject("d", "benchmark-items", "data/embedded", *INPUTS["benchmark@base"], share=4)
 def benchmark_items(draw: Random, folder: Path, project: Project) -> Plan:
     """Odd items in a file, a folder or an archive, which may then be spoiled."""
     items: list[Any] = items_of(project)

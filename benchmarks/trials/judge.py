@@ -24,6 +24,8 @@ AT_A_TIME = 2
 MANY = 24
 DEADLINES = {"connect": 1.0, "read": 0.6, "total": 5.0, "attempts": 3, "backoff": 0.01, "longest_backoff": 0.05}
 """Seconds become tenths, so that silence takes less than a case may."""
+PATIENT = {"read": 15.0, "total": 25.0}
+"""For replies that take the service itself a while."""
 
 
 def true_score(question: str) -> int:
@@ -135,7 +137,8 @@ def plan(
         "NO_PROXY": "127.0.0.1",
         "REPROTUNE_JUDGE_CONCURRENCY": str(at_a_time),
     }
-    request = {"environment": environment, "deadlines": DEADLINES}
+    patience = PATIENT if at_a_time > AT_A_TIME else {}
+    request = {"environment": environment, "deadlines": DEADLINES | patience}
 
     def between() -> str:
         judge.behave()

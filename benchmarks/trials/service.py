@@ -42,6 +42,7 @@ HEADERS = (
 
 def request(path: str, body: bytes, extra: bytes = b"") -> bytes:
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n".encode()
+    head += b"Content-Type: application/json\r\n"
     lengths = b"" if b"Content-Length" in extra or b"Transfer" in extra else b"Content-Length: %d\r\n" % len(body)
     return head + lengths + (extra + b"\r\n" if extra else b"") + b"\r\n" + body
 
@@ -63,14 +64,13 @@ def malformed(draw: Random) -> bytes:
     return draw.randbytes(200) if kind == "bytes" else sent[: draw.randrange(len(sent))]
 
 
-def answered(port: int, sent: bytes) -> bytes:
+def answered(port: int, sent: bytes, patience: float = 1.0) -> bytes:
     """Send bytes and return what comes back; nothing where the server hangs up or waits for more."""
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
-        connection.settimeout(3)
+        connection.settimeout(patience)
         received = b""
         try:
             connection.sendall(sent)
-            connection.shutdown(socket.SHUT_WR)
             while piece := connection.recv(1 << 16):
                 received += piece
         except OSError:
@@ -93,7 +93,7 @@ def requests(draw: Random, folder: Path, project: Project) -> Plan:
             try:
                 for sent in odd:
                     replies.append(answered(port, sent))
-                replies.append(answered(port, request(PATHS[0], json.dumps(GOOD).encode())))
+                replies.append(answered(port, request(PATHS[0], json.dumps(GOOD).encode()), PATIENCE))
                 break
             except OSError:  # it does not listen yet
                 replies.clear()
@@ -113,7 +113,7 @@ def requests(draw: Random, folder: Path, project: Project) -> Plan:
         if server.memory > MEMORY_BYTES:
             return f"the server took {server.memory >> 20} MB"
         if len(replies) != len(odd) + 1 or b" 200 " not in replies[-1][:20]:
-            return f"a good request is not answered after {odd!a}: {replies[-1:]!a}, {tail(server.said)}"[:900]
+            return f"a good request is not answered: {replies[-1:]!a}, {tail(server.said)} after {odd!a}"[:2000]
         if failed := [sent for sent, reply in zip(odd, replies, strict=False) if reply.startswith(b"HTTP/1.1 5")]:
             return f"the server fails at {failed[0][:300]!a}"
         return None

@@ -28,10 +28,9 @@ def export_input(draw: Random, folder: Path, project: Project) -> Plan:
     return Plan(what, [Step(STAGES["export"])])
 
 
-@subject("d", "tokenizer", "data/embedded/dataset.jsonl", *INPUTS["generate@base"], "data/split", share=2)
+@subject("d", "tokenizer", "data/embedded", *INPUTS["generate@base"], *INPUTS["format"], share=2)
 def tokenizer(draw: Random, folder: Path, project: Project) -> Plan:
     """A base model with a tokenizer of its own, which is spoiled or odd."""
-    project.part(folder, ("data/embedded/base",))
     (folder / "data/embedded/base").rename(folder / "own")
     project.set_source(folder, "base", "own")
     for name in TEXTS:
@@ -46,7 +45,7 @@ def tokenizer(draw: Random, folder: Path, project: Project) -> Plan:
     return Plan(what, [*steps(), Step(STAGES["format"])])
 
 
-@subject("d", "base-gguf", EXPORTED, *INPUTS["generate@base"], share=3)
+@subject("d", "base-gguf", EXPORTED, "data/embedded", *INPUTS["generate@base"], share=3)
 def base_gguf(draw: Random, folder: Path, project: Project) -> Plan:
     """An exported file becomes the base model, spoiled: its header, its metadata or its tensors."""
     path = next(iter(sorted((folder / EXPORTED).glob("*.gguf"))))
