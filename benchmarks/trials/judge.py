@@ -21,7 +21,7 @@ from .verdicts import Ran
 from tests.builders.judge_service import Handler, ScriptedJudge  # isort: skip - `project` sets the path
 
 AT_A_TIME = 2
-MANY = 24
+MANY = 16
 DEADLINES = {"connect": 1.0, "read": 0.6, "total": 5.0, "attempts": 3, "backoff": 0.01, "longest_backoff": 0.05}
 """Seconds become tenths, so that silence takes less than a case may."""
 PATIENT = {"read": 15.0, "total": 25.0}
