@@ -21,7 +21,7 @@ from .verdicts import Ran
 from tests.builders.judge_service import Handler, ScriptedJudge  # isort: skip - `project` sets the path
 
 AT_A_TIME = 2
-MANY = 16
+MANY = 12
 DEADLINES = {"connect": 1.0, "read": 0.6, "total": 5.0, "attempts": 3, "backoff": 0.01, "longest_backoff": 0.05}
 """Seconds become tenths, so that silence takes less than a case may."""
 PATIENT = {"read": 15.0, "total": 25.0}
@@ -92,7 +92,7 @@ def judged(draw: Random, folder: Path, project: Project) -> Plan:
 @subject("e", "judge-large", *INPUTS["judge"], share=1)
 def judge_large(draw: Random, folder: Path, project: Project) -> Plan:
     """Very many replies of megabytes come at the same time."""
-    names = [f"{draw.choice(sorted(LARGE))} of 6 MB" for _ in range(MANY)]
+    names = [f"{draw.choice(sorted(LARGE))} of 4 MB" for _ in range(MANY)]
     return plan(draw, folder, project, names, "", at_a_time=MANY)
 
 
@@ -150,8 +150,8 @@ def plan(
     steps = [Step(STAGES["judge"], dict(request)), Step(STAGES["judge"], dict(request), before=between)]
 
     def check(ran: list[Ran]) -> str | None:
-        # A run that ended early may have left behind what was in flight.
-        in_flight = 0 if ran[0].code == 0 else 2 * at_a_time
+        # A run that ended early may have left behind what was in flight, and a busy service answers one that has left.
+        in_flight = 0 if ran[0].code == 0 and at_a_time == AT_A_TIME else 2 * at_a_time
         twice = sum(count - 1 for count in judge.answered.values())
         if twice > in_flight and before is None:
             return f"{twice} questions were asked again though they were answered"
