@@ -4,7 +4,7 @@ import re
 import shutil
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -79,9 +79,9 @@ def subject(
     return add
 
 
-def drawn(groups: str, count: int) -> Iterator[str]:
-    """Yield `count` names of cases, spread over the subjects of these groups by their shares."""
-    chosen = {name: one for name, one in SUBJECTS.items() if one.group in groups}
+def drawn(groups: str, count: int, only: Collection[str] = ()) -> Iterator[str]:
+    """Yield `count` names of cases, spread over the subjects of these groups (those in `only`) by their shares."""
+    chosen = {name: one for name, one in SUBJECTS.items() if one.group in groups and (not only or name in only)}
     line = [name for name, one in chosen.items() for _ in range(one.share)]
     Random(0).shuffle(line)
     numbers = dict.fromkeys(chosen, 0)
@@ -128,7 +128,7 @@ def run_plan(forker: Forker, project: Project, folder: Path, plan: Plan, case: s
         if step.prepares:
             continue
         verdict, why = judged(ran, fails_quietly=len(step.words) > 1 and step.words[1] in QUIET)
-        if verdict == "sentence" and plan.misleading and re.search(plan.misleading, why):
+        if verdict == "sentence" and (blames_left_out(project, why) or re.search(plan.misleading or "$^", why)):
             verdict = "vague"
         if verdict == "fine":
             continue
@@ -139,6 +139,14 @@ def run_plan(forker: Forker, project: Project, folder: Path, plan: Plan, case: s
             return result
     look_at_results(project, folder, plan, result)
     return result
+
+
+LEFT_OUT = re.compile(r"(data/embedded/[\w./-]*\w) is (?:not a file|missing|neither)")
+
+
+def blames_left_out(project: Project, why: str) -> bool:
+    """Tell whether a sentence is about a file that the case has left out: then what was to be tried was not."""
+    return any((project.root / path).exists() for path in LEFT_OUT.findall(why))
 
 
 def look_at_results(project: Project, folder: Path, plan: Plan, result: Result) -> None:

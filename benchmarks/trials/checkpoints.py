@@ -16,7 +16,7 @@ from .project import INPUTS, STAGES, Project
 FOLDER = "own"
 CONTROLS = 0.1
 """Share of the cases that spoil nothing."""
-NEEDS = ("data/embedded/dataset.jsonl", *INPUTS["generate@base"])
+NEEDS = ("data/embedded", *INPUTS["generate@base"])
 HEADERS = (b"{" * 1000, b"[" * 100_000, b'{"a": ' * 50_000, b"null", b"", b"\xff\xfe", b'{"a":"\\ud83d"}')
 
 
@@ -101,7 +101,6 @@ def base_shards(draw: Random, folder: Path, project: Project) -> Plan:
 
 
 def own_base(folder: Path, project: Project) -> None:
-    project.part(folder, ("data/embedded/base",))
     (folder / "data/embedded/base").rename(folder / FOLDER)
     project.set_source(folder, "base", FOLDER)
 

@@ -38,6 +38,9 @@ PAIRS = (
     Pair("split", {"split.order": "shuffled", "split.seed": 3}, {"split.order": "shuffled", "split.seed": 4}),
     Pair("judge", {"judge.canaries": 6}, {"judge.canaries": 4}),
     Pair("format", {"format.response_header": "in_response"}, {"format.response_header": "in_response"}, other_words),
+    Pair("benchmark@finetuned", {"benchmark.items_per_subject": 3}, {"benchmark.items_per_subject": 2}),
+    Pair("preference", {"preference.min_seconds": 2.0}, {"preference.min_seconds": 3.0}),
+    Pair("export", {"export.quantisations": ["f16", "q8_0"]}, {"export.quantisations": ["q8_0"]}),
     Pair("tokenize", {"tokenize.max_length": 60}, {"tokenize.max_length": 70}),
 )
 KINDS = ("edit", "edit", "edit and back", "orphan", "two at once")

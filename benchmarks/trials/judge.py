@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from .cases import Plan, Step, subject
-from .judge_steps import STEPS
+from .judge_steps import LARGE, STEPS
 from .mutations import spoil
 from .project import INPUTS, STAGES, Project
 from .verdicts import Ran
@@ -21,8 +21,11 @@ from .verdicts import Ran
 from tests.builders.judge_service import Handler, ScriptedJudge  # isort: skip - `project` sets the path
 
 AT_A_TIME = 2
+MANY = 12
 DEADLINES = {"connect": 1.0, "read": 0.6, "total": 5.0, "attempts": 3, "backoff": 0.01, "longest_backoff": 0.05}
 """Seconds become tenths, so that silence takes less than a case may."""
+PATIENT = {"read": 15.0, "total": 25.0}
+"""For replies that take the service itself a while."""
 
 
 def true_score(question: str) -> int:
@@ -86,6 +89,13 @@ def judged(draw: Random, folder: Path, project: Project) -> Plan:
     return plan(draw, folder, project, names, "")
 
 
+@subject("e", "judge-large", *INPUTS["judge"], share=1)
+def judge_large(draw: Random, folder: Path, project: Project) -> Plan:
+    """Very many replies of megabytes come at the same time."""
+    names = [f"{draw.choice(sorted(LARGE))} of 4 MB" for _ in range(MANY)]
+    return plan(draw, folder, project, names, "", at_a_time=MANY)
+
+
 @subject("e", "judge-store", *INPUTS["judge"], share=1)
 def judge_store(draw: Random, folder: Path, project: Project) -> Plan:
     """The file of replies is spoiled between two runs: what is unreadable is asked again, and nothing is invented."""
@@ -97,7 +107,13 @@ def judge_store(draw: Random, folder: Path, project: Project) -> Plan:
 
 
 def plan(
-    draw: Random, folder: Path, project: Project, names: list[str], what: str, before: Callable[[], str] | None = None
+    draw: Random,
+    folder: Path,
+    project: Project,
+    names: list[str],
+    what: str,
+    before: Callable[[], str] | None = None,
+    at_a_time: int = AT_A_TIME,
 ) -> Plan:
     """Return two runs against one service, the first with these odd steps."""
     backend = draw.choice(["ollama", "openai"])
@@ -119,9 +135,10 @@ def plan(
         "OLLAMA_HOST": address,
         "OPENAI_BASE_URL": f"http://{address}/v1",
         "NO_PROXY": "127.0.0.1",
-        "REPROTUNE_JUDGE_CONCURRENCY": str(AT_A_TIME),
+        "REPROTUNE_JUDGE_CONCURRENCY": str(at_a_time),
     }
-    request = {"environment": environment, "deadlines": DEADLINES}
+    patience = PATIENT if at_a_time > AT_A_TIME else {}
+    request = {"environment": environment, "deadlines": DEADLINES | patience}
 
     def between() -> str:
         judge.behave()
@@ -133,8 +150,8 @@ def plan(
     steps = [Step(STAGES["judge"], dict(request)), Step(STAGES["judge"], dict(request), before=between)]
 
     def check(ran: list[Ran]) -> str | None:
-        # A run that ended early may have left behind what was in flight.
-        in_flight = 0 if ran[0].code == 0 else 2 * AT_A_TIME
+        # A run that ended early may have left behind what was in flight, and a busy service answers one that has left.
+        in_flight = 0 if ran[0].code == 0 and at_a_time == AT_A_TIME else 2 * at_a_time
         twice = sum(count - 1 for count in judge.answered.values())
         if twice > in_flight and before is None:
             return f"{twice} questions were asked again though they were answered"

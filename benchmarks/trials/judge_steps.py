@@ -138,6 +138,25 @@ def chunked(content: bytes) -> Step:
     return raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + content)
 
 
+def padded(piece: bytes) -> Callable[[bytes], bytes]:
+    """Return what adds a field of many such pieces to a reply."""
+    return lambda whole: whole[:-1] + b', "more": [' + piece * (4_000_000 // len(piece)) + b"0]}"
+
+
+def without_a_score(make: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Return what makes the same of a reply that is no verdict."""
+    return lambda whole: make(whole.replace(b"score", b"words"))
+
+
+LARGE: dict[str, Callable[[bytes], bytes]] = {
+    "words": lambda whole: whole.replace(b"odd", b"odd " * 1_000_000),
+    "numbers": padded(b"7,"),
+    "lists": padded(b"[],"),
+    "objects": padded(b'{"":0},'),
+    "halves of pairs": padded(b'"\\ud83d",'),
+}
+"""Values that take many times the memory of their text."""
+
 GZIP = {"Content-Encoding": "gzip"}
 OK = b"HTTP/1.1 200 OK\r\n"
 
@@ -238,6 +257,7 @@ STEPS: dict[str, Step] = {
     "deep words": says("[" * 100_000),
     "open brace a million times": says("{" * 1_000_000),
     "markup": says("<script>alert(7)</script>"),
+    **{f"{what} of 4 MB": sends(without_a_score(make)) for what, make in LARGE.items()},
     # what goes with them
     "counts of words": says("no verdict", usage="none", prompt_eval_count="many", eval_count=None),
     "counts beyond all": says("no verdict", usage={"prompt_tokens": 10**30}, prompt_eval_count=-(10**30)),

@@ -16,14 +16,12 @@ import psutil
 from ruamel.yaml import YAML
 
 from .forker import seconds_in_line
-from .project import MEASURED, Clone, Project, is_measured
+from .project import MEASURED, RUN_SECONDS, Clone, Project, is_measured
 from .verdicts import Result, different, hashes, tail
 
 SIGNALS = (signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT)
 TARGETS = ("group", "group", "dvc", "stage")
 KILLS_PER_RUN = 8
-RUN_SECONDS = 300.0
-"""Longest time for one `dvc repro`."""
 ORPHAN_SECONDS = 20.0
 """Longest time for a stage to notice that its DVC is gone."""
 
@@ -33,6 +31,8 @@ CHANGES: tuple[dict[str, Any], ...] = (
     {"tokenize.max_length": 60, "generate.max_new_tokens": 6},
     {"format.template": "phi3", "judge.canaries": 6},
     {"finetune.epochs": 4, "generate.temperature": 0.7},
+    {"fetch.benchmark.task": "quiz", "benchmark.formulations": ["letters", "cloze"], "preference.min_seconds": 2.0},
+    {"finetune.method": "lora", "export.quantisations": ["q8_0"], "judge.against": "reference"},
 )
 """What makes stages run: each run between kills is that of one of these on top of the finished project."""
 

@@ -57,6 +57,8 @@ EMBEDDED = {
 }
 """What is fetched where the params name nothing else."""
 SETTINGS = ("params.yaml", "dvc.yaml")
+RUN_SECONDS = 1800.0
+"""Longest time for one `dvc repro`, which takes half a minute on an idle machine."""
 LONGER = {"finetune.epochs": 3, "finetune.batch_size": 8}
 """So that training has enough steps to be killed between two of them."""
 
@@ -71,8 +73,8 @@ class Project:
 
     @classmethod
     def made(cls, work: Path) -> "Project":
-        """Make the project below `work`; takes a minute, and nothing where one is left from the same code."""
-        clone = Clone(work / "project", home=work / "home")
+        """Make the project below `work`; takes two minutes, and none where one is left from the same code."""
+        clone = Clone(work / "project", home=work / "home", seconds=RUN_SECONDS)
         clone.home.mkdir(parents=True, exist_ok=True)
         state = work / "made-of"
         now = code_state()

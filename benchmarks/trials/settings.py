@@ -118,7 +118,7 @@ def special_file(draw: Random, folder: Path, project: Project) -> Plan:
     return Plan(f"the {what} is a {kind}", [Step(["reprotune", "check"]), Step(STAGES[stage])], bad=True, goes_on=True)
 
 
-OVERVIEWS = (["plan"], ["plan", "--json"], ["check"], ["summary"], ["deps", "--check"])
+OVERVIEWS = (["plan"], ["plan", "--json"], ["check"], ["summary"], ["votes"], ["deps", "--check"])
 COMPARISONS = (["gate", "--against", "HEAD"], ["compare", "HEAD"], ["compare", "HEAD~1", "HEAD"])
 
 
@@ -134,9 +134,10 @@ def dvc_file(draw: Random, folder: Path, project: Project) -> Plan:
 @subject("d", "metrics", whole=True, share=2)
 def metrics(draw: Random, folder: Path, project: Project) -> Plan:
     """A published number, a timing or a result is spoiled; the commands that show them."""
-    names = [*(f"metrics/{name}.json" for name in ("scores", "training", "data", "speed"))]
+    names = [f"metrics/{path.name}" for path in sorted((folder / "metrics").glob("*.json"))]
     names += [".reprotune/timings/split.json", ".reprotune/timings/finetune.json", "data/judgements/metrics.json"]
     names += ["data/model/metrics.json", "data/speed/finetune.json", "data/raw/summary.json"]
+    names += ["data/preference/metrics.json", "data/export/gguf/parity.json", "data/formatted/messages.json"]
     path = folder / draw.choice(names)
     if not path.exists():  # DVC restored the stage instead of running it
         path.write_text('{"seconds": 1.0, "stage": "split"}', encoding="utf-8")

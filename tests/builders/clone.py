@@ -42,14 +42,16 @@ FOREIGN_SETTINGS = ("GIT_", "DVC_", "HF_", "OLLAMA_", "OPENAI_", "REPROTUNE_", "
 class Clone:
     """A Git repository with the pipeline in it, and commands that run there with its own code."""
 
-    def __init__(self, root: Path, home: Path) -> None:
+    def __init__(self, root: Path, home: Path, seconds: float = 300) -> None:
         self.root = root
         self.home = home
+        self.seconds = seconds
+        """Longest time for one command."""
 
     def copy(self, target: Path) -> "Clone":
         """Copy the repository with its artifacts and DVC's cache."""
         shutil.copytree(self.root, target, symlinks=True)
-        return Clone(target, self.home)
+        return Clone(target, self.home, self.seconds)
 
     @property
     def environment(self) -> dict[str, str]:
@@ -69,7 +71,13 @@ class Clone:
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command in the repository; with `check`, fail the test with its output unless it exits with 0."""
         done = subprocess.run(
-            command, cwd=self.root, env=self.environment, capture_output=True, text=True, check=False, timeout=300
+            command,
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=self.seconds,
         )
         if check and done.returncode:
             pytest.fail(f"{' '.join(command)} exits with {done.returncode}:\n{done.stdout}{done.stderr}")

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from reprotune.errors import UserError
 from tests.builders.benchmarks import collected
+from tests.builders.fuzzing import examples
 
 ROWS = [
     {"question": f"What is {n}?", "choices": ["None", str(n), "ü", "d"], "answer": "B", "subject": "anatomy"}
@@ -65,7 +66,7 @@ cells = st.recursive(
     lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["text", "label", "x"]), inner),
     max_leaves=8,
 )
-many = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -19,6 +19,7 @@ from reprotune.errors import UserError
 from reprotune.params.document import Document
 from reprotune.params.values import parsed_document
 from tests.builders.datasets import normalizer_of
+from tests.builders.fuzzing import examples
 
 ROOT = Path(__file__).resolve().parents[3]
 TEXTS = {name: (ROOT / name).read_bytes() for name in ("params.yaml", "dvc.yaml", "gate.yaml")}
@@ -58,9 +59,11 @@ edits = st.lists(
     max_size=6,
 )
 many = settings(
-    max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(300), derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
-few = settings(many, max_examples=60)  # for YAML, of which a page takes a tenth of a second, and brackets more
+few = settings(
+    many, max_examples=examples(60)
+)  # for YAML, of which a page takes a tenth of a second, and brackets more
 
 
 def edited(content: bytes, changes: list[tuple[float, int, bytes]]) -> bytes:

@@ -12,6 +12,7 @@ from reprotune.artifacts import STATISTICS
 from reprotune.errors import UserError
 from reprotune.judging.labels.read import read_items, read_scores
 from reprotune.statistics.calibration import FEATURES, mapped, read_mapping
+from tests.builders.fuzzing import examples
 
 ANSWERS = [{"instruction": "i", "input": None, "output": "o", "answer": "a", "label": 5} for _ in range(3)]
 ISOTONIC = {"kind": "isotonic", "scores": [0.0, 50.0], "labels": [1.0, 99.0], "provenance": {"sha256": {}}}
@@ -28,7 +29,7 @@ values = st.recursive(
     max_leaves=5,
 )
 many = settings(
-    max_examples=300, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    max_examples=examples(300), derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck)
 )
 
 

@@ -114,3 +114,10 @@ def test_a_service_that_refuses_probabilities_gives_plain_scores(
     assert (judgement.verdict.score, judgement.masses) == (70, ())
     assert "logprobs" in service.calls[0] and "logprobs" not in service.calls[1]
     assert "top_logprobs" not in service.calls[1]
+
+
+def test_more_than_any_service_sends_is_another_format() -> None:
+    fine = told("60", {str(number): 0.001 for number in range(20)})
+    assert token_tail(fine) is not None
+    assert token_tail(told("60", {str(number): 0.0001 for number in range(1000)})) is None
+    assert token_tail(told("6" * 10_000, {"60": 1.0})) is None

@@ -7,6 +7,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from reprotune.judging.questions.replies import read_verdict
+from tests.builders.fuzzing import examples
 
 DEEP = '{"a":' * 3000
 
@@ -224,7 +225,7 @@ WINNER_FORMS = {
 """Ways to name a winner, and whether the name is the verdict."""
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     st.lists(DISTRACTORS, max_size=4),
     st.sampled_from([" ", "\n", "\n\n"]),
@@ -243,7 +244,7 @@ def test_a_score_is_read_as_its_truth_or_not_at_all(
     assert verdict.score in (None, truth)
 
 
-@settings(max_examples=500)
+@settings(max_examples=examples(500))
 @given(
     st.lists(DISTRACTORS, max_size=4),
     st.sampled_from([" ", "\n", "\n\n"]),

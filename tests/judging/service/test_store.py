@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 
 from reprotune.judging.questions.prompts import Item, question
-from reprotune.judging.service.store import Reply, ReplyStore, question_key
+from reprotune.judging.questions.replies import read_verdict
+from reprotune.judging.service.collect import LONGEST_REPAIR
+from reprotune.judging.service.store import LONGEST_LINE, LONGEST_TEXT, Reply, ReplyStore, question_key
+from reprotune.untrusted import clipped
 
 JUDGE: dict[str, Any] = {
     "backend": "ollama",
@@ -141,3 +144,46 @@ def test_a_second_process_waits_and_has_the_replies_of_the_first(
     thread.join(5)
     assert found == [REPLY]
     assert "another process is asking" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [("", '{"reasoning": "r", "score": 42}'), ("no verdict", "no verdict"), ('{"score": 1} ', '\n{"score": 9}\n')],
+)
+def test_of_a_very_long_reply_the_store_keeps_what_decides(tmp_path: Path, start: str, end: str) -> None:
+    text = f"{start}{'word ' * 500_000}\n{end}"
+    path = tmp_path / "replies.jsonl"
+    with ReplyStore(path) as store:
+        kept = store.put("k", Reply(text, "stop", fingerprint="f" * 10**6, served="m" * 10**6), JUDGE)
+        assert store.get("k") == kept
+    assert len(kept.text) <= LONGEST_TEXT
+    assert f"[{len(text) - 32_000} characters are left out here]" in kept.text
+    assert read_verdict(kept.text, "stop") == read_verdict(text, "stop")
+    assert clipped(kept.text, LONGEST_REPAIR) == clipped(text, LONGEST_REPAIR)
+    assert path.stat().st_size < 2 * LONGEST_TEXT
+    with ReplyStore(path) as store:
+        assert store.get("k") == kept
+
+
+def test_a_reply_of_the_longest_length_is_kept_whole(tmp_path: Path) -> None:
+    with ReplyStore(tmp_path / "replies.jsonl") as store:
+        whole = REPLY._replace(text="x" * LONGEST_TEXT)
+        assert store.put("k", whole, JUDGE) == whole
+
+
+def test_a_line_of_many_megabytes_is_skipped_in_pieces(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("reprotune.judging.service.store.LONGEST_LINE", 1000)
+    assert LONGEST_LINE > 6 * LONGEST_TEXT
+    path = tmp_path / "replies.jsonl"
+    with ReplyStore(path) as store:
+        store.put("before", REPLY, JUDGE)
+    with path.open("a") as file:
+        file.write("[" * 5500 + "\n")
+    with ReplyStore(path) as store:
+        store.put("after", REPLY, JUDGE)
+        assert store.get("before") == REPLY
+    assert "skipped 1 unreadable line(s)" in capsys.readouterr().err
+    with ReplyStore(path) as store:
+        assert store.get("after") == REPLY

@@ -23,6 +23,10 @@ TAIL_TOKENS = 8
 ALTERNATIVES = 20
 """How many alternatives to ask for at each token: the most that services return."""
 
+MOST_ALTERNATIVES = 5 * ALTERNATIVES
+LONGEST_TOKEN = 1000
+"""More alternatives, or characters in a token, than any service sends."""
+
 LEAST_MASS = 0.5
 """The legal scores must have at least this probability together: a smaller part of it says too little."""
 
@@ -44,7 +48,10 @@ def token_tail(entries: Any) -> TokenTail | None:
         return None
     try:
         return [
-            (_text(entry["token"]), [(_text(top["token"]), _log(top["logprob"])) for top in entry["top_logprobs"]])
+            (
+                _text(entry["token"]),
+                [(_text(top["token"]), _log(top["logprob"])) for top in _few(entry["top_logprobs"])],
+            )
             for entry in entries[-TAIL_TOKENS:]
         ]
     except (KeyError, TypeError, ValueError):
@@ -94,8 +101,14 @@ def _is_part(tail: TokenTail, place: int) -> bool:
     return (before[-1:].isdecimal() and own[:1].isdecimal()) or (own[-1:].isdecimal() and after[:1].isdecimal())
 
 
+def _few(alternatives: Any) -> Any:
+    if len(alternatives) > MOST_ALTERNATIVES:
+        raise ValueError
+    return alternatives
+
+
 def _text(value: Any) -> str:
-    if not isinstance(value, str):
+    if not isinstance(value, str) or len(value) > LONGEST_TOKEN:
         raise TypeError
     return value
 

@@ -261,6 +261,4 @@ def _reply(client: Client, store: ReplyStore, turn: _Turn) -> Reply:
     try:
         return _kept_reply(store, turn)
     except _NotKeptError:
-        reply = client.ask(turn.question, turn.repeat)
-        store.put(turn.key, reply, client.judge)
-        return reply
+        return store.put(turn.key, client.ask(turn.question, turn.repeat), client.judge)

@@ -20,8 +20,19 @@ from pydantic import BaseModel, ConfigDict
 from reprotune.console import note
 from reprotune.judging.questions.probabilities import TokenTail
 from reprotune.judging.questions.prompts import Question
+from reprotune.untrusted import clipped
 
 SCHEMA_VERSION = 1
+LONGEST_TEXT = 32_768
+"""Characters of a reply that are kept; of a longer one, its beginning and its end."""
+KEPT_AT_THE_START = 20_000
+"""Includes what goes back with a request for repair, so that the request stays the same."""
+KEPT_AT_THE_END = 12_000
+"""Includes all that is searched for the verdict, which therefore stays the same."""
+LONGEST_NAME = 200
+"""Characters of a fingerprint or a model's name that are kept."""
+LONGEST_LINE = 32 << 20
+"""Bytes of a line of the file: more than any reply of 8 MiB takes that an earlier version kept whole."""
 
 
 class Reply(NamedTuple):
@@ -49,6 +60,20 @@ class _Entry(BaseModel):
 
     key: str
     reply: Reply
+
+
+def shortened(reply: Reply) -> Reply:
+    """Return a reply without the middle of a very long text, which says how much is left out."""
+    text = reply.text
+    if len(text) > LONGEST_TEXT:
+        left_out = len(text) - KEPT_AT_THE_START - KEPT_AT_THE_END
+        gap = f"\n[{left_out} characters are left out here]\n"
+        text = text[:KEPT_AT_THE_START] + gap + text[-KEPT_AT_THE_END:]
+    return reply._replace(
+        text=text,
+        fingerprint=reply.fingerprint and clipped(reply.fingerprint, LONGEST_NAME),
+        served=reply.served and clipped(reply.served, LONGEST_NAME),
+    )
 
 
 def token_count(value: Any) -> int | None:
@@ -106,13 +131,18 @@ class ReplyStore:
         """Return the reply to a question; null if there is none."""
         return self._replies.get(key)
 
-    def put(self, key: str, reply: Reply, judge: dict[str, Any]) -> None:
-        """Keep a reply; once this returns, it outlives the process. `judge` goes into the file for human readers."""
+    def put(self, key: str, reply: Reply, judge: dict[str, Any]) -> Reply:
+        """Keep a reply and return what is kept of it; once this returns, that outlives the process.
+
+        `judge` goes into the file for human readers.
+        """
+        reply = shortened(reply)
         line = json.dumps({"key": key, "judge": judge, "reply": reply._asdict()}, sort_keys=True) + "\n"
         with self._lock:
             if self._replies.setdefault(key, reply) is reply:
                 self._write(line.encode())
                 self._written += 1
+            return self._replies[key]
 
     def sync(self) -> None:
         """Return when everything put so far is on the disk; threads that wait share one write."""
@@ -130,15 +160,18 @@ class ReplyStore:
 
     def _load(self) -> None:
         """Read the file; a line cut short by a kill is skipped, and what is written next starts on a new line."""
-        line, unreadable = b"\n", 0
+        last, unreadable, inside = b"\n", 0, False
         with self._path.open("rb") as file:
-            for line in file:
+            while line := file.readline(LONGEST_LINE):
+                begins, inside, last = not inside, not line.endswith(b"\n"), line
+                if not begins:  # the rest of a line that is too long
+                    continue
                 try:
                     entry = _Entry.model_validate_json(line)
-                    self._replies.setdefault(entry.key, entry.reply)
+                    self._replies.setdefault(entry.key, shortened(entry.reply))
                 except ValueError:
                     unreadable += bool(line.strip())
-        if not line.endswith(b"\n"):
+        if not last.endswith(b"\n"):
             self._write(b"\n")
         if unreadable:
             note(f"judge: skipped {unreadable} unreadable line(s) in {self._path}; their questions are asked again")

@@ -4,7 +4,6 @@ import ipaddress
 import json
 import os
 import random
-import re
 import threading
 import time
 from contextlib import closing
@@ -27,14 +26,15 @@ from urllib3.exceptions import (
 from urllib3.response import BaseHTTPResponse
 
 from reprotune.errors import UserError
+from reprotune.judging.service.body import LARGEST_BODY, Bodies, TooLargeError, parsed
 from reprotune.judging.service.watch import Watch
 from reprotune.untrusted import clipped, visible
 
 RETRIED_STATUS = frozenset({408, 409, 425, 429})
 FATAL_STATUS = frozenset({401, 402, 403})
 NEVER_CONNECTED = (ConnectTimeoutError, NewConnectionError, SSLError, ProxyError)
-LARGEST_BODY = 8 << 20
-LONE_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # or a whole pair; parsing anew does it no harm
+LONGEST_ERROR = 64 << 10
+"""Bytes of a body in which a message is looked for."""
 MOST_AT_A_TIME = 1024
 FIRST_ATTEMPTS = 2
 """Attempts before the service has answered at all: one that is not running should be reported at once."""
@@ -103,6 +103,7 @@ class Transport:
             self._headers["Authorization"] = f"Bearer {key}"
         self._stopped = threading.Event()
         self._answered = False
+        self._bodies = Bodies()
         self._watch = Watch()
         self._pool.ConnectionCls = self._watch.watched(self._pool.ConnectionCls)
 
@@ -151,10 +152,12 @@ class Transport:
                     preload_content=False,
                 )
                 self._answered = True
-                with closing(response):
-                    content = _read_body(response, ends)
-            if time.monotonic() >= ends:  # what was cut short may look like a whole reply
-                raise TimeoutError
+                with closing(response), self._bodies.read(response, ends) as content:
+                    if time.monotonic() >= ends:  # what was cut short may look like a whole reply
+                        raise TimeoutError
+                    return self._checked(response, content)
+        except TooLargeError as error:
+            raise RequestError(f"the reply is larger than {LARGEST_BODY >> 20} MiB") from error
         except (TimeoutError, ReadTimeoutError) as error:
             raise _RetryableError(RequestError("the service did not reply in time")) from error
         except NEVER_CONNECTED as error:
@@ -164,12 +167,11 @@ class Transport:
             late = time.monotonic() >= ends
             said = "the service did not reply in time" if late else "the connection broke in the middle of a reply"
             raise _RetryableError(RequestError(said)) from error
-        return self._checked(response, content)
 
     def _checked(self, response: BaseHTTPResponse, content: bytes) -> dict[str, Any]:
         """Return the object in a reply's body, or raise the fault that its status and body describe."""
         status = response.status
-        said = f"HTTP {status}: {self._message(content.decode('utf-8', 'replace'))}"
+        said = f"HTTP {status}: {self._message(content)}" if status != 200 else ""
         if status in FATAL_STATUS:
             raise UserError(f"{self.address} refuses to judge ({said}): {self._remedy}")
         if status in RETRIED_STATUS or status >= 500:
@@ -186,15 +188,15 @@ class Transport:
         if not isinstance(value, dict):
             raise RequestError("the reply is not a JSON object", status)
         if value.get("error"):
-            message = self._message(content.decode("utf-8", "replace"))
-            raise _RetryableError(RequestError(f"the service reports: {message}", status))
+            raise _RetryableError(RequestError(f"the service reports: {self._message(content)}", status))
         return value
 
-    def _message(self, text: str) -> str:
+    def _message(self, content: bytes) -> str:
         """Return the message of an error body (in either protocol) as one short line without the key.
 
         Replies are left alone: a key for a local service may be any common word.
         """
+        text = content[:LONGEST_ERROR].decode("utf-8", "replace")
         try:
             error = json.loads(text)["error"]
             text = error["message"] if isinstance(error, dict) else error
@@ -202,21 +204,6 @@ class Transport:
             pass
         text = " ".join(str(text).split())
         return (text.replace(self._key, "***") if self._key else text)[:200]
-
-
-def parsed(content: bytes) -> Any:
-    """Return the value of JSON text; raises ValueError if a byte of it is not UTF-8, because it may have been a digit.
-
-    Escaped halves of surrogate pairs, which no file can hold, become U+FFFD.
-    """
-    text = content.decode("utf-8")
-    value = json.loads(text)
-    if LONE_SURROGATE.search(text):
-        whole = (
-            json.dumps(value, ensure_ascii=False).encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
-        )
-        value = json.loads(whole)
-    return value
 
 
 class _RetryableError(Exception):
@@ -256,18 +243,6 @@ def _place(base_url: str) -> str:
         return "local" if ipaddress.ip_address(host).is_private else "remote"
     except ValueError:
         return "local" if "." not in host or host.endswith((".local", ".localhost", ".internal")) else "remote"
-
-
-def _read_body(response: BaseHTTPResponse, ends: float) -> bytes:
-    """Read a body piece by piece, so that a server that sends a trickle cannot outlast the total deadline."""
-    body = bytearray()
-    while piece := response.read1(1 << 16, decode_content=True):
-        body += piece
-        if time.monotonic() > ends:
-            raise TimeoutError
-        if len(body) > LARGEST_BODY:
-            raise RequestError("the reply is larger than 8 MiB")
-    return bytes(body)
 
 
 def _retry_after(value: str | None) -> float | None:
