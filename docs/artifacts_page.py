@@ -259,7 +259,7 @@ STAGES: dict[str, Sequence[Artifact]] = {
                 "scores": "the score of every repeat",
                 "probability_masses": "probability of all legal scores together, where scores are weighted by it",
                 "reasoning": "the judge's reasons",
-                "replies": "every raw reply",
+                "replies": "every raw reply; of one above 32,768 characters, its beginning and its end",
                 "error": "why the service gave no reply, or null",
                 "key": "hash of everything that shapes the reply: the same question is never asked twice",
                 "judge": "backend, model, its digest and sampling options",
