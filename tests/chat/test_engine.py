@@ -89,6 +89,27 @@ def test_answers_are_those_of_generate(model: Model, engine: Engine, sampling: S
     assert len({tuple(one.tokens) for one in heard}) > 10
 
 
+def test_an_opening_is_read_once(model: Model, engine: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of jobs that come one after another; the answers stay those of `generate`."""
+    opening, tokens = [101, 102, 103] * 8, 6
+    asked_for = [[*opening, *rest] for rest in prompts(20)]
+    how = DecodingSettings(tokens, 1, model.tokenizer.end_of_text)
+    expected = [generate(model.network, [prompt], how)[0].token_ids for prompt in asked_for]
+    read: list[int] = []
+    forward = Network.forward
+    monkeypatch.setattr(
+        Network, "forward", lambda self, ids, *rest: read.append(ids.numel()) or forward(self, ids, *rest)
+    )
+    found = []
+    for prompt in asked_for:
+        heard = Heard()
+        engine.submit("finetuned", asked(model, prompt, heard, tokens=tokens))
+        assert heard.done.wait(60)
+        found.append(heard.tokens)
+    assert found == expected
+    assert sum(read) <= sum(len(prompt) + tokens - 1 for prompt in asked_for) - (len(asked_for) - 1) * len(opening)
+
+
 def test_the_cache_grows_under_a_running_answer(model: Model, engine: Engine) -> None:
     """A row that needs more than the first capacity joins while another is half written."""
     short, long = prompts(2)[0], [17] * (CONTEXT - 10)

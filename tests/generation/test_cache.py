@@ -1,5 +1,6 @@
 """The cache: reading token by token gives the hidden states of reading all at once."""
 
+import pytest
 import torch
 
 from reprotune.compute.device import Compute
@@ -28,6 +29,25 @@ def test_steps_equal_the_whole_sequence(model: Network) -> None:
             hidden = model(input_ids.gather(1, at[:, None]), at[:, None], cache.step(at, max(latest) + 1))
             for row, position in enumerate(latest):
                 torch.testing.assert_close(hidden[row, 0], whole[row, position])
+
+
+@pytest.mark.parametrize(("known", "prefix"), [(1, 1), (5, 5), (3, 6)])
+def test_a_known_opening_need_not_be_read(model: Network, known: int, prefix: int) -> None:
+    """Two rows, of whose common beginning an opening holds all or a part; what the slots hold is complete."""
+    generator = torch.Generator().manual_seed(0)
+    rows = [torch.randint(0, 61, (length,), generator=generator) for length in (12, 9)]
+    rows[1][:prefix] = rows[0][:prefix]
+    lengths = [len(row) - prefix for row in rows]
+    packed = torch.cat([rows[0][:prefix], *(row[prefix:] for row in rows)])[None]
+    positions = torch.cat([torch.arange(prefix), packed_positions(lengths, prefix)])[None]
+    with torch.inference_mode():
+        whole, rest = (KeyValueCache(model.config, 4, 20, CPU) for _ in range(2))
+        expected = model(packed, positions, whole.prefill(1, lengths, prefix))
+        opening = whole.opening(1, rows[0][:7].tolist())
+        found = model(packed[:, known:], positions[:, known:], rest.prefill(1, lengths, prefix, opening, known))
+        torch.testing.assert_close(found, expected[:, known:])
+        torch.testing.assert_close(rest.keys, whole.keys)
+        torch.testing.assert_close(rest.values, whole.values)
 
 
 def test_stale_contents_are_never_read(model: Network) -> None:

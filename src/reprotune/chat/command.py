@@ -8,12 +8,10 @@ import typer
 
 app = typer.Typer(rich_markup_mode=None)
 
+NAMES = "base, finetuned or a Git revision, whose fine-tuned model is meant."
 Models = Annotated[
     list[str] | None,
-    typer.Argument(
-        metavar="[MODEL]...",
-        help="base, finetuned or a Git revision, whose fine-tuned model is meant. [default: base finetuned]",
-    ),
+    typer.Argument(metavar="[MODEL]...", help=f"{NAMES} [default: base finetuned]"),
 ]
 Host = Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for other machines, too.")]
 Port = Annotated[int, typer.Option(help="Port to listen on; 0 for any free one.", min=0, max=65535)]
@@ -30,9 +28,7 @@ AllowHost = Annotated[
 def ask(
     question: Annotated[str | None, typer.Argument(help="The instruction.")] = None,
     material: Annotated[str, typer.Option("--input", help="The instruction's input.")] = "",
-    model: Annotated[
-        str, typer.Option(help="base, finetuned or a Git revision, whose fine-tuned model is meant.")
-    ] = "finetuned",
+    model: Annotated[str, typer.Option(help=NAMES)] = "finetuned",
     file: Annotated[Path | None, typer.Option(help="Instead of one: JSON Lines with `instruction`, `input`.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the answers to --file go (Parquet).")] = None,
 ) -> None:
@@ -68,12 +64,7 @@ def serve(
     Endpoints: /v1/models, /v1/chat/completions, /v1/completions. With the variable REPROTUNE_API_KEY, clients have to
     send that key. Answers to chats use the prompt that the model was trained with.
     """
-    _let_threads_sleep()
-    from reprotune.chat.server import Settings
-    from reprotune.chat.server import serve as run
-
-    names = models or ["base", "finetuned"]
-    run(Settings(names, host, port, slots, queue, timeout, allow_host or [], with_page=False, opens_browser=False))
+    _run(models, host, port, slots, queue, timeout, allow_host, with_page=False, opens_browser=False)
 
 
 @app.command()
@@ -92,15 +83,29 @@ def chat(
     The page sends one message to each model and shows the answers as they are written. The endpoints of `serve` are
     there, too.
     """
-    _let_threads_sleep()
+    _run(models, host, port, slots, queue, timeout, allow_host, with_page=True, opens_browser=browser)
+
+
+def _run(
+    models: list[str] | None,
+    host: str,
+    port: int,
+    slots: int,
+    queue: int,
+    timeout: float,
+    allow_host: list[str] | None,
+    *,
+    with_page: bool,
+    opens_browser: bool,
+) -> None:
+    """Serve until the end, with torch's threads waiting as in the stages.
+
+    Spinning ones would take the cores from what answers clients.
+    """
+    if "OMP_WAIT_POLICY" not in os.environ:  # else the user has said how they wait
+        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
     from reprotune.chat.server import Settings
     from reprotune.chat.server import serve as run
 
     names = models or ["base", "finetuned"]
-    run(Settings(names, host, port, slots, queue, timeout, allow_host or [], with_page=True, opens_browser=browser))
-
-
-def _let_threads_sleep() -> None:
-    """Have torch's threads wait as in the stages: spinning ones take the cores from what answers clients."""
-    if "OMP_WAIT_POLICY" not in os.environ:  # the user has said how threads wait
-        os.environ.setdefault("GOMP_SPINCOUNT", "5000")
+    run(Settings(names, host, port, slots, queue, timeout, allow_host or [], with_page, opens_browser))

@@ -13,10 +13,13 @@ from torch import Tensor
 
 from reprotune.compute.device import Compute
 from reprotune.dataset.packing import packed_positions, shared_prefix
-from reprotune.generation.cache import KeyValueCache
+from reprotune.generation.cache import KeyValueCache, Opening
 from reprotune.generation.sampling import draw_tokens, filtered_probabilities
 from reprotune.generation.steps import token_step
 from reprotune.model.network import Network
+
+KEPT_TOKENS = 1024
+"""Of the latest prompt, as many first tokens are kept for prompts that begin like it; a template has far fewer."""
 
 FinishReason = Literal["eos", "length", "no_room", "stopped"]
 
@@ -70,6 +73,8 @@ class Slots:
         self.compute = Compute.of(model.wte.weight)
         self.cache = KeyValueCache(model.config, count, capacity, self.compute)
         self._step = token_step(model, self.cache)
+        self._opening: Opening | None = None
+        """How one of the latest prompts began: mostly as the next one does, with the words of the template."""
 
     def reserve(self, capacity: int) -> None:
         """Make room for rows of `capacity` tokens, more than now; those that are active keep their pasts."""
@@ -91,19 +96,29 @@ class Slots:
     def start(self, rows: Sequence[Row]) -> Tensor:
         """Read whole prompts, without padding, into free slots; predictions after their last tokens, [rows, V].
 
-        A prefix that they share is read once.
+        A prefix that they share is read once, and what of it an earlier prompt began with, not again.
         """
-        prefix = shared_prefix([row.prompt for row in rows]) if self.compute.shares_prefix else 0
-        lengths = [len(row.prompt) - prefix for row in rows]
-        own = [token for row in rows for token in row.prompt[prefix:]]
-        input_ids = torch.tensor([*rows[0].prompt[:prefix], *own])
-        positions = torch.cat([torch.arange(prefix), packed_positions(lengths, prefix)])
-        attend = self.cache.prefill(len(self.active), lengths, prefix)
+        first, prompts = len(self.active), [row.prompt for row in rows]
+        known, prefix = self._shared(prompts)
+        lengths = [len(prompt) - prefix for prompt in prompts]
+        own = [token for prompt in prompts for token in prompt[prefix:]]
+        input_ids = torch.tensor([*prompts[0][known:prefix], *own])
+        positions = torch.cat([torch.arange(known, prefix), packed_positions(lengths, prefix)])
+        attend = self.cache.prefill(first, lengths, prefix, self._opening if known else None, known)
         device = self.compute.device
         hidden = self.model(input_ids[None].to(device), positions[None].to(device), attend)
-        last_tokens = prefix + torch.tensor(lengths).cumsum(0) - 1
+        last_tokens = prefix - known + torch.tensor(lengths).cumsum(0) - 1
         self.active += rows
+        if self.compute.shares_prefix:
+            self._opening = self.cache.opening(first, prompts[0][:KEPT_TOKENS])
         return self.model.logits(hidden[0, last_tokens.to(device)])
+
+    def _shared(self, prompts: list[list[int]]) -> tuple[int, int]:
+        """Return how many tokens all prompts share with the kept opening, and how many, no fewer, with one another."""
+        if not self.compute.shares_prefix:
+            return 0, 0
+        known = 0 if self._opening is None else shared_prefix([self._opening.tokens, *prompts])
+        return known, max(known, shared_prefix(prompts))
 
     def step(self) -> Tensor:
         """Predictions after the latest token of each active row, [active, V]; valid until the next call."""

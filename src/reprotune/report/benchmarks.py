@@ -82,7 +82,7 @@ def _figures_table(figures: Figures) -> BenchmarkTable:
         title="Figures",
         note=f"{figures['items']:,} items, in percent; the first row takes the choice with the largest sum of "
         "log-probabilities. The last rows are what answers get that read no question.",
-        head=["", "Base", "Fine-tuned"],
+        head=["Figure", "Base", "Fine-tuned"],
         lines=lines,
         trivial=_trivial(figures),
     )
@@ -156,7 +156,7 @@ def _retention(figures: Mapping[str, Any]) -> Benchmark:
             BenchmarkTable(
                 title="Loss on plain text",
                 note=f"{change['n']:,} documents, compared one by one; lower is better.",
-                head=["", "Base", "Fine-tuned", "Difference"],
+                head=["Figure", "Base", "Fine-tuned", "Difference"],
                 lines=lines,
             )
         ],
