@@ -125,6 +125,17 @@ def qwen_metadata() -> dict[str, Any]:
     }
 
 
+def pairs_of_pieces(vocabulary: dict[str, int]) -> list[list[str]]:
+    """Return all pairs that make a piece, as converters find them in a vocabulary of sentence pieces."""
+    plain = {piece: place for piece, place in vocabulary.items() if not piece.startswith("<")}
+    return [
+        [piece[:cut], piece[cut:]]
+        for piece in sorted(plain, key=plain.__getitem__)
+        for cut in range(1, len(piece))
+        if piece[:cut] in plain and piece[cut:] in plain
+    ]
+
+
 def write_spm(folder: Path) -> None:
     """Write a miniature of TinyLlama's tokenizer: words that begin with `▁`, and bytes where those fail."""
     tokenizer = tokenizers.Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token=UNKNOWN))
@@ -139,6 +150,7 @@ def write_spm(folder: Path) -> None:
     tokenizer.train_from_iterator([word for text in TEXTS for word in text.split()], trainer)
     document = json.loads(tokenizer.to_str())
     document["added_tokens"] = document["added_tokens"][:3]
+    document["model"]["merges"] = pairs_of_pieces(document["model"]["vocab"])
     begins = [{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
     document["post_processor"] = {
         "type": "TemplateProcessing",

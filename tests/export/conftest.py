@@ -61,6 +61,7 @@ FAMILIES: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", LLAMA | {"tied": False}),
     "llama_tied_stretched": ("llama", LLAMA | {"family": "llama", "rotary": STRETCHED}),
     "mistral": ("llama", LLAMA | {"family": "mistral", "tied": False, "head_size": 32}),
+    "llama_pieces": ("spm", LLAMA | {"tied": False}),
     "qwen2": ("qwen", LLAMA | {"family": "qwen2", "qkv_bias": True}),
     "qwen3": ("qwen", LLAMA | {"family": "qwen3", "qk_norm": True, "tied": False, "head_size": 32}),
 }

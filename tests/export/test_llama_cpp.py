@@ -33,6 +33,8 @@ def parameters(*quantisations: str) -> ExportParams:
         ("gpt2", "alpaca"),
         ("llama", "alpaca"),
         ("llama_tied_stretched", "chat"),
+        ("llama_pieces", "alpaca"),
+        ("llama_pieces", "chat"),
         ("mistral", "phi3"),
         ("qwen2", "chat"),
         ("qwen3", "alpaca"),
@@ -47,7 +49,8 @@ def test_20_of_20_answers_from_messages(kind: str, template: str, prepared: Prep
         for row, answer in zip(ready.rows, answers, strict=True):
             body = {"messages": list(row.messages), "temperature": 0, "max_tokens": 24}
             reply = requests.post(f"{address}/v1/chat/completions", json=body, timeout=120).json()
-            assert reply["choices"][0]["message"]["content"] == answer
+            content = reply["choices"][0]["message"]["content"]
+            assert (content.removeprefix(" ") if kind == "llama_pieces" else content) == answer
             assert reply["choices"][0]["finish_reason"] == "stop"
             assert reply["usage"]["prompt_tokens"] == len(row.ids)
     assert len(answers) == ROWS

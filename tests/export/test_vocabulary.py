@@ -47,8 +47,3 @@ def test_a_rule_without_a_name_is_refused(tmp_path: Path, qwen_folder: Path) -> 
     file.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(UserError, match="cuts text by a rule that Reprotune knows no name"):
         pre_tokens_name(read_tokenizer_files(tmp_path / "base"))
-
-
-def test_sentence_pieces_are_refused(spm_folder: Path) -> None:
-    with pytest.raises(UserError, match="use data/model with transformers or vLLM"):
-        pre_tokens_name(read_tokenizer_files(spm_folder))

@@ -139,9 +139,11 @@ def test_no_formats(project: Path) -> None:
 def test_a_tokenizer_that_llama_cpp_does_not_have_stops_nothing(project: Path, spm_folder: Path) -> None:
     shutil.rmtree(project / "data/base")
     shutil.copytree(spm_folder, project / "data/base")
+    file = project / "data/base/tokenizer.json"
+    file.write_text(file.read_text().replace('"prepend_scheme": "first"', '"prepend_scheme": "always"'))
     done = run(project)
     assert done.returncode == 0, done.stderr
-    assert "export: no f16 file: data/base/tokenizer.json cuts text by a rule" in done.stderr
+    assert "export: no f16 file: data/base/tokenizer.json puts blanks before text by a rule" in done.stderr
     assert parity(project)["files"] == {}
     assert "transformers or vLLM" in parity(project)["omitted"]["f16"]
     assert "Modelfile" not in contents(project)

@@ -1,7 +1,8 @@
 """A tokenizer as GGUF's metadata: the tokens, how they are merged, and by which rule text is cut before that.
 
-llama.cpp knows the rules that cut text by name (`tokenizer.ggml.pre`). A tokenizer whose rule has no name among those
-in `PRE_TOKENS` is refused: under another rule the model would read other tokens than it was trained on.
+llama.cpp knows the rules that cut text for byte pairs by name (`tokenizer.ggml.pre`). A tokenizer whose rule has no
+name among those in `PRE_TOKENS` is refused: under another rule the model would read other tokens than it was trained
+on. Sentence pieces have a form of their own (`pieces`).
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import gguf
 from reprotune.dataset.tokenizers.document import TOKENIZER, TokenizerFiles
 from reprotune.dataset.tokenizers.gguf import PRE_TOKENS
 from reprotune.errors import UserError
+from reprotune.export.pieces import is_sentence_pieces, piece_kind, piece_scores, puts_blank_first
 from reprotune.model.config import ModelConfig
 
 UNUSED = "[PAD{}]"
@@ -26,14 +28,20 @@ def add_vocabulary(
 
     Raises `UserError` for a tokenizer that llama.cpp would not apply as it was trained.
     """
-    name = pre_tokens_name(files)
     tokens, kinds = _tokens(files, config.vocab_size)
-    merges = files.document["model"]["merges"]
-    writer.add_tokenizer_model("gpt2")
-    writer.add_tokenizer_pre(name)
+    if is_sentence_pieces(files):
+        blank_first, scores = puts_blank_first(files, INSTEAD), piece_scores(files, INSTEAD)
+        writer.add_tokenizer_model("llama")
+        writer.add_tokenizer_pre("default")
+        writer.add_token_scores([scores.get(token, 0.0) for token in tokens])
+        writer.add_add_space_prefix(blank_first)
+    else:
+        name, merges = pre_tokens_name(files), files.document["model"]["merges"]
+        writer.add_tokenizer_model("gpt2")
+        writer.add_tokenizer_pre(name)
+        writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
     writer.add_token_list(tokens)
     writer.add_token_types(kinds)
-    writer.add_token_merges([merge if isinstance(merge, str) else " ".join(merge) for merge in merges])
     place = {token: number for number, token in enumerate(tokens)}
     named: dict[str, Callable[[int], None]] = {
         "bos_token": writer.add_bos_token_id,
@@ -61,7 +69,6 @@ def pre_tokens_name(files: TokenizerFiles) -> str:
             _plain(document.get("pre_tokenizer")) == _plain(rule.pre_tokenizer)
             and _plain(document.get("normalizer")) == _plain(rule.normalizer)
             and bool(model.get("ignore_merges")) == rule.whole_words
-            and not model.get("byte_fallback")
         ):
             return name
     raise UserError(
@@ -87,12 +94,14 @@ def _tokens(files: TokenizerFiles, size: int) -> tuple[list[str], list[gguf.Toke
     """Return the token of each row of the embedding, and its kind."""
     tokens = [UNUSED.format(place) for place in range(size)]
     kinds = [gguf.TokenType.UNUSED] * size
+    pieces = is_sentence_pieces(files)
     for token, place in files.document["model"]["vocab"].items():
-        tokens[place], kinds[place] = token, gguf.TokenType.NORMAL
+        tokens[place], kinds[place] = token, piece_kind(token, files) if pieces else gguf.TokenType.NORMAL
     for added in files.document["added_tokens"]:
         place = added["id"]
         tokens[place] = added["content"]
-        kinds[place] = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
+        if kinds[place] != gguf.TokenType.UNKNOWN:
+            kinds[place] = gguf.TokenType.CONTROL if added["special"] else gguf.TokenType.USER_DEFINED
     for key in ("bos_token", "eos_token"):  # which transformers makes special, too
         if (token := files.named.get(key)) in tokens:
             kinds[tokens.index(str(token))] = gguf.TokenType.CONTROL
