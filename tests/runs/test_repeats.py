@@ -16,7 +16,7 @@ from reprotune.params.values import flattened
 from reprotune.runs import repeats as module
 from reprotune.runs.changes import changed_params
 from reprotune.runs.contracts import ANSWERS
-from reprotune.runs.repeats import Repeats, RunParams, repeat, seeds_of, table_rows
+from reprotune.runs.repeats import Repeats, RunParams, repeat, seeds_of, table_rows, with_seed
 from reprotune.runs.summary import summarise
 from reprotune.runs.trial import Trained
 from reprotune.training.loop import Trainer
@@ -164,6 +164,13 @@ def test_the_stage_writes_the_artifact(project: Path) -> None:
     shutil.rmtree(project / ".reprotune")
     repeat_stage()
     assert (project / "data/repeats/answers.parquet").read_bytes() == first
+
+
+def test_sampling_has_a_seed_of_its_own_for_each_run(project: Path) -> None:
+    params = run_params(finetune__seed=7, generate__seed=20)
+    assert [with_seed(params, seed).generate.seed for seed in seeds_of(params, 3)] == [20, 21, 22]
+    assert with_seed(params, 8).finetune.seed == 8
+    assert with_seed(params, 8).judge == params.judge
 
 
 def test_seeds_begin_with_the_pipelines_own(project: Path) -> None:
