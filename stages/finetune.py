@@ -4,16 +4,12 @@ from pathlib import Path
 
 import torch
 
-from reprotune.artifacts import replaced_directory, write_json
+from reprotune.artifacts import replaced_directory
 from reprotune.compute.device import Compute, keep_freed_memory, pick_compute
 from reprotune.console import note
 from reprotune.dataset.collate import TokenRows
-from reprotune.dataset.tokenizers.files import write_companion_files
 from reprotune.dataset.tokenizers.load import load_tokenizer
 from reprotune.model.checkpoint import CONFIG, weight_files
-from reprotune.model.lora import add_adapters, merge_adapters, save_adapters
-from reprotune.model.network import Network
-from reprotune.model.weights import load_model, save_model, stored_dtype
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.pipeline.stage import run_stage
 from reprotune.scratch import clear_finished, code_fingerprint, exclusive, fingerprint, mark_finished, scratch_directory
@@ -21,6 +17,7 @@ from reprotune.training import results
 from reprotune.training.checkpoint import CheckpointStore
 from reprotune.training.loop import Trainer
 from reprotune.training.preview import print_masked_row
+from reprotune.training.run import starting_model, write_model
 
 TRAIN = Path("data/tokens/train.parquet")
 VALIDATION = Path("data/tokens/validation.parquet")
@@ -36,8 +33,7 @@ def main() -> None:
     params = FinetuneParams.load("finetune")
     compute = pick_compute(params.precision)
     train, validation = TokenRows.read(TRAIN), TokenRows.read(VALIDATION)
-    model = starting_model(params, compute.device)
-    trained_parameters = results.count_trained(model)
+    model = starting_model(params, BASE, compute.device)
     scratch = scratch_directory("finetune", run_key(params, compute))
     clear_finished("finetune", but=scratch)
     store = CheckpointStore(scratch, compute.device)
@@ -47,15 +43,7 @@ def main() -> None:
     with exclusive(scratch):
         progress = trainer.run()
     with replaced_directory(OUTPUT) as folder:
-        if params.method == "lora":
-            if params.lora.keep_adapters:
-                save_adapters(model, params.lora, folder / "adapter")
-            merge_adapters(model)
-        save_model(model, folder, stored_dtype(BASE) if params.saved_precision == "base" else torch.float32)
-        write_companion_files(BASE, folder, model.config.n_positions, CHAT_TEMPLATE)
-        results.write_loss_curve(folder / "loss.csv", progress.history)
-        metrics = results.training_metrics(progress, trainer.total_steps, trained_parameters, compute.dtype)
-        write_json(folder / "metrics.json", metrics)
+        write_model(trainer, progress, compute, BASE, CHAT_TEMPLATE, folder)
     results.write_speed(SPEED, progress, compute)
     mark_finished(scratch)
 
@@ -67,19 +55,6 @@ def run_key(params: FinetuneParams, compute: Compute) -> str:
     """
     settings = [params.model_dump(), str(compute.dtype), compute.device.type, torch.__version__, code_fingerprint()]
     return fingerprint(settings, [TRAIN, VALIDATION, BASE / CONFIG, *(BASE / name for name in weight_files(BASE))])
-
-
-def starting_model(params: FinetuneParams, device: torch.device) -> Network:
-    """Return the base model (or random weights of its shape), with adapters where `method: lora` asks for them."""
-    model = load_model(BASE, device=device)
-    generator = torch.Generator().manual_seed(params.seed)
-    if params.init == "random":
-        fresh = Network(model.config)
-        fresh.initialize(generator)
-        model = fresh.to(device)
-    if params.method == "lora":
-        add_adapters(model, params.lora, generator)
-    return model
 
 
 if __name__ == "__main__":

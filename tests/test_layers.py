@@ -30,6 +30,7 @@ LAYERS = (
     ("multiple_choice",),
     ("preference",),
     ("preflight",),
+    ("runs",),
     ("results",),
     ("pages",),
     ("report",),

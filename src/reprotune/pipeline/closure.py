@@ -21,11 +21,17 @@ SOURCE_FOLDERS = {"reprotune": Path("src"), "stages": Path()}
 
 
 def stage_closure(stage: str, root: Path) -> set[str]:
-    """Return the files that `stages/<stage>.py` consists of, as POSIX paths relative to `root`.
+    """Return the files that `stages/<stage>.py` consists of, as POSIX paths relative to `root`; see `code_closure`."""
+    return code_closure(f"stages.{stage}", root, f"stage {stage}")
 
-    Raises `UserError` if a file is not valid Python or imports a first-party module that does not exist.
+
+def code_closure(start: str, root: Path, needed_by: str) -> set[str]:
+    """Return the files that a first-party module consists of, with all that it imports, relative to `root`.
+
+    Raises `UserError` if a file is not valid Python or imports a first-party module that does not exist; `needed_by`
+    says whose it is.
     """
-    waiting = [f"stages.{stage}"]
+    waiting = [start]
     seen: set[str] = set()
     files: set[str] = set()
     while waiting:
@@ -38,7 +44,7 @@ def stage_closure(stage: str, root: Path) -> set[str]:
             folder = _module_path(module, root)
             if not folder.is_dir():  # a folder without __init__.py is a package all the same
                 missing = folder.relative_to(root).with_suffix(".py").as_posix()
-                raise UserError(f"{missing} is missing, but stage {stage} needs it: restore it from Git")
+                raise UserError(f"{missing} is missing, but {needed_by} needs it: restore it from Git")
             continue
         tree = _parse(path, root)
         waiting += _imported_modules(tree, module, path, root)

@@ -68,12 +68,18 @@ class Trainer:
         self._save_seconds = save_seconds
         self._unread_losses: list[Tensor] = []
 
-    def run(self) -> Progress:
-        """Train to the end, from the last checkpoint if there is one; return the counters and the loss history."""
+    def run(self, until: int | None = None) -> Progress:
+        """Train to the end, from the last checkpoint if there is one; return the counters and the loss history.
+
+        With `until`, stop after that step, at a checkpoint, with the weights of that step: a later call goes on from
+        there, to the same result. Where that step has passed, the progress says how far.
+        """
         progress = self.store.restore(self.model, self.optimizer)
         if self._ended(progress):
-            note("finetune: training had ended; its result is taken from .reprotune/finetune")
+            note(f"finetune: training had ended; its result is taken from {self.store.folder.parent}")
             self.store.load_best(self.model)
+            return progress
+        if _reached(progress, until):
             return progress
         if progress.step:
             note(f"finetune: resuming after step {progress.step} of {self.total_steps}")
@@ -83,15 +89,18 @@ class Trainer:
             progress.initial_loss = self._checked(self.validation_loss(), "validation loss", 0)
         with progress_bar("finetune", self.total_steps) as bar:
             bar.update(progress.step)
-            while not self._ended(progress):
+            while not self._stops(progress, until):
                 batches = epoch_batches(self.train, progress.epoch, self.params)
                 for chosen in batches[progress.batch :]:
                     self.step(chosen, progress)
                     self._after_step(progress, len(batches))
                     bar.update()
                     bar.set_postfix_str(_losses(progress), refresh=False)
-                    if self._ended(progress):
+                    if self._stops(progress, until):
                         break
+        if not self._ended(progress):
+            self.save(progress)
+            return progress
         self.read_losses(progress)
         self._count_seconds(progress)
         self.store.finish(progress)
@@ -150,6 +159,9 @@ class Trainer:
         """Tell whether training is over: at the end of the last epoch, or because validation no longer improves."""
         patience = self.params.early_stopping_patience or -1
         return progress.epoch == self.params.epochs or progress.evaluations_without_best == patience
+
+    def _stops(self, progress: Progress, until: int | None) -> bool:
+        return self._ended(progress) or _reached(progress, until)
 
     def _validate(self, progress: Progress) -> None:
         loss = self._checked(self.validation_loss(), "validation loss", progress.step)
@@ -218,6 +230,10 @@ def _check_rows(train: TokenRows, validation: TokenRows, config: ModelConfig) ->
                 f"data/tokens/{name}.parquet has the token {strange[0]}, but the model's tokens are 0 to "
                 f"{config.vocab_size - 1}: delete the file and run `dvc repro`"
             )
+
+
+def _reached(progress: Progress, until: int | None) -> bool:
+    return until is not None and progress.step >= until
 
 
 def _losses(progress: Progress) -> str:
