@@ -53,6 +53,16 @@ PRESET = Group(
         }
     },
 )
+SWEEP = Group(
+    "Search params: a sweep trains many trials, compares and reports them.",
+    {
+        "Commands": {
+            "prepare": Command("sweep.command", "Check a sweep and put it into sweep/dvc.yaml."),
+            "show": Command("sweep.command", "Show what a sweep has found."),
+            "apply": Command("sweep.command", "Set the params of a sweep's winner in params.yaml."),
+        }
+    },
+)
 REPROTUNE = Group(
     "Reproducible instruction fine-tuning. The pipeline itself runs with\n"
     "`dvc repro`; these commands prepare it and show its results. Run them from the\n"
@@ -66,6 +76,7 @@ REPROTUNE = Group(
             "deps": Command("pipeline.command", "Check the deps in dvc.yaml against the code."),
             "summary": Command("results.command", "Show scores, validation loss and time per stage."),
         },
+        "Search params": {"sweep": SWEEP},
         "Review a change": {
             "compare": Command("compare.command", "Compare the results of two revisions."),
             "gate": Command("compare.command", "Check the workspace's results against gate.yaml."),
