@@ -75,6 +75,7 @@ REPROTUNE = Group(
             "plan": Command("pipeline.command", "Show which stages `dvc repro` will run, and why."),
             "deps": Command("pipeline.command", "Check the deps in dvc.yaml against the code."),
             "summary": Command("results.command", "Show scores, validation loss and time per stage."),
+            "repeat": Command("runs.command", "Train, generate and judge with several seeds."),
         },
         "Search params": {"sweep": SWEEP},
         "Review a change": {

@@ -7,7 +7,7 @@ import pytest
 import torch
 from ruamel.yaml import YAML
 
-from reprotune.artifacts import TOKENS, write_table, write_text
+from reprotune.artifacts import FORMATTED, RECORDS, TOKENS, write_table, write_text
 from reprotune.dataset.tokenizers.files import complete_tokenizer_files
 from reprotune.model.config import ModelConfig
 from reprotune.model.network import Network
@@ -27,6 +27,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, count in (("train", 24), ("validation", 6)):
         rows = [{"id": f"{row}", "prompt_ids": [row + 5, 9], "response_ids": [row + 5, 50256]} for row in range(count)]
         write_table(tmp_path / f"data/tokens/{name}.parquet", pa.Table.from_pylist(rows, schema=TOKENS))
+    write_test_rows(tmp_path)
     yaml = YAML()
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["finetune"].update({"batch_size": 8, "precision": "fp32", "mask_instruction": False})
@@ -35,3 +36,16 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("DVC_ROOT", raising=False)
     return tmp_path
+
+
+def write_test_rows(root: Path) -> None:
+    """Write eight test rows and their prompts."""
+    records, prompts = [], []
+    for row in range(8):
+        texts = {"instruction": f"Repeat the word {row}.", "input": "", "output": f" {row}"}
+        place = {"category": "even" if row % 2 == 0 else "odd", "source_row": row}
+        records.append({"id": f"{row:016x}", **texts, **place})
+        prompt = {"prompt": f"{texts['instruction']}\n", "response": texts["output"], "header": ""}
+        prompts.append({"id": records[-1]["id"], **prompt})
+    write_table(root / "data/split/test.parquet", pa.Table.from_pylist(records, schema=RECORDS))
+    write_table(root / "data/formatted/test.parquet", pa.Table.from_pylist(prompts, schema=FORMATTED))

@@ -122,7 +122,8 @@ def test_bf16_runs(project: Path) -> None:
 def test_a_processor_decodes_with_blocked_matrices(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     heads: list[object] = []
     monkeypatch.setattr(
-        "stages.generate.generate", lambda model, *rest: heads.append(model.head) or generate(model, *rest)
+        "reprotune.generation.responses.generate",
+        lambda model, *rest: heads.append(model.head) or generate(model, *rest),
     )
     main("base")
     assert isinstance(heads[0], BlockedLinear)

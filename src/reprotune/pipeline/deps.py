@@ -1,6 +1,6 @@
-"""The deps of every stage in dvc.yaml, checked against what its code and params.yaml need.
+"""The deps of every stage, in dvc.yaml and in pipelines beside it, checked against what code and params.yaml need.
 
-`check_deps` finds the differences, and `fix_deps` edits dvc.yaml line by line, so that comments and layout stay. Code
+`check_deps` finds the differences, and `fix_deps` edits each file line by line, so that comments and layout stay. Code
 deps (under `src/` and `stages/`) are the import closure; a local file named in params.yaml (a dataset, a base model, a
 template) is a dep of the stage that reads it; all other deps are data and are left alone.
 """
@@ -40,42 +40,58 @@ class Finding:
 
 
 def check_deps(root: Path) -> list[Finding]:
-    """Return the differences, sorted; raises `UserError` if dvc.yaml or params.yaml cannot be read."""
-    return sorted(finding for stage in _read_stages(root) for finding in _stage_findings(stage, root))
+    """Return the differences, sorted; raises `UserError` if a pipeline or params.yaml cannot be read."""
+    return [finding for file in pipeline_files(root) for finding in _findings(root, file)]
+
+
+def pipeline_files(root: Path) -> list[str]:
+    """Return dvc.yaml and those in the folders beside it, which plain `dvc repro` does not run, from `root`.
+
+    The stages of the others work in `root`, too (`wdir: ..`).
+    """
+    return [DVC_YAML, *sorted(path.relative_to(root).as_posix() for path in root.glob(f"*/{DVC_YAML}"))]
+
+
+def _findings(root: Path, file: str) -> list[Finding]:
+    return sorted(finding for stage in _read_stages(root, file) for finding in _stage_findings(stage, root))
 
 
 def fix_deps(root: Path) -> list[Finding]:
-    """Edit dvc.yaml so that `check_deps` finds nothing; returns what was wrong.
+    """Edit the pipelines so that `check_deps` finds nothing; returns what was wrong.
 
-    Raises `UserError`, with dvc.yaml as it was, where that cannot be done.
+    Raises `UserError`, with the file at fault as it was, where that cannot be done.
     """
     _check_apart(root)
+    return [finding for file in pipeline_files(root) for finding in _fix(root, file)]
+
+
+def _fix(root: Path, file: str) -> list[Finding]:
     edits: list[_Edit] = []
     findings: list[Finding] = []
-    for stage in _read_stages(root):
+    for stage in _read_stages(root, file):
         found = list(_stage_findings(stage, root))
         findings += found
         edits += _edits(stage, found)
         if any(finding.stage != stage.name for finding in found):
             edits += _slot_edits(stage, root)
     if edits:
-        before = (root / DVC_YAML).read_text(encoding="utf-8")
+        before = (root / file).read_text(encoding="utf-8")
         lines = before.splitlines(keepends=True)
         # from the last line up, so that line numbers stay valid; on the same line, the removal first
         for edit in sorted(edits, key=lambda edit: (edit.line, edit.removed, edit.text), reverse=True):
             lines[edit.line : edit.line + edit.removed] = [edit.text] if edit.text else []
-        write_text(root / DVC_YAML, "".join(lines))
-        if not _is_as_meant(root):
-            write_text(root / DVC_YAML, before)
+        write_text(root / file, "".join(lines))
+        if not _is_as_meant(root, file):
+            write_text(root / file, before)
             names = ", ".join(sorted({repr(finding.dep) for finding in findings if finding.problem == "missing"}))
-            raise UserError(f"{DVC_YAML} cannot name {names}: rename it, with letters, digits, dots and hyphens alone")
+            raise UserError(f"{file} cannot name {names}: rename it, with letters, digits, dots and hyphens alone")
     return sorted(findings)
 
 
-def _is_as_meant(root: Path) -> bool:
-    """Tell whether dvc.yaml can be read and has the deps that it should have."""
+def _is_as_meant(root: Path, file: str) -> bool:
+    """Tell whether a pipeline can be read and has the deps that it should have."""
     try:
-        return not check_deps(root)
+        return not _findings(root, file)
     except UserError:
         return False
 
@@ -103,25 +119,25 @@ class _Edit:
     text: str
 
 
-def _read_stages(root: Path) -> list[_Stage]:
-    read_document(root / DVC_YAML)  # one clear sentence for a missing or malformed file
-    document = YAML().load((root / DVC_YAML).read_text(encoding="utf-8"))  # knows the line of every entry
+def _read_stages(root: Path, file: str) -> list[_Stage]:
+    read_document(root / file)  # one clear sentence for a missing or malformed file
+    document = YAML().load((root / file).read_text(encoding="utf-8"))  # knows the line of every entry
     deps: dict[str, dict[str, list[str]]] = {}
     for name, definition in expanded_stages(document):
         deps.setdefault(name.partition("@")[0], {})[name] = definition.get("deps") or []
-    return [_read_stage(name, body, deps.get(name, {})) for name, body in document["stages"].items()]
+    return [_read_stage(name, body, deps.get(name, {}), file) for name, body in document["stages"].items()]
 
 
-def _read_stage(name: str, body: CommentedMap, expanded_deps: dict[str, list[str]]) -> _Stage:
+def _read_stage(name: str, body: CommentedMap, expanded_deps: dict[str, list[str]], file: str) -> _Stage:
     """Check the parts that the comparison builds on."""
     items, body = body.get("foreach"), body.get("do", body)
     command = re.match(r"python -m stages\.(\w+)", str(body.get("cmd")))
     if command is None:
-        raise UserError(f"{DVC_YAML}: the cmd of stage {name} should be `python -m stages.<module>`")
+        raise UserError(f"{file}: the cmd of stage {name} should be `python -m stages.<module>`")
     deps = body.get("deps")
     if not isinstance(deps, CommentedSeq) or not deps or deps.fa.flow_style():
         raise UserError(
-            f"{DVC_YAML}: stage {name} should have its deps as a block list: start it with `- stages/{command[1]}.py`"
+            f"{file}: stage {name} should have its deps as a block list: start it with `- stages/{command[1]}.py`"
         )
     return _Stage(name, command[1], deps, items, expanded_deps)
 
@@ -146,7 +162,9 @@ def _stage_findings(stage: _Stage, root: Path) -> Iterator[Finding]:
 
 def _followed(root: Path) -> dict[str, list[str]]:
     """Return the files that dvc.yaml should list, by stage; see `Document.followed_files`."""
-    followed = Document.read(root / PARAMS_FILE).followed_files()
+    document = Document.read(root / PARAMS_FILE)
+    judging = [path for key, path in document.judge.files.items() if key != "against"]
+    followed = document.followed_files() | ({"repeat": judging} if judging else {})
     return {stage: [dep_path(path, root) for path in paths] for stage, paths in followed.items()}
 
 

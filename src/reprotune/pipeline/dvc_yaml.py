@@ -69,19 +69,28 @@ def dep_path(path: str | Path, root: Path = Path()) -> str:
     return normal.as_posix()
 
 
+def running_stage() -> tuple[str, str | None]:
+    """Return the pipeline file and the stage that DVC runs in this process; null where DVC does not.
+
+    DVC names a stage of another file than dvc.yaml by that file, too: `repeats/dvc.yaml:repeat`.
+    """
+    file, _, stage = os.environ.get("DVC_STAGE", "").rpartition(":")
+    return file or DVC_YAML, stage or None
+
+
 def check_followed(key: str, path: Path | None, root: Path = Path()) -> None:
     """Raise `UserError` unless DVC follows the local file or folder that the param `key` names (null: it names none).
 
     DVC knows the inputs of a stage from dvc.yaml alone; without this, it would go on with what it read before whenever
     the file is edited. Does nothing in a stage that is not run by DVC.
     """
-    stage = os.environ.get("DVC_STAGE")
+    file, stage = running_stage()
     if path is None or stage is None:
         return
-    for name, definition in expanded_stages(read_document(root / DVC_YAML)):
+    for name, definition in expanded_stages(read_document(root / file)):
         if name == stage and dep_path(path, root) not in {dep_path(dep, root) for dep in _paths(definition["deps"])}:
             raise UserError(
-                f"{key} is {path}, but {DVC_YAML} does not list that as a dep of {stage}, so `dvc repro` would not "
+                f"{key} is {path}, but {file} does not list that as a dep of {stage}, so `dvc repro` would not "
                 "notice an edit of it: run `reprotune deps --fix`"
             )
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from reprotune.console import note
 from reprotune.errors import UserError
 from reprotune.params.values import PARAMS_FILE, read_document
-from reprotune.pipeline.dvc_yaml import DVC_YAML, expanded_stages
+from reprotune.pipeline.dvc_yaml import expanded_stages, running_stage
 
 LOCKS = Path(".reprotune/locks")
 LOCK_SECONDS = 15.0
@@ -82,8 +82,8 @@ class Inputs:
     @classmethod
     def of_running_stage(cls) -> "Inputs | None":
         """Return those of the stage that DVC runs in this process; null where DVC does not."""
-        name = os.environ.get("DVC_STAGE")
-        stages = dict(expanded_stages(read_document(Path(DVC_YAML)))) if name else {}
+        file, name = running_stage()
+        stages = dict(expanded_stages(read_document(Path(file)))) if name else {}
         return cls(stages[name]) if name in stages else None
 
     def changed(self) -> list[str]:

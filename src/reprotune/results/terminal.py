@@ -27,6 +27,7 @@ from reprotune.results.checks import check_sentence
 from reprotune.results.documents import Part, PublishedScores, PublishedTraining, StageTime, read_checked
 from reprotune.results.preference import PublishedPreference
 from reprotune.results.published import read_published
+from reprotune.results.repeats import repeats_tables
 from reprotune.results.votes import comparison_title, verdict_sentence
 from reprotune.results.words import opponent_words
 from reprotune.training.checkout import read_checkout
@@ -60,7 +61,8 @@ def summary(root: Path) -> Group:
     """
     if not (root / DVC_YAML).is_file():
         raise UserError(f"there is no {DVC_YAML} here: run this from the folder that holds params.yaml")
-    return Group(*_stale(root), _scores_table(root), *_benchmark_tables(root), _facts_table(root), _timings_table(root))
+    tables = (_scores_table(root), *repeats_tables(root), *_benchmark_tables(root), _facts_table(root))
+    return Group(*_stale(root), *tables, _timings_table(root))
 
 
 def read_timings(root: Path) -> list[Timing]:

@@ -81,14 +81,25 @@ def _padded(
     values: Sequence[float], bounds: tuple[float, float] | None, clusters: Sequence[Hashable | None] | None
 ) -> tuple[float, float, float]:
     """Return the middle, the standard error and the quantile of t that make the wider interval."""
+    middle, stderr, n = wider_error(values, bounds, clusters)
+    return middle, stderr, t_quantile(n)
+
+
+def wider_error(
+    values: Sequence[float], bounds: tuple[float, float] | None, clusters: Sequence[Hashable | None] | None
+) -> tuple[float, float, int]:
+    """Return the middle, the standard error and the number of independent values that make the wider interval.
+
+    The bounds and clusters are those of `mean_interval`.
+    """
     ends = [] if bounds is None else list(bounds)
     padded = np.array([*values, *ends], dtype=float)
-    plain = float(np.std(padded, ddof=1) / np.sqrt(len(padded))), t_quantile(len(values))
+    plain = float(np.std(padded, ddof=1) / np.sqrt(len(padded))), len(values)
     grouped = None if clusters is None else clustered_stderr(list(padded), [*clusters, *(None for _ in ends)])
     if grouped is None or grouped[0] is None:
         return float(padded.mean()), *plain
-    wide = grouped[0], t_quantile(grouped[1])
-    return float(padded.mean()), *max(plain, wide, key=np.prod)
+    wide = grouped[0], grouped[1]
+    return float(padded.mean()), *max(plain, wide, key=lambda error: error[0] * t_quantile(error[1]))
 
 
 def clustered_stderr(values: Sequence[float], clusters: Sequence[Hashable | None] | None) -> tuple[float | None, int]:
