@@ -21,7 +21,7 @@ def main() -> None:
     if not finalists:
         note("sweep: no trial ran to its end, so there is none to compare with the present params")
     compared = finals(sweep, runs, finalists) if finalists else []
-    rows = runs.validation_rows(sweep.present.finetune)
+    rows = runs.validation_rows(sweep.present)
     write_trials(FOLDER / sweep.name, sweep, trials, compared, rows)
 
 

@@ -15,9 +15,9 @@ def test_a_trial_has_the_present_params_but_for_fixed_and_space(define: Define) 
     define()
     sweep = read_sweep("try")
     params = sweep.params({"finetune.lora.rank": 5, "finetune.learning_rate": 1e-3}, seed=9)
-    assert (params.finetune.lora.rank, params.finetune.method, params.finetune.seed) == (5, "lora", 9)
-    assert params.finetune.batch_size == sweep.present.finetune.batch_size
-    assert sweep.present_params(9).finetune == sweep.present.finetune.model_copy(update={"seed": 9})
+    assert (params.lora.rank, params.method, params.seed) == (5, "lora", 9)
+    assert params.batch_size == sweep.present.batch_size
+    assert sweep.changed({"finetune.seed": 9}) == sweep.present.model_copy(update={"seed": 9})
     assert sweep.levels == (0.25, 0.5, 1.0)
 
 
@@ -34,13 +34,13 @@ def test_a_trial_has_the_present_params_but_for_fixed_and_space(define: Define) 
         ({"rungs": [0.25, 0.85]}, "the rung 0.85 lies in the decay, which begins at 0.8 of the steps"),
         ({"fixed": {"finetune.method": "lora"}}, "set finetune.schedule to wsd under fixed, or leave out rungs"),
         ({"seeds": [1, 1]}, "seeds should list 1 or more seeds, each once"),
-        ({"fresh_seeds": [1]}, "fresh_seeds should list 2 or more seeds"),
-        ({"seeds": [5], "fresh_seeds": [4, 5]}, "fresh_seeds has 5, which is one of seeds"),
+        ({"fresh_seeds": [1, 2]}, "fresh_seeds should list 3 or more seeds"),
+        ({"seeds": [5], "fresh_seeds": [4, 5, 6]}, "fresh_seeds has 5, which is one of seeds"),
         ({"eta": 1}, "eta should be at least 2, but it is 1"),
         ({"sampler": "grid"}, "sampler should be 'sobol' or 'optuna'"),
         ({"trails": 7}, "trails is not a known key: did you mean trials?"),
         ({"fixed": {"finetune.epochs": 1, "finetune.schedule": "wsd"}}, "fixed.finetune.epochs is in space as well"),
-        ({"fixed": {"judge.seed": 1}}, "fixed.judge.seed cannot be set for trials alone"),
+        ({"fixed": {"judge.seed": 1}}, "fixed: judge.seed cannot be varied: a sweep varies keys of finetune"),
         (
             {"fixed": {"finetune.schedule": "wsd", "finetune.method": "lore"}},
             "finetune.method should be 'full' or 'lora'",
@@ -63,7 +63,7 @@ def test_all_faults_come_at_once(define: Define) -> None:
     define(trials=3, space={"finetune.seed": [1, 2], "finetune.epochs": [1, 1]})
     with pytest.raises(UserError) as told:
         read_sweep("try")
-    assert all(text in str(told.value) for text in ("set it to 4", "space.finetune.seed", "lists 1 twice"))
+    assert all(text in str(told.value) for text in ("set it to 4", "space: finetune.seed", "lists 1 twice"))
 
 
 def test_without_rungs_any_schedule_will_do(define: Define) -> None:

@@ -55,13 +55,7 @@ def _row(run: Run, became: str) -> dict[str, Any]:
 
 def _present_values(sweep: Sweep) -> dict[str, Any]:
     """Return what params.yaml has for the params of the space."""
-    found: dict[str, Any] = {}
-    for one in sweep.dimensions:
-        value: Any = sweep.present
-        for part in one.key.split("."):
-            value = getattr(value, part)
-        found[one.key] = value
-    return found
+    return {one.key: sweep.present_value(one.key) for one in sweep.dimensions}
 
 
 def _cells(values: dict[str, Any], schema: pa.Schema) -> dict[str, Any]:

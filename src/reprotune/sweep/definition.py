@@ -11,10 +11,9 @@ from typing import Any, Literal
 from pydantic import Field
 
 from reprotune.errors import UserError
-from reprotune.params.document import Document
 from reprotune.params.schema import Section, Seed
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.values import PARAMS_FILE, read_document, spelled
-from reprotune.runs.changes import changed_params
 from reprotune.sweep.space import NOT_SWEPT, SWEPT, Dimension, dimension, scalar_type
 
 FOLDER = Path("sweep")
@@ -57,21 +56,35 @@ class Sweep:
     name: str
     definition: Definition
     dimensions: tuple[Dimension, ...]
-    present: Document
-    """params.yaml as it is."""
+    present: FinetuneParams
+    """The section of params.yaml as it is."""
 
     @property
     def levels(self) -> tuple[float, ...]:
         """The shares of a trial's steps at which it is measured; the last one is 1."""
         return (*self.definition.rungs, 1.0)
 
-    def params(self, values: Mapping[str, Any], seed: int) -> Document:
+    def params(self, values: Mapping[str, Any], seed: int) -> FinetuneParams:
         """Return the params of a trial; raises `UserError` where its values of the space do not go together."""
-        return changed_params({**self.definition.fixed, **values, "finetune.seed": seed})
+        return self.changed({**self.definition.fixed, **values, "finetune.seed": seed})
 
-    def present_params(self, seed: int) -> Document:
-        """Return params.yaml with another seed."""
-        return changed_params({"finetune.seed": seed})
+    def changed(self, values: Mapping[str, Any]) -> FinetuneParams:
+        """Return the present params with the values of some dotted keys; raises `UserError` where one cannot be."""
+        document = self.present.model_dump()
+        for key, value in values.items():
+            *parents, name = key.removeprefix(SWEPT).split(".")
+            place = document
+            for parent in parents:
+                place = place[parent]
+            place[name] = value
+        return FinetuneParams.parse(SWEPT.rstrip("."), document)
+
+    def present_value(self, key: str) -> Any:
+        """Return what params.yaml has for a dotted key."""
+        found: Any = self.present
+        for part in key.removeprefix(SWEPT).split("."):
+            found = getattr(found, part)
+        return found
 
 
 def sweep_path(name: str) -> Path:
@@ -97,9 +110,9 @@ def read_sweep(name: str) -> Sweep:
         try:
             dimensions.append(dimension(key, values))
         except UserError as error:
-            faults.append(str(error))
+            faults.append(str(error) if str(error).startswith("space.") else f"space: {error}")
     if not faults:
-        sweep = Sweep(name, definition, tuple(dimensions), Document.read())
+        sweep = Sweep(name, definition, tuple(dimensions), FinetuneParams.load("finetune"))
         faults = [*_wrong_values(sweep), *_rung_faults(sweep)]
     if faults:
         raise UserError(f"{path}: {'; '.join(faults)}")
@@ -118,7 +131,7 @@ def _faults(definition: Definition) -> Iterator[str]:
         )
     if not all(low < high for low, high in pairwise([0.0, *definition.rungs, 1.0])):
         yield "rungs should be shares of the steps above 0 and below 1, each larger than the one before"
-    for name, fewest_seeds in (("seeds", 1), ("fresh_seeds", 2)):
+    for name, fewest_seeds in (("seeds", 1), ("fresh_seeds", 3)):
         seeds = getattr(definition, name)
         if len(seeds) < fewest_seeds or len(set(seeds)) < len(seeds):
             yield f"{name} should list {fewest_seeds} or more seeds, each once"
@@ -129,9 +142,8 @@ def _faults(definition: Definition) -> Iterator[str]:
     for key in definition.fixed:
         if key in definition.space:
             yield f"fixed.{key} is in space as well: keep one of them"
-        elif key in NOT_SWEPT or not key.startswith(SWEPT):
-            reason = NOT_SWEPT.get(key, "for all but finetune, edit params.yaml")
-            yield f"fixed.{key} cannot be set for trials alone: {reason}"
+        elif key in NOT_SWEPT:
+            yield f"fixed.{key} cannot be set for trials alone: {NOT_SWEPT[key]}"
         else:
             yield from _told("fixed", partial(scalar_type, key))
 
@@ -139,11 +151,11 @@ def _faults(definition: Definition) -> Iterator[str]:
 def _wrong_values(sweep: Sweep) -> Iterator[str]:
     """Yield which single values params.yaml could not have."""
     fixed = sweep.definition.fixed
-    yield from (wrong := list(_told("fixed", partial(changed_params, fixed))))
+    yield from (wrong := list(_told("fixed", partial(sweep.changed, fixed))))
     for one in sweep.dimensions:
         ends = [int(end) if one.whole else end for end in (one.low, one.high)]
         for value in [] if wrong else one.choices or ends:
-            yield from _told("space", partial(changed_params, {**fixed, one.key: value}))
+            yield from _told("space", partial(sweep.changed, {**fixed, one.key: value}))
 
 
 def _told(where: str, check: Callable[[], Any]) -> Iterator[str]:
@@ -181,4 +193,4 @@ def _possible(sweep: Sweep, key: str) -> list[Any]:
     for one in sweep.dimensions:
         if one.key == key:
             return [*(one.choices or (one.low, one.high))]
-    return [sweep.definition.fixed.get(key, getattr(sweep.present.finetune, key.removeprefix(SWEPT)))]
+    return [sweep.definition.fixed.get(key, sweep.present_value(key))]

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from reprotune.errors import UserError
+from reprotune.statistics.crossed import crossed_mean
 from reprotune.statistics.paired import BETTER, NOISE, SAME, WORSE
-from reprotune.statistics.two_way import crossed_mean, crossed_ratio
+from reprotune.statistics.ratios import ratio_values
 from reprotune.sweep.artifact import Rows, Written, level_losses
 from reprotune.sweep.definition import PRESENT
 from reprotune.sweep.effects import Effect, effects
@@ -164,28 +165,32 @@ def applied(written: Written, trial: int) -> dict[str, Any]:
 
 def _compared(tables: Mapping[int, tuple[np.ndarray, np.ndarray]], trial: int, confidence: float) -> dict[str, Any]:
     (before, sizes), (after, own_sizes) = tables[PRESENT], tables[trial]
-    estimate = crossed_mean(crossed_ratio(after, own_sizes) - crossed_ratio(before, sizes), confidence)
-    verdict = NOISE if estimate.low <= 0 <= estimate.high else BETTER if estimate.mean < 0 else WORSE
+    changes = ratio_values(after, own_sizes) - ratio_values(before, sizes)
+    estimate = crossed_mean(changes, None, confidence=confidence)
+    if estimate is None:  # a single row
+        return {}
+    inside = estimate.ci95_low <= 0 <= estimate.ci95_high
+    verdict = NOISE if inside else BETTER if estimate.mean < 0 else WORSE
     return {
         "difference": estimate.mean,
-        "stderr_rows": estimate.stderr_rows,
-        "stderr_seeds": estimate.stderr_seeds,
-        "low": estimate.low,
-        "high": estimate.high,
+        "stderr_rows": estimate.share.stderr_rows,
+        "stderr_seeds": estimate.share.stderr_seeds,
+        "low": estimate.ci95_low,
+        "high": estimate.ci95_high,
         "verdict": SAME if np.array_equal(before, after) else verdict,
     }
 
 
 def _row_tables(written: Written) -> dict[int, tuple[np.ndarray, np.ndarray]]:
-    """Return the losses [rows, seeds] and the trained tokens [rows] of the finalists and the present params."""
+    """Return the losses (seeds, rows) and the trained tokens (rows) of the finalists and the present params."""
     frame: dict[int, dict[int, list[tuple[float, int]]]] = {}
     columns = [written.row_losses[name].to_pylist() for name in ("trial", "seed", "loss", "tokens")]
     for trial, seed, loss, tokens in zip(*columns, strict=True):  # sorted by row within a seed
         frame.setdefault(trial, {}).setdefault(seed, []).append((loss, tokens))
     found = {}
     for trial, by_seed in frame.items():
-        table = np.array([by_seed[seed] for seed in sorted(by_seed)])  # [seeds, rows, 2]
-        found[trial] = table[:, :, 0].T, table[0, :, 1]
+        table = np.array([by_seed[seed] for seed in sorted(by_seed)])  # (seeds, rows, 2)
+        found[trial] = table[:, :, 0], table[0, :, 1]
     return found
 
 

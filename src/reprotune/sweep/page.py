@@ -8,7 +8,6 @@ from reprotune.pages.html import render_page
 from reprotune.params.differences import param_changes
 from reprotune.params.values import spelled
 from reprotune.results.words import counted
-from reprotune.runs.changes import changed_params
 from reprotune.statistics.paired import BETTER, WORSE
 from reprotune.sweep.artifact import Written, level_losses
 from reprotune.sweep.contracts import FINISHED
@@ -76,8 +75,9 @@ def sweep_page(written: Written, found: Outcome) -> str:
 
 def winner_changes(written: Written, winner: Finalist) -> list[tuple[str, str, str]]:
     """Return (key, present value, value of the winner) of all params in which it differs."""
-    changed = changed_params(applied(written, winner.trial))
-    changes = param_changes(written.sweep.present.model_dump(), changed.model_dump())
+    sweep = written.sweep
+    changed = sweep.changed(applied(written, winner.trial))
+    changes = param_changes(*({"finetune": params.model_dump()} for params in (sweep.present, changed)))
     return [(change.key, change.old, change.new) for change in changes]
 
 

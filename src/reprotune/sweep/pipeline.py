@@ -4,17 +4,18 @@ It is not there before, because DVC takes every pipeline in the repository for i
 the outs of a sweep that was never run, and `dvc status` would show it. Plain `dvc repro` runs dvc.yaml alone.
 """
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from reprotune.artifacts import write_text
 from reprotune.errors import UserError
+from reprotune.files import read_text
 from reprotune.params.values import read_document
 from reprotune.pipeline.deps import fix_deps
 from reprotune.sweep.definition import FOLDER
 
 PIPELINE = FOLDER / "dvc.yaml"
 
+LOOP = "    foreach:\n"
 TEXT = """\
 # Sweeps, a pipeline of its own: `dvc repro sweep/dvc.yaml` runs them, plain `dvc repro` never does.
 # `reprotune sweep prepare NAME` added them; `reprotune deps --fix` keeps the code deps.
@@ -22,54 +23,59 @@ TEXT = """\
 stages:
   sweep:
     foreach:
-{items}
     do:
       wdir: ..
-      cmd: python -m stages.sweep ${{key}}
+      cmd: python -m stages.sweep ${key}
       params:
         - finetune
       deps:
         - stages/sweep.py
-        - ${{item.definition}}
+        - ${item.definition}
         - data/base
         - data/formatted/chat_template.jinja
         - data/tokens/train.parquet
         - data/tokens/validation.parquet
       outs:
-        - data/sweep/${{key}}/trials.parquet
-        - data/sweep/${{key}}/rows.parquet
-        - data/sweep/${{key}}/seconds.parquet
+        - data/sweep/${key}/trials.parquet
+        - data/sweep/${key}/rows.parquet
+        - data/sweep/${key}/seconds.parquet
 
   sweep_report:
     foreach:
-{items}
     do:
       wdir: ..
-      cmd: python -m stages.sweep_report ${{key}}
+      cmd: python -m stages.sweep_report ${key}
       params:
         - finetune
       deps:
         - stages/sweep_report.py
-        - ${{item.definition}}
-        - data/sweep/${{key}}/trials.parquet
-        - data/sweep/${{key}}/rows.parquet
+        - ${item.definition}
+        - data/sweep/${key}/trials.parquet
+        - data/sweep/${key}/rows.parquet
       outs:
-        - data/sweep/${{key}}/result.json
-        - data/sweep/${{key}}/importance.json
-        - data/sweep/${{key}}/curves.csv
-        - data/sweep/${{key}}/effects.csv
-        - data/sweep/${{key}}/index.html
+        - data/sweep/${key}/result.json
+        - data/sweep/${key}/importance.json
+        - data/sweep/${key}/curves.csv
+        - data/sweep/${key}/effects.csv
+        - data/sweep/${key}/index.html
 """
 
 
 def prepare(root: Path, name: str) -> bool:
-    """Put a sweep into the pipeline, which is written where it is missing, and tell whether anything changed."""
+    """Put a sweep into the pipeline, which is written where it is missing, and tell whether anything changed.
+
+    What else stands in the file stays. Raises `UserError` where it cannot be read.
+    """
+    path = root / PIPELINE
     known = prepared(root)
-    if name in known:
-        return bool(fix_deps(root))
-    write_text(root / PIPELINE, _text([*known, name]))
-    fix_deps(root)
-    return True
+    if name not in known:
+        text = read_text(path, f"delete {PIPELINE}") if known else TEXT
+        write_text(path, text.replace(LOOP, f"{LOOP}      {name}:\n        definition: {FOLDER}/{name}.yaml\n"))
+        if name not in prepared(root):
+            raise UserError(
+                f"{PIPELINE} has no line `foreach:` below its stages: delete it, and prepare your sweeps again"
+            )
+    return bool(fix_deps(root)) or name not in known
 
 
 def prepared(root: Path) -> list[str]:
@@ -81,10 +87,5 @@ def prepared(root: Path) -> list[str]:
         return [str(name) for name in read_document(path)["stages"]["sweep"]["foreach"]]
     except (TypeError, KeyError) as error:
         raise UserError(
-            f"{path} has no stage sweep with a foreach: delete it, and prepare your sweeps again"
+            f"{PIPELINE} has no stage sweep with a foreach: delete it, prepare your sweeps again"
         ) from error
-
-
-def _text(names: Iterable[str]) -> str:
-    items = "\n".join(f"      {name}:\n        definition: {FOLDER}/{name}.yaml" for name in sorted(set(names)))
-    return TEXT.format(items=items)

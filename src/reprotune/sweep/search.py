@@ -100,11 +100,11 @@ def finals(sweep: Sweep, runner: Runner, finalists: Sequence[Trial]) -> list[Fin
     found = []
     for number, values in [(PRESENT, None), *((trial.number, trial.values) for trial in finalists)]:
         for seed in sweep.definition.fresh_seeds:
-            document = sweep.present_params(seed) if values is None else sweep.params(values, seed)
+            params = sweep.changed({"finetune.seed": seed}) if values is None else sweep.params(values, seed)
             who = f"trial {number}" if number else "the present params"
             note(f"sweep: {who} with the fresh seed {seed}")
-            measured = runner.measure(document.finetune, 1.0)
-            rows = np.empty(0) if measured.failure else runner.row_losses(document.finetune)
+            measured = runner.measure(params, 1.0)
+            rows = np.empty(0) if measured.failure else runner.row_losses(params)
             found.append(FinalRun(Run(FINAL, number, 1.0, seed, measured), rows))
     return found
 
@@ -152,7 +152,7 @@ def _reach(sweep: Sweep, runner: Runner, trial: Trial, level: int) -> None:
 
 def _measure(sweep: Sweep, runner: Runner, trial: Trial, seed: int, share: float) -> Measured:
     try:
-        params = sweep.params(trial.values, seed).finetune
+        params = sweep.params(trial.values, seed)
     except UserError as error:
         return Measured(failure=REFUSED, reason=str(error))
     measured = runner.measure(params, share)

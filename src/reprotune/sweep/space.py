@@ -8,8 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic import Field
 
 from reprotune.errors import UserError
-from reprotune.params.document import Document
 from reprotune.params.schema import Section
+from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.params.values import same_value, spelled
 
 DIGITS = 4
@@ -106,9 +106,8 @@ class Dimension:
 def dimension(key: str, values: Any) -> Dimension:
     """Return the dimension of a param from its entry under `space`; raises `UserError` without the name of the file."""
     kind = scalar_type(key)
-    if key in NOT_SWEPT or not key.startswith(SWEPT):
-        reason = NOT_SWEPT.get(key, f"a sweep varies keys of {SWEPT.rstrip('.')}; all else is the same for all trials")
-        raise UserError(f"space.{key} cannot be varied: {reason}")
+    if key in NOT_SWEPT:
+        raise UserError(f"{key} cannot be varied: {NOT_SWEPT[key]}")
     if isinstance(values, list):
         return _of_choices(key, values)
     if not isinstance(values, dict):
@@ -140,9 +139,14 @@ def _of_choices(key: str, values: Sequence[Any]) -> Dimension:
 
 
 def scalar_type(key: str) -> set[Any]:
-    """Return the types that the value of a key of params.yaml may have; raises `UserError` where there is no such."""
-    model: Any = Document
-    for part in key.split("."):
+    """Return the types that the value of a key of finetune may have; raises `UserError` where there is no such."""
+    if not key.startswith(SWEPT):
+        raise UserError(
+            f"{key} cannot be varied: a sweep varies keys of finetune, and rows, prompts and scorer are the same for "
+            "all trials"
+        )
+    model: Any = FinetuneParams
+    for part in key.removeprefix(SWEPT).split("."):
         fields = model.model_fields if isinstance(model, type) and issubclass(model, Section) else {}
         if part not in fields:
             raise UserError(f"{key} is no key of params.yaml (`reprotune params` lists them)")
