@@ -1,33 +1,48 @@
 """The lesson of the default run in numbers: base, fine-tuned over seeds, and the control from random weights.
 
-Needs the artifacts of `dvc repro` with default params. Each run fine-tunes and answers in a temporary folder, so the
-workspace stays as it is; it takes about a minute and a half per run on two cores:
+Needs the artifacts of `dvc repro` with default params. Each run fine-tunes, answers and sits the exam in this process,
+and is kept in `.reprotune/trials/`, as `reprotune repeat` keeps it: what has been done is not done again, and the
+workspace's results stay as they are. It takes about a minute and a half per run on two cores:
 
-    python benchmarks/lesson.py [--seeds 123 1 2]
+    python benchmarks/lesson.py [--seeds 5]
 
 Prints Markdown: the share of test rows answered exactly, by the kind of fact (in `data/embedded/textbook`): invented
-and known ones are to be learned by heart, rule-like ones may be worked out from other rows.
+and known ones are to be learned by heart, rule-like ones may be worked out from other rows. The last column is the
+share of the exam's items whose right choice is the likeliest.
 """
 
 import argparse
-import json
+import os
 import platform
 import statistics
-import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from pathlib import Path
 
+import numpy as np
 import torch
-from ruamel.yaml import YAML
 
-from reprotune.artifacts import RECORDS, RESPONSES, read_table
+from reprotune.artifacts import RECORDS, RESPONSES, read_table, write_json
+from reprotune.compute.device import pick_compute
+from reprotune.dataset.tokenizers.load import load_tokenizer
+from reprotune.files import read_json
 from reprotune.judging.offline import measure
+from reprotune.model.inference import prepare_for_inference
+from reprotune.model.weights import load_model
+from reprotune.multiple_choice.asking import ask
+from reprotune.multiple_choice.contracts import ITEMS
+from reprotune.multiple_choice.framing import PlainText
+from reprotune.multiple_choice.prompts import Wording
+from reprotune.multiple_choice.sampling import choose
+from reprotune.runs.changes import changed_params
+from reprotune.runs.keys import code_hash
+from reprotune.runs.repeats import RunParams, answered, seeds_of
+from reprotune.runs.trial import drop_model, train
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXTBOOK = ROOT / "data/embedded/textbook"
-KINDS = ("all", "invented", "known", "rule")
+BASE = Path("data/base")
+KINDS = ("all", "invented", "known", "rule", "exam")
 
 
 def kind_of_category() -> dict[str, str]:
@@ -42,7 +57,7 @@ def exact_shares(responses: Path, kinds: dict[str, str]) -> dict[str, float]:
     """Return the share of exact answers in percent, over all test rows and by kind."""
     answers = {row["id"]: row for row in read_table(responses, RESPONSES).to_pylist()}
     hits = defaultdict(list)
-    for record in read_table(ROOT / "data/split/test.parquet", RECORDS).to_pylist():
+    for record in read_table(Path("data/split/test.parquet"), RECORDS).to_pylist():
         answer = answers[record["id"]]
         hit = measure(answer["reference"], answer["response"]).exact_match
         hits["all"].append(hit)
@@ -50,30 +65,44 @@ def exact_shares(responses: Path, kinds: dict[str, str]) -> dict[str, float]:
     return {kind: 100 * statistics.mean(values) for kind, values in hits.items()}
 
 
+def exam_share(model_folder: Path) -> float:
+    """Return the share of the exam's items, in percent, whose right choice the model finds likeliest."""
+    params = changed_params({}).benchmark
+    items = read_table(Path("data/benchmark/items.parquet"), ITEMS).to_pylist()
+    chosen = choose(items, params.shots, params.items_per_subject, params.seed)
+    tokenizer, compute = load_tokenizer(BASE), pick_compute(params.precision)
+    model = load_model(model_folder, compute.device)
+    prepare_for_inference(model, compute)
+    beginnings = params.asks_beginnings(changed_params({}).fetch.benchmark)
+    wording = Wording("cloze", beginnings)
+    rows = ask(model, tokenizer, PlainText(tokenizer), wording, chosen, params.on_too_long == "drop_shots", "exam")
+    right = {item["id"]: item["answer"] for item in items}
+    return 100 * statistics.mean(int(np.argmax(row["logprobs"])) == right[row["id"]] for row in rows)
+
+
 def finetuned_shares(init: str, seed: int, kinds: dict[str, str]) -> tuple[dict[str, float], float]:
-    """Fine-tune from `init` with `seed` and return the exact shares and the seconds of training."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "data").mkdir()
-        for part in ("base", "formatted", "tokens"):
-            (folder / "data" / part).symlink_to(ROOT / "data" / part)
-        yaml = YAML()
-        params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        params["finetune"].update(init=init, seed=seed)
-        yaml.dump(params, folder / "params.yaml")
-        for stage in (["finetune"], ["generate", "finetuned"]):
-            command = [sys.executable, "-m", f"stages.{stage[0]}", *stage[1:]]
-            subprocess.run(command, cwd=folder, env={"PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}, check=True)
-        speed = json.loads((folder / "data/speed/finetune.json").read_text(encoding="utf-8"))
-        return exact_shares(folder / "data/responses/finetuned.parquet", kinds), speed["seconds"]
+    """Fine-tune from `init` with `seed` and return the shares and the seconds of training."""
+    document = changed_params({"finetune.init": init, "finetune.seed": seed, "generate.seed": seed})
+    params = RunParams(document.finetune, document.generate, document.judge)
+    trained, responses = answered(params, keep_model=True)
+    exam = trained.folder / f"exam-{code_hash('reprotune.multiple_choice.asking')}.json"
+    if not exam.is_file():
+        trained = train(params.finetune, needs_model=True)
+        write_json(exam, {"share": exam_share(trained.folder / "model")})
+    drop_model(trained)
+    share = read_json(exam, f"delete {exam}")["share"]
+    return {**exact_shares(responses, kinds), "exam": share}, trained.seconds
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, nargs="+", default=[123, 1, 2])
-    seeds = parser.parse_args().seeds
+    parser.add_argument("--seeds", type=int, default=5, help="number of runs, from finetune.seed on")
+    count = parser.parse_args().seeds
+    os.chdir(ROOT)
     kinds = kind_of_category()
-    rows = {"base model": exact_shares(ROOT / "data/responses/base.parquet", kinds)}
+    rows = {"base model": {**exact_shares(Path("data/responses/base.parquet"), kinds), "exam": exam_share(BASE)}}
+    document = changed_params({})
+    seeds = seeds_of(RunParams(document.finetune, document.generate, document.judge), count)
     runs = []
     for seed in seeds:
         runs.append(finetuned_shares("base", seed, kinds))
@@ -85,7 +114,7 @@ def main() -> None:
             kind: statistics.stdev(share[kind] for share in shares) for kind in KINDS
         }
     rows["control: random weights, same fine-tuning"] = finetuned_shares("random", seeds[0], kinds)[0]
-    print(f"| exact answers, % | {' | '.join(KINDS)} |\n|{'---|' * (len(KINDS) + 1)}")
+    print(f"| right, % | {' | '.join(KINDS)} |\n|{'---|' * (len(KINDS) + 1)}")
     for name, share in rows.items():
         print(f"| {name} | {' | '.join(f'{share[kind]:.1f}' for kind in KINDS)} |")
     seconds = ", ".join(f"{run[1]:.0f}" for run in runs)

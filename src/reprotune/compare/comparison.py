@@ -4,12 +4,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from reprotune.artifacts import MODELS, NO_CATEGORY
 from reprotune.compare.benchmarks import RETENTION, MeasureChange, measure_changes
 from reprotune.compare.data import DataChanges, data_changes
 from reprotune.compare.snapshot import RESULTS, VALIDATION_TOKENS, Snapshot
 from reprotune.params.differences import ParamChange, param_changes
 from reprotune.results.read import Answer, Row
+from reprotune.statistics.crossed import SeedShare, repeated_test
 from reprotune.statistics.paired import PairedTest, paired_test
 
 SEED = 123
@@ -62,6 +65,8 @@ class PairedChange(PairedTest):
 
     key: str
     name: str
+    share: SeedShare | None = None
+    """What the seeds and the rows bring to the uncertainty; null where neither revision has repeats."""
 
 
 @dataclass(frozen=True)
@@ -229,17 +234,45 @@ def paired_change(
     return PairedChange(key=key, name=name, **vars(paired_test(pairs, SEED, SPAN, categories)))
 
 
-def _paired_metric(key: str, before: Snapshot, after: Snapshot, shared: Sequence[str]) -> PairedChange:
-    name, scale = PAIRED[key]
+def _paired_metric(
+    key: str, before: Snapshot, after: Snapshot, shared: Sequence[str], name: str | None = None
+) -> PairedChange:
+    """Test a metric of `PAIRED` on the rows that both have it for, with all seeds of a side that has repeats."""
+    title, scale = PAIRED[key]
+    read_old, read_new = _values_reader(key, before), _values_reader(key, after)
+    kept = [
+        (old, new, after.rows[identifier].category)
+        for identifier in shared
+        if (old := read_old(identifier)) is not None and (new := read_new(identifier)) is not None
+    ]
+    categories = [category for _, _, category in kept]
+    if not _has_repeats(key, before, after):
+        pairs = [(scale * old[0], scale * new[0]) for old, new, _ in kept]
+        return paired_change(key, name or title, pairs, categories)
+    old_values, new_values = (
+        scale * np.array([row[place] for row in kept], dtype=float).reshape(len(kept), side.repeats.seeds).T
+        for place, side in enumerate((before, after))
+    )
+    test, share = repeated_test(old_values, new_values, SPAN, categories)
+    return PairedChange(key=key, name=name or title, share=share, **vars(test))
+
+
+def _has_repeats(key: str, before: Snapshot, after: Snapshot) -> bool:
+    return not key.startswith("base.") and any(side.repeats.values for side in (before, after))
+
+
+def _values_reader(key: str, snapshot: Snapshot) -> Callable[[str], Sequence[float] | None]:
+    """Return what reads the values of a metric on a row: of all seeds where there are repeats, else of the one run."""
     model, _, statistic = key.partition(".")
-    value = _score_reader(model) if statistic == "score" else _statistic_reader(model, statistic)
-    pairs, categories = [], []
-    for identifier in shared:
-        old, new = value(before, identifier), value(after, identifier)
-        if old is not None and new is not None:
-            pairs.append((scale * old, scale * new))
-            categories.append(after.rows[identifier].category)
-    return paired_change(key, name, pairs, categories)
+    if model != "base" and snapshot.repeats.values is not None:
+        return snapshot.repeats.values.values[statistic].get
+    read = _score_reader(model) if statistic == "score" else _statistic_reader(model, statistic)
+
+    def single(identifier: str) -> Sequence[float] | None:
+        value = read(snapshot, identifier)
+        return None if value is None else (value,)
+
+    return single
 
 
 def _score_reader(model: str) -> Callable[[Snapshot, str], float | None]:
@@ -296,11 +329,10 @@ def _categories(pairs: Sequence[RowPair], before: Snapshot, after: Snapshot) -> 
     changes = []
     for category, rows in groups.items():
         name = NO_CATEGORY if category is None else category
-        scores = [(row.before.finetuned.score, row.after.finetuned.score) for row in rows]
-        known = [(old, new) for old, new in scores if old is not None and new is not None]
+        ids = [row.after.id for row in rows]
         change = CategoryChange(
             name=name,
-            score=paired_change("finetuned.score", name, known),
+            score=_paired_metric("finetuned.score", before, after, ids, name),
             rows=len(rows),
             exact_before=sum(_is_exact(before, row.before.id) for row in rows),
             exact_after=sum(_is_exact(after, row.after.id) for row in rows),

@@ -30,17 +30,31 @@ from reprotune.untrusted import visible
 
 RULES_FILE = Path("gate.yaml")
 KEPT, BROKEN, TOO_FEW, MISMATCHED, STALE, UNCHECKED = "kept", "broken", "too few", "mismatched", "stale", "not checked"
-STYLES = {KEPT: "green", BROKEN: "bold red", TOO_FEW: "yellow", MISMATCHED: "red", STALE: "red", UNCHECKED: "yellow"}
+FEW_SEEDS = "too few seeds"
+STYLES = {
+    KEPT: "green",
+    BROKEN: "bold red",
+    TOO_FEW: "yellow",
+    FEW_SEEDS: "yellow",
+    MISMATCHED: "red",
+    STALE: "red",
+    UNCHECKED: "yellow",
+}
 SENTENCES = {
     BROKEN: "{} of {} rules are broken",
     TOO_FEW: "{} of {} rules cannot be told: the rows are too few to exclude a loss beyond the tolerance; add test "
     "rows, raise the tolerance, or allow it with `when_unknown: pass`",
+    FEW_SEEDS: "{} of {} rules ask for more seeds than there are: run `reprotune repeat --seeds N` on both sides and "
+    "commit repeats/ and metrics/, or allow it with `when_unknown: pass`",
     MISMATCHED: "{} of {} rules compare what cannot be compared: score both sides alike on the same rows, or take "
     "the rule out of the change that makes them differ",
     STALE: "{} of {} checks found results that were not made from what is checked out: run `dvc repro` there and "
     "commit dvc.lock",
 }
 """State that fails the gate -> what to say about the number of outcomes in it."""
+
+REPEATED = tuple(metric for metric in PAIRED if not metric.startswith("base."))
+"""Metrics that repeats have, too."""
 
 SIGNIFICANCE = 0.05
 """Level of Holm's correction over categories."""
@@ -59,7 +73,9 @@ class ChangeRule(Section):
     tolerance: float = Field(ge=0)
     """The metric may get worse by this much, in its own unit."""
     when_unknown: Literal["fail", "pass"] = "fail"
-    """What to do where the rows are too few to tell."""
+    """What to do where the rows, or the seeds, are too few to tell."""
+    seeds: int = Field(default=1, ge=1)
+    """Runs with different seeds that either side needs; 1: the pipeline's own run is enough."""
     category: str | None = None
     """Only the rows of this category."""
     per_category: bool = False
@@ -76,6 +92,8 @@ class ChangeRule(Section):
     def _fits_the_metric(self) -> "ChangeRule":
         if self.category is not None and self.per_category:
             raise ValueError("give category or per_category, not both")
+        if self.seeds > 1 and self.metric not in REPEATED:
+            raise ValueError(f"only these metrics are known by seed: {', '.join(REPEATED)}")
         if (self.category is not None or self.per_category) and self.metric not in PAIRED:
             raise ValueError(
                 f"only metrics with a value per row of the test set are known by category: {', '.join(PAIRED)}"
@@ -243,6 +261,10 @@ def _paired_outcome(rule: ChangeRule, comparison: Comparison) -> Outcome:
         return Outcome(rule.metric, _worded(rule), why, MISMATCHED)
     if comparison.same_results:
         return Outcome(rule.metric, _worded(rule), "the same model, answers and scores", KEPT)
+    seeds = [side.repeats.seeds for side in (comparison.before, comparison.after)]
+    if min(seeds) < rule.seeds:
+        found = f"{seeds[0]} before, {seeds[1]} after, but the rule asks for {rule.seeds} seeds"
+        return Outcome(rule.metric, _worded(rule), found, FEW_SEEDS, rule.when_unknown == "pass")
     if rule.per_category:
         state, found = _over_categories(rule, comparison)
     elif rule.category is not None:

@@ -19,6 +19,8 @@ from reprotune.params.values import YAML_BYTES, parsed_document
 from reprotune.pipeline.lock import FOLDER, checked_lock, read_lock
 
 WORKSPACE = "workspace"
+REPEATS_LOCK = "repeats/dvc.lock"
+"""What DVC knows of the repeats, a pipeline of their own."""
 
 
 class Revision:
@@ -82,6 +84,18 @@ class Revision:
             return read_lock(self.root)
         return checked_lock(self.yaml("dvc.lock"), f"dvc.lock of {self.title}")
 
+    @cached_property
+    def repeats_lock(self) -> dict[str, Any]:
+        """The stages of the repeats' dvc.lock, checked; empty where there is none."""
+        if self.commit is None:
+            return read_lock(self.root / Path(REPEATS_LOCK).parent)
+        if git(self.root, "cat-file", "-e", f"{self.commit}:./{REPEATS_LOCK}").returncode:
+            return {}
+        return checked_lock(self.yaml(REPEATS_LOCK), f"{REPEATS_LOCK} of {self.title}")
+
+    def _stages(self) -> list[dict[str, Any]]:
+        return [*self.lock.values(), *self.repeats_lock.values()]
+
     def tracked(self) -> dict[str, str]:
         """Return the files of a Git revision: path -> name of the object with its content."""
         listed = git(self.root, "ls-tree", "-r", "-z", str(self.commit)).stdout
@@ -106,7 +120,7 @@ class Revision:
 
         A dep's is that of the content that the stage read.
         """
-        for stage in self.lock.values():
+        for stage in self._stages():
             for item in [*stage["deps"], *stage["outs"]]:
                 if item["path"] == path:
                     return item.get("md5")
@@ -141,7 +155,7 @@ class Revision:
 
     def _locked_out(self, path: str) -> tuple[dict[str, str], str] | None:
         """Return the out in dvc.lock that is or contains `path`, and the rest of the path within it."""
-        for stage in self.lock.values():
+        for stage in self._stages():
             for out in stage["outs"]:
                 if path == out["path"] or path.startswith(f"{out['path']}/"):
                     return out, path.removeprefix(out["path"]).removeprefix("/")

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from reprotune.artifacts import MODELS, SCORES, read_table
+from reprotune.compare.repeats import NO_REPEATS, SideRepeats, read_repeats
 from reprotune.compare.revision import Revision
 from reprotune.compare.stale import stale_reasons
 from reprotune.errors import UserError
@@ -74,6 +75,8 @@ class Snapshot:
     """Path of `HASHED` -> its MD5 in dvc.lock; null where that is unknown."""
     made_with: Mapping[str, str] = field(default_factory=dict)
     """What of `MADE_WITH` is recorded of the training."""
+    repeats: SideRepeats = NO_REPEATS
+    """Runs with other seeds."""
 
     @cached_property
     def rows(self) -> dict[str, Row]:
@@ -107,7 +110,8 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
         try:
             hashes = {path: revision.locked_hash(path) for path in HASHED}
             snapshot = load_snapshot(Path(folder) / "data", revision.title, params, stale_reasons(revision), hashes)
-            return replace(snapshot, made_with=_made_with(revision))
+            method = snapshot.results.judged["method"]
+            return replace(snapshot, made_with=_made_with(revision), repeats=read_repeats(revision, method))
         except UserError as error:
             raise UserError(f"{revision.title}: {str(error).replace(f'{folder}/', '')}") from error
 

@@ -33,7 +33,7 @@ def _committed(revision: Revision) -> Iterator[str]:
     outs = {out["path"]: out.get("md5") for stage in revision.lock.values() for out in stage["outs"]}
     deps = {name: _paths(definition.get("deps")) for name, definition in stages.items()}
     own = {dep for listed in deps.values() for dep in listed if not _made(dep, outs)}
-    here = _hashes(revision, own)
+    here = git_hashes(revision, own)
     params = revision.yaml("params.yaml")
     for name, definition in stages.items():
         locked = revision.lock.get(name)
@@ -52,7 +52,7 @@ def _committed(revision: Revision) -> Iterator[str]:
                 yield f"{dep}: {'changed' if dep in wanted else 'new'}"
 
 
-def _hashes(revision: Revision, paths: set[str]) -> dict[str, str]:
+def git_hashes(revision: Revision, paths: set[str]) -> dict[str, str]:
     """Return the MD5, as DVC computes it, of the files and folders among `paths` that Git tracks."""
     tracked = revision.tracked()
     parts = {path: [file for file in tracked if file == path or file.startswith(f"{path}/")] for path in paths}

@@ -7,7 +7,9 @@ from reprotune.artifacts import SPLITS
 from reprotune.compare.benchmarks import MeasureChange
 from reprotune.compare.comparison import FLIPS, CategoryChange, Comparison, NumberChange, PairedChange, RowPair
 from reprotune.compare.snapshot import MADE_WITH, Snapshot
+from reprotune.console import counted
 from reprotune.results.words import STATISTIC_WORDS, VERDICTS, error_words, points, quantity, signed
+from reprotune.statistics.crossed import SeedShare
 from reprotune.statistics.paired import BETTER, NOISE, SAME, TOO_FEW, UNKNOWN, WORSE, PairedTest
 from reprotune.untrusted import clipped
 
@@ -18,9 +20,11 @@ TEST_WORDS = (
     "Each metric is a mean over the rows that are in both revisions. The 95 % interval of the mean difference "
     "allows for rows unlike any seen and, with eight categories or more, for rows of one category that move together. "
     "p is from a sign-flip permutation test. With p of 0.05 or more, or 0 in the interval, the verdict is within "
-    "noise; with fewer than six rows that moved it cannot be told. Right answers of a benchmark are compared item by "
-    "item (McNemar's exact test), losses on plain text document by document, where lower is better. Even if nothing "
-    "has really changed, one verdict in twenty says better or worse, so a long table is likely to hold some."
+    "noise; with fewer than six rows that moved it cannot be told. Where a side has repeats, values are means over its "
+    "runs, and interval and p, there from a t-test, allow for other seeds, too. Right answers of a benchmark are "
+    "compared item by item (McNemar's exact test), losses on plain text document by document, where lower is better. "
+    "Even if nothing has really changed, one verdict in twenty says better or worse, so a long table is likely to hold "
+    "some."
 )
 
 MADE_WORDS = {
@@ -123,6 +127,8 @@ def headline(comparison: Comparison) -> tuple[str, str]:
     if change.verdict == SAME:
         return "noise", f"The fine-tuned score is the same on every one of {change.n:,} shared rows"
     moved = f"{points(change.before)} to {points(change.after)} ({signed(change.difference)})"
+    if change.share is not None:
+        moved += f", {_runs(change.share)}"
     sentences = {
         BETTER: f"The fine-tuned model is better: {moved}",
         WORSE: f"The fine-tuned model is worse: {moved}",
@@ -139,6 +145,7 @@ def notes(comparison: Comparison) -> list[str]:
         found.append(
             f"The two models were made with different software or devices, which alone can change results: {made}."
         )
+    found += _seed_notes(comparison)
     if comparison.methods_differ:
         statistics = ", ".join(STATISTIC_WORDS[key.partition(".")[2]] for key in comparison.paired)
         found.append(f"Statistics that need no judge ({statistics}) are still compared.")
@@ -148,7 +155,7 @@ def notes(comparison: Comparison) -> list[str]:
             f"On these {change.n:,} rows a true difference of {change.smallest_detectable:.1f} points would be "
             "detected four times out of five; smaller ones mostly stay within noise."
         )
-    if change and change.stderr_clustered is not None and change.verdict != SAME:
+    if change and change.share is None and change.stderr_clustered is not None and change.verdict != SAME:
         found.append(f"Uncertainty of the score's change: {error_words(vars(change))}; the larger one decides.")
     shared = len(comparison.rows)
     if comparison.only_before or comparison.only_after:
@@ -162,6 +169,35 @@ def notes(comparison: Comparison) -> list[str]:
         found.append(f"The validation losses cannot be compared: they are {why}.")
     apart = dict.fromkeys(_apart(change) for change in comparison.benchmarks.values() if change.mismatch)
     return [*found, *apart]
+
+
+def _seed_notes(comparison: Comparison) -> list[str]:
+    """Return what the training seed does to the score, as far as that was measured."""
+    sides = (comparison.before, comparison.after)
+    found = [
+        f"The repeats of {side.title} are not used ({_reason_words(side.repeats.unusable)}): run `reprotune repeat` "
+        "there, and commit repeats/ and metrics/."
+        for side in sides
+        if side.repeats.unusable
+    ]
+    change = comparison.paired.get(MAIN_METRIC)
+    if change is None or change.verdict in (SAME, UNKNOWN):
+        return found
+    share = change.share
+    if share is None:
+        return [*found, "One run each: the seed's share of the change is unknown (`reprotune repeat` measures it)."]
+    spread = (
+        f"Standard error of the score's change: {share.stderr:.2f}, of which the rows make {share.stderr_rows:.2f} and "
+        f"the seeds {share.stderr_seeds:.2f} (as squares they add up)."
+    )
+    if 1 in (share.before, share.after):
+        spread += " The single run is taken to vary as much with its seed as the runs of the other side."
+    return [*found, spread]
+
+
+def _runs(share: SeedShare) -> str:
+    before, after = (counted(number, "run") for number in (share.before, share.after))
+    return f"the means of {before} and {after}"
 
 
 def _apart(change: MeasureChange) -> str:
@@ -194,8 +230,13 @@ def _short(key: str, value: str) -> str:
 
 def stale_words(snapshot: Snapshot) -> str:
     """Return the first reasons why a snapshot's results are stale."""
-    more = len(snapshot.stale) - SHOWN_REASONS
-    return "; ".join(snapshot.stale[:SHOWN_REASONS]) + (f"; and {more} more" if more > 0 else "")
+    return _reason_words(snapshot.stale)
+
+
+def _reason_words(reasons: Sequence[str]) -> str:
+    """Return the first of several reasons."""
+    more = len(reasons) - SHOWN_REASONS
+    return "; ".join(reasons[:SHOWN_REASONS]) + (f"; and {more} more" if more > 0 else "")
 
 
 def _metric_row(change: PairedChange) -> TableRow:
