@@ -32,6 +32,8 @@ from docs.artifact_keys import (
     RAW_SUMMARY,
     SPEED,
     SPLIT_SUMMARY,
+    SWEEP_IMPORTANCE,
+    SWEEP_RESULT,
     TOKEN_SUMMARY,
     TRAINED,
     TRAINING,
@@ -60,6 +62,7 @@ from reprotune.artifacts import (
 from reprotune.judging.contracts import CHECKED
 from reprotune.multiple_choice.contracts import CHOICES, DOCUMENTS, ITEMS
 from reprotune.preference.contracts import BALLOT, VOTES
+from reprotune.sweep.contracts import ROW_LOSSES, SECONDS, TRIALS
 
 HEAD = """\
 # Artifacts
@@ -447,10 +450,37 @@ BY_COMMANDS = (
 )
 """Files that no stage writes; Git keeps them."""
 
+BY_SWEEPS = (
+    Artifact("data/sweep/<name>/trials.parquet", "Every trial, and the finalists with fresh seeds.", TRIALS),
+    Artifact("data/sweep/<name>/rows.parquet", "The losses of the finalists row by row.", ROW_LOSSES),
+    Artifact("data/sweep/<name>/seconds.parquet", "Time.", SECONDS),
+    Artifact("data/sweep/<name>/result.json", "Who has won, and by how much.", keys=SWEEP_RESULT),
+    Artifact("data/sweep/<name>/importance.json", "What each param has to do with the loss.", keys=SWEEP_IMPORTANCE),
+    Artifact(
+        "data/sweep/<name>/curves.csv",
+        "A line per trial and rung.",
+        keys={"trial": "its number", "rung": "share of its steps", "loss": "mean over the seeds"},
+    ),
+    Artifact(
+        "data/sweep/<name>/effects.csv",
+        "A line per param and group of its values: `groups` of `importance.json`.",
+        keys={
+            "param": "dotted key",
+            "values": "the choice, or the part of the range",
+            "trials": "how many",
+            "loss": "geometric mean at the first rung",
+            "ci95_low": "lower end of its 95 % interval; empty for fewer than two trials",
+            "ci95_high": "upper end",
+        },
+    ),
+    Artifact("data/sweep/<name>/index.html", "All of it as a page that needs no network."),
+)
+"""Files of the pipeline that `reprotune sweep prepare` writes."""
+
 
 def artifacts_page() -> str:
     """Return the page as Markdown: a heading for each stage and each of its files."""
-    stages = {**STAGES, "Votes, kept in Git": BY_COMMANDS}
+    stages = {**STAGES, "Votes, kept in Git": BY_COMMANDS, "Sweeps, a pipeline of their own": BY_SWEEPS}
     return "\n".join([HEAD, *(_stage_text(stage, artifacts) for stage, artifacts in stages.items())])
 
 

@@ -6,9 +6,9 @@ from reprotune.artifacts import write_json, write_text
 from reprotune.pipeline.stage import run_stage
 from reprotune.sweep.artifact import FOLDER, read_trials
 from reprotune.sweep.definition import read_sweep
-from reprotune.sweep.outcome import importance_json, outcome, outcome_json
-from reprotune.sweep.page import sweep_page
-from reprotune.sweep.plot_data import curves_csv, effects_csv
+from reprotune.sweep.findings.outcome import importance_json, outcome, outcome_json
+from reprotune.sweep.findings.page import sweep_page
+from reprotune.sweep.findings.plot_data import curves_csv, effects_csv
 
 
 def main() -> None:

@@ -54,7 +54,7 @@ PRESET = Group(
     },
 )
 SWEEP = Group(
-    "Search params: a sweep trains many trials, compares and reports them.",
+    "Search better params by many trials.",
     {
         "Commands": {
             "prepare": Command("sweep.command", "Check a sweep and put it into sweep/dvc.yaml."),

@@ -6,10 +6,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from docs.artifacts_page import BY_SWEEPS
 from reprotune.errors import UserError
 from reprotune.sweep.artifact import FOLDER, Written, level_losses, read_trials
+from reprotune.sweep.contracts import TRIALS
 from reprotune.sweep.definition import read_sweep
+from stages import sweep_report
 from tests.builders.sweeps import Formula, run
+from tests.docs.test_generated import check_file
 
 Define = Callable[..., None]
 
@@ -65,6 +69,17 @@ def test_choices_of_mixed_kinds_come_back_as_they_are(define: Define) -> None:
     kinds = pq.read_schema(FOLDER / "try/trials.parquet")
     assert str(kinds.field("finetune.grad_clip").type) == "double"
     assert str(kinds.field("finetune.schedule").type) == "string"
+
+
+def test_the_files_are_what_the_manual_says(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", ["sweep_report", "try"])
+    sweep_report.main()
+    for artifact in BY_SWEEPS:
+        path = FOLDER / "try" / Path(artifact.path).name
+        if path.name == "trials.parquet":  # which has a column more for each param
+            assert pq.read_schema(path).names[: len(TRIALS)] == TRIALS.names
+        else:
+            check_file(path, artifact, ())
 
 
 def test_other_spaces_and_missing_files_are_told(written: Written, define: Define) -> None:

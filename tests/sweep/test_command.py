@@ -8,7 +8,7 @@ import pytest
 from reprotune.params.values import read_document
 from reprotune.sweep.artifact import Written
 from reprotune.sweep.definition import read_sweep
-from reprotune.sweep.terminal import budget_lines, least_share, settings_table
+from reprotune.sweep.findings.terminal import budget_lines, least_share, settings_table
 from tests.builders.command_line import reprotune
 
 Define = Callable[..., None]

@@ -23,7 +23,7 @@ def prepare(
 
     from reprotune.sweep import pipeline
     from reprotune.sweep.definition import read_sweep
-    from reprotune.sweep.terminal import budget_lines, settings_table
+    from reprotune.sweep.findings.terminal import budget_lines, settings_table
 
     sweep = read_sweep(name)
     console = Console(highlight=False, markup=False)
@@ -45,8 +45,8 @@ def show(name: SweepName) -> None:
 
     from reprotune.sweep.artifact import FOLDER, read_trials
     from reprotune.sweep.definition import read_sweep
-    from reprotune.sweep.outcome import outcome
-    from reprotune.sweep.terminal import effects_table, result_lines, trials_table
+    from reprotune.sweep.findings.outcome import outcome
+    from reprotune.sweep.findings.terminal import effects_table, result_lines, trials_table
 
     written = read_trials(read_sweep(name), FOLDER / name)
     found = outcome(written)
@@ -75,7 +75,7 @@ def apply(
     from reprotune.params.values import PARAMS_FILE
     from reprotune.sweep.artifact import FOLDER, read_trials
     from reprotune.sweep.definition import read_sweep
-    from reprotune.sweep.outcome import applied, chosen, outcome
+    from reprotune.sweep.findings.outcome import applied, chosen, outcome
     from reprotune.untrusted import visible
 
     written = read_trials(read_sweep(name), FOLDER / name)

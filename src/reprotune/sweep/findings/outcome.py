@@ -12,7 +12,7 @@ from reprotune.statistics.paired import BETTER, NOISE, SAME, WORSE
 from reprotune.statistics.ratios import ratio_values
 from reprotune.sweep.artifact import Rows, Written, level_losses
 from reprotune.sweep.definition import PRESENT
-from reprotune.sweep.effects import Effect, effects
+from reprotune.sweep.findings.effects import Effect, effects
 
 LEVEL = 0.05
 """Chance of calling any finalist better that is not; divided among them, since the best one is chosen after all."""

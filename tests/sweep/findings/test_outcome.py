@@ -11,9 +11,9 @@ from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.sweep.artifact import read_trials
 from reprotune.sweep.contracts import DIVERGED
 from reprotune.sweep.definition import read_sweep
+from reprotune.sweep.findings.outcome import Outcome, applied, chosen, importance_json, outcome, outcome_json
+from reprotune.sweep.findings.words import comparison_words, headline
 from reprotune.sweep.measuring import Measured
-from reprotune.sweep.outcome import Outcome, applied, chosen, importance_json, outcome, outcome_json
-from reprotune.sweep.words import comparison_words, headline
 from tests.builders.sweeps import ROWS, Formula, run
 
 Define = Callable[..., None]

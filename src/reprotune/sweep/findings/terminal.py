@@ -9,10 +9,10 @@ from reprotune.results.words import counted, quantity
 from reprotune.runs.trial import INPUTS
 from reprotune.sweep.artifact import Written
 from reprotune.sweep.definition import Sweep
-from reprotune.sweep.outcome import Outcome
-from reprotune.sweep.page import trial_lines
+from reprotune.sweep.findings.outcome import Outcome
+from reprotune.sweep.findings.page import trial_lines
+from reprotune.sweep.findings.words import comparison_words, headline, loss, rule_words
 from reprotune.sweep.sampling import SobolSampler
-from reprotune.sweep.words import comparison_words, headline, loss, rule_words
 
 MOST_SHOWN = 50
 

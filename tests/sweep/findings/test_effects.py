@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from reprotune.sweep.effects import effects
+from reprotune.sweep.findings.effects import effects
 from reprotune.sweep.sampling import SobolSampler
 from reprotune.sweep.space import dimension
 

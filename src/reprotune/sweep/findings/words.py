@@ -3,7 +3,7 @@
 from reprotune.results.words import counted
 from reprotune.statistics.paired import BETTER, SAME, WORSE
 from reprotune.sweep.definition import Sweep
-from reprotune.sweep.outcome import Finalist, Outcome
+from reprotune.sweep.findings.outcome import Finalist, Outcome
 
 DIGITS = 4
 

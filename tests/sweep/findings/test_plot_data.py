@@ -4,8 +4,8 @@ import csv
 import io
 
 from reprotune.sweep.artifact import Written
-from reprotune.sweep.outcome import outcome
-from reprotune.sweep.plot_data import curves_csv, effects_csv
+from reprotune.sweep.findings.outcome import outcome
+from reprotune.sweep.findings.plot_data import curves_csv, effects_csv
 
 
 def test_a_line_for_each_trial_and_rung(written: Written) -> None:

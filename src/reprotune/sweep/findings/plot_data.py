@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from reprotune.sweep.artifact import Written, level_losses
-from reprotune.sweep.outcome import Outcome
+from reprotune.sweep.findings.outcome import Outcome
 
 
 def curves_csv(written: Written) -> str:

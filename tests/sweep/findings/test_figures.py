@@ -3,8 +3,8 @@
 import pytest
 
 from reprotune.pages.plots import SVG_SIZE
-from reprotune.sweep.effects import Effect, Group
-from reprotune.sweep.figures import Drawn, curves, effect_scale, parallel
+from reprotune.sweep.findings.effects import Effect, Group
+from reprotune.sweep.findings.figures import Drawn, curves, effect_scale, parallel
 from reprotune.sweep.space import dimension
 
 SPACE = (dimension("finetune.epochs", [1, 2, 3]), dimension("finetune.weight_decay", {"low": 0.0, "high": 0.2}))

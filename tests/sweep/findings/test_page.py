@@ -10,8 +10,8 @@ import pytest
 
 from reprotune.sweep.artifact import Written, read_trials
 from reprotune.sweep.definition import read_sweep
-from reprotune.sweep.outcome import outcome
-from reprotune.sweep.page import sweep_page, trial_lines, winner_changes
+from reprotune.sweep.findings.outcome import outcome
+from reprotune.sweep.findings.page import sweep_page, trial_lines, winner_changes
 from tests.builders.sweeps import run
 
 Define = Callable[..., None]

@@ -7,7 +7,7 @@ from typing import Any
 
 from reprotune.pages.plots import CUT_FROM, KEPT_SHARE, SVG_SIZE, Axes, Dot, Tick
 from reprotune.params.values import spelled
-from reprotune.sweep.effects import Effect
+from reprotune.sweep.findings.effects import Effect
 from reprotune.sweep.space import Dimension
 
 

@@ -11,10 +11,10 @@ from reprotune.results.words import counted
 from reprotune.statistics.paired import BETTER, WORSE
 from reprotune.sweep.artifact import Written, level_losses
 from reprotune.sweep.contracts import FINISHED
-from reprotune.sweep.effects import Effect, Group
-from reprotune.sweep.figures import Drawn, curves, effect_scale, parallel
-from reprotune.sweep.outcome import Finalist, Outcome, applied, last_status, tokens_read
-from reprotune.sweep.words import headline, rule_words
+from reprotune.sweep.findings.effects import Effect, Group
+from reprotune.sweep.findings.figures import Drawn, curves, effect_scale, parallel
+from reprotune.sweep.findings.outcome import Finalist, Outcome, applied, last_status, tokens_read
+from reprotune.sweep.findings.words import headline, rule_words
 
 TEMPLATE = Path(__file__).with_name("sweep.html.jinja")
 SCRIPT = Path(__file__).with_name("table.js")
