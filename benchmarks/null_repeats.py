@@ -22,8 +22,8 @@ import numpy as np
 from reprotune.artifacts import read_table
 from reprotune.compare.comparison import paired_change
 from reprotune.compare.gate import BROKEN, ChangeRule, judged
-from reprotune.compare.repeats import read_values
 from reprotune.runs.contracts import ANSWERS
+from reprotune.runs.values import read_values
 from reprotune.statistics.crossed import repeated_test
 from reprotune.statistics.paired import BETTER, WORSE, PairedTest
 

@@ -358,6 +358,46 @@ PREFERENCE = {
     "scorers.<name>.joined.votes_low": "lower end of the same interval from the votes alone",
     "scorers.<name>.joined.votes_high": "upper end",
 }
+_SPREAD = {
+    "mean": "mean over rows and seeds",
+    "sd": "standard deviation of the seeds' means",
+    "lowest": "the lowest of them",
+    "highest": "the highest",
+}
+_TWO_LEVELS = {
+    "ci95_low": "lower end of the 95 % interval for other rows and other seeds",
+    "ci95_high": "upper end",
+    "stderr": "standard error of the mean, from rows and seeds",
+    "stderr_rows": "the part from the rows, and from what differs between seeds on single rows",
+    "stderr_seeds": "the part from what differs between seeds on all rows; the squares of both parts add up",
+}
+_AVERAGED = ("score", "exact_match", "chrf", "rouge_l", "token_f1")
+REPEATS = {
+    "method": "what scored the answers, as in `data/judgements/metrics.json`",
+    "seeds": "number of runs",
+    "rows": "test rows",
+    "unscored_rows": "rows to which a judge gave no score with some seed; they are in no mean score",
+    **{
+        f"{name}.{key}": f"{meaning}, of `{name}`"
+        for name in _AVERAGED
+        for key, meaning in (_SPREAD | _TWO_LEVELS).items()
+    },
+    **{f"validation_loss.{key}": f"{meaning}, of the best validation loss" for key, meaning in _SPREAD.items()},
+    "agreement.same_answer": "share of the pairs of seeds that give a row the same answer",
+    "agreement.same_exactness": "share of the pairs of seeds of which both are exact on a row, or neither",
+    "agreement.exactness_alpha": "Krippendorff's alpha of that: 1 for full agreement, 0 for what chance gives",
+    "agreement.always_exact": "share of the rows that every seed answers exactly",
+    "agreement.sometimes_exact": "share of the rows that some seeds do",
+    "agreement.never_exact": "share of the rows that none does",
+    "by_seed.<seed>.score": "mean score of one run",
+    "by_seed.<seed>.exact_match": "share of exact answers of one run",
+    "by_seed.<seed>.validation_loss": "best validation loss of one run",
+}
+PUBLISHED_REPEATS = {
+    key: meaning
+    for key, meaning in REPEATS.items()
+    if key.partition(".")[0] in ("method", "seeds", "rows", "score", "exact_match", "validation_loss", "agreement")
+}
 SWEEP_RESULT = {
     "sweep": "its name",
     "trials.begun": "trials of the search",

@@ -29,7 +29,9 @@ from docs.artifact_keys import (
     PAIRS,
     PARITY,
     PREFERENCE,
+    PUBLISHED_REPEATS,
     RAW_SUMMARY,
+    REPEATS,
     SPEED,
     SPLIT_SUMMARY,
     SWEEP_IMPORTANCE,
@@ -62,6 +64,7 @@ from reprotune.artifacts import (
 from reprotune.judging.contracts import CHECKED
 from reprotune.multiple_choice.contracts import CHOICES, DOCUMENTS, ITEMS
 from reprotune.preference.contracts import BALLOT, VOTES
+from reprotune.runs.contracts import ANSWERS
 from reprotune.sweep.contracts import ROW_LOSSES, SECONDS, TRIALS
 
 HEAD = """\
@@ -450,6 +453,17 @@ BY_COMMANDS = (
 )
 """Files that no stage writes; Git keeps them."""
 
+BY_REPEATS = (
+    Artifact("data/repeats/answers.parquet", "The answers of every run, with their scores.", ANSWERS),
+    Artifact("data/repeats/metrics.json", "Means, spread over seeds, intervals, agreement.", keys=REPEATS),
+    Artifact(
+        "metrics/repeats.json",
+        "For `dvc metrics diff`: the main numbers of the file before; what was not measured is left out.",
+        keys=PUBLISHED_REPEATS,
+    ),
+)
+"""Files of the pipeline that `reprotune repeat` writes."""
+
 BY_SWEEPS = (
     Artifact("data/sweep/<name>/trials.parquet", "Every trial, and the finalists with fresh seeds.", TRIALS),
     Artifact("data/sweep/<name>/rows.parquet", "The losses of the finalists row by row.", ROW_LOSSES),
@@ -480,7 +494,12 @@ BY_SWEEPS = (
 
 def artifacts_page() -> str:
     """Return the page as Markdown: a heading for each stage and each of its files."""
-    stages = {**STAGES, "Votes, kept in Git": BY_COMMANDS, "Sweeps, a pipeline of their own": BY_SWEEPS}
+    beside = {
+        "Votes, kept in Git": BY_COMMANDS,
+        "Repeats, a pipeline of their own": BY_REPEATS,
+        "Sweeps, a pipeline of their own": BY_SWEEPS,
+    }
+    stages = {**STAGES, **beside}
     return "\n".join([HEAD, *(_stage_text(stage, artifacts) for stage, artifacts in stages.items())])
 
 

@@ -15,12 +15,12 @@ from ruamel.yaml import YAML
 from reprotune.artifacts import write_json, write_table
 from reprotune.compare.comparison import Comparison, compare
 from reprotune.compare.gate import check_changes, failures, read_rules
-from reprotune.compare.repeats import COMPARED, SeedValues, SideRepeats, read_repeats, read_values
 from reprotune.compare.revision import Revision
-from reprotune.compare.snapshot import Snapshot
+from reprotune.compare.snapshot import Snapshot, read_repeats
 from reprotune.compare.words import headline, notes
 from reprotune.errors import UserError
 from reprotune.runs.contracts import ANSWERS
+from reprotune.runs.values import COMPARED, SeedValues, SideRepeats
 from tests.compare.test_stale import git, md5
 
 Pair = tuple[Snapshot, Snapshot]
@@ -144,7 +144,7 @@ def test_only_metrics_that_repeats_have_can_ask_for_seeds(metric: str, tmp_path:
         rules(tmp_path, metric=metric)
 
 
-def answers(seeds: Sequence[int], rows: int, unscored: bool = False) -> pa.Table:
+def answers(seeds: Sequence[int], rows: int) -> pa.Table:
     statistics = dict.fromkeys(("exact_match", "chrf", "rouge_l", "token_f1", "repetition", "length_ratio"), 0.5)
     table = [
         {"seed": seed, "row": f"r{row}", "category": None, "response": "x", "status": "ok", "score": 10.0 * row + seed}
@@ -152,20 +152,7 @@ def answers(seeds: Sequence[int], rows: int, unscored: bool = False) -> pa.Table
         for seed in seeds
         for row in range(rows)
     ]
-    if unscored:
-        table[0]["score"] = None
     return pa.Table.from_pylist(table, schema=ANSWERS)
-
-
-def test_values_are_read_by_row_and_seed(tmp_path: Path) -> None:
-    write_table(tmp_path / "a.parquet", answers([7, 8], 3, unscored=True))
-    found = read_values(tmp_path / "a.parquet")
-    assert list(found.seeds) == [7, 8]
-    assert found.values["score"] == {"r1": [17.0, 18.0], "r2": [27.0, 28.0]}
-    assert found.values["chrf"]["r0"] == [0.5, 0.5]
-    write_table(tmp_path / "b.parquet", answers([7, 8], 3).slice(1))
-    with pytest.raises(UserError, match="not every seed has one answer to row r0"):
-        read_values(tmp_path / "b.parquet")
 
 
 @pytest.fixture

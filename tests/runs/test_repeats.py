@@ -1,6 +1,7 @@
 """The same settings with several seeds: the stage's own answers and scores, nothing done twice."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from docs.artifact_keys import PUBLISHED_REPEATS, REPEATS
 from reprotune.artifacts import MODELS, RESPONSES, read_table
 from reprotune.errors import UserError
+from reprotune.params.values import flattened
 from reprotune.runs import repeats as module
 from reprotune.runs.changes import changed_params
 from reprotune.runs.contracts import ANSWERS
+from reprotune.runs.publish import published
 from reprotune.runs.repeats import Repeats, RunParams, repeat, seeds_of, table_rows
 from reprotune.runs.summary import summarise
 from reprotune.runs.trial import Trained
@@ -149,7 +153,12 @@ def test_the_stage_writes_the_artifact(project: Path) -> None:
     repeat_stage()
     table = read_table(project / "data/repeats/answers.parquet", ANSWERS).to_pylist()
     assert table == rows(repeated(2))
-    assert json.loads((project / "data/repeats/metrics.json").read_text()) == summarise(repeated(2))
+    metrics = json.loads((project / "data/repeats/metrics.json").read_text())
+    assert metrics == summarise(repeated(2))
+    assert {re.sub(r"by_seed\.\d+", "by_seed.<seed>", key) for key in flattened(metrics)} == set(REPEATS)
+    kept = {key for key, value in flattened(published(metrics)).items() if value is not None}
+    assert kept <= set(PUBLISHED_REPEATS)
+    assert "score.mean" in kept
     first = (project / "data/repeats/answers.parquet").read_bytes()
     shutil.rmtree(project / ".reprotune")
     repeat_stage()

@@ -17,10 +17,9 @@ from reprotune.errors import UserError
 from reprotune.files import read_bytes, size_words
 from reprotune.params.values import YAML_BYTES, parsed_document
 from reprotune.pipeline.lock import FOLDER, checked_lock, read_lock
+from reprotune.runs.current import REPEATS_LOCK
 
 WORKSPACE = "workspace"
-REPEATS_LOCK = "repeats/dvc.lock"
-"""What DVC knows of the repeats, a pipeline of their own."""
 
 
 class Revision:

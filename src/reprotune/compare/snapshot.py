@@ -1,7 +1,7 @@
 """The results of one revision, read as the report reads them."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,17 +9,21 @@ from types import MappingProxyType
 from typing import Any
 
 from reprotune.artifacts import MODELS, SCORES, read_table
-from reprotune.compare.repeats import NO_REPEATS, SideRepeats, read_repeats
 from reprotune.compare.revision import Revision
-from reprotune.compare.stale import stale_reasons
+from reprotune.compare.stale import git_hashes, stale_reasons
 from reprotune.errors import UserError
 from reprotune.files import parsed_json
 from reprotune.multiple_choice.figures.measured import FILES as BENCHMARK
 from reprotune.params.values import flattened
+from reprotune.pipeline.dvc_yaml import CODE
+from reprotune.pipeline.hashes import Hashes
 from reprotune.records import read_records
 from reprotune.results.documents import Speed, checked
 from reprotune.results.read import Results, Row, load_results
 from reprotune.results.words import SPLITS
+from reprotune.runs.current import STAGE, changes_since_repeats
+from reprotune.runs.publish import read_repeats_metrics
+from reprotune.runs.values import NO_REPEATS, SideRepeats, read_values
 
 ARTIFACTS = (
     *(f"data/{stage}/summary.json" for stage in ("raw", "split", "formatted", "tokens")),
@@ -44,6 +48,9 @@ SPEED = ("data/speed/finetune.json", "metrics/speed.json")
 
 MADE_WITH = ("torch", "python", "precision", "device_type", "constraints_sha256")
 """What a model's bytes depend on besides params, code and data."""
+
+REPEATS = "data/repeats/answers.parquet", "data/repeats/metrics.json"
+"""What `reprotune repeat` has made of it, where it has."""
 
 HASHED = (VALIDATION_TOKENS, TRAINING_TOKENS, *RESULTS, *BENCHMARK)
 
@@ -114,6 +121,43 @@ def read_snapshot(name: str, root: Path = Path()) -> Snapshot:
             return replace(snapshot, made_with=_made_with(revision), repeats=read_repeats(revision, method))
         except UserError as error:
             raise UserError(f"{revision.title}: {str(error).replace(f'{folder}/', '')}") from error
+
+
+def read_repeats(revision: Revision, method: str) -> SideRepeats:
+    """Return the repeats of a revision whose own run was scored by `method`.
+
+    Raises `UserError` if they are recorded, but cannot be had or read.
+    """
+    if not revision.has(REPEATS[0]):
+        return NO_REPEATS
+    if stale := list(dict.fromkeys(_changes_since_repeats(revision))):
+        return SideRepeats(unusable=stale)
+    with tempfile.TemporaryDirectory(prefix="reprotune-") as folder:
+        scratch = Path(folder) / "listings"
+        scratch.mkdir()
+        for path in REPEATS:
+            revision.place(path, Path(folder) / path, scratch)
+        try:
+            repeated = read_repeats_metrics(Path(folder) / REPEATS[1])["method"]
+            if repeated != method:
+                return SideRepeats(unusable=[f"they were scored by {repeated}, the run itself by {method}"])
+            return SideRepeats(read_values(Path(folder) / REPEATS[0]))
+        except UserError as error:
+            raise UserError(f"{revision.title}: {str(error).replace(f'{folder}/', '')}") from error
+
+
+def _changes_since_repeats(revision: Revision) -> Iterator[str]:
+    """Yield why the repeats are not those of the revision's params, code and data."""
+    stages = revision.repeats_lock
+    deps = stages[STAGE]["deps"] if STAGE in stages else []
+    code = {dep["path"] for dep in deps if dep["path"].startswith(CODE)}
+    hashes = Hashes(revision.root)
+    here = git_hashes(revision, code) if revision.commit else {path: hashes.of(path) for path in code}
+
+    def hash_of(path: str) -> str | None:
+        return here.get(path) if path in code else revision.locked_hash(path)
+
+    yield from changes_since_repeats(stages, revision.yaml("params.yaml"), hash_of)
 
 
 def load_snapshot(

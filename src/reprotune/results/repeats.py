@@ -8,9 +8,12 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from reprotune.runs.current import changes_here
 from reprotune.runs.publish import read_repeats_metrics
+from reprotune.untrusted import visible
 
 METRICS = Path("data/repeats/metrics.json")
+SHOWN_CHANGES = 3
 SHOWN = {
     "score": ("Score", 1.0, 1),
     "exact_match": ("Exact matches, %", 100.0, 1),
@@ -20,11 +23,17 @@ SHOWN = {
 
 
 def repeats_tables(root: Path) -> Iterator[Table | Text]:
-    """Yield what the repeats in `root` found; nothing where there are none."""
-    if (root / METRICS).is_file():
-        metrics = read_repeats_metrics(root / METRICS)
-        yield _table(metrics)
-        yield Text(agreement_sentence(metrics))
+    """Yield what the repeats in `root` found, and whether they are of what is there; nothing where there are none."""
+    if not (root / METRICS).is_file():
+        return
+    metrics = read_repeats_metrics(root / METRICS)
+    yield _table(metrics)
+    yield Text(agreement_sentence(metrics))
+    if changes := changes_here(root):
+        more = f"; and {len(changes) - SHOWN_CHANGES} more" if len(changes) > SHOWN_CHANGES else ""
+        shown = "; ".join(changes[:SHOWN_CHANGES])
+        yield Text(visible(f"The repeats are of other params, code or data ({shown}{more}):"), "yellow")
+        yield Text("run `reprotune repeat` for those of what is here.", "bold yellow")
 
 
 def _table(metrics: dict[str, Any]) -> Table:

@@ -5,7 +5,8 @@ rows and the seeds are a sample, and the two are crossed, as cases and readers a
 each. The variance of the mean over R rows and S seeds is (MS_rows + MS_seeds - MS_rest) / (R S), with the mean squares
 of the two-way analysis of variance (Dorfman, Berbaum and Metz 1992), and its degrees of freedom are Satterthwaite's
 (1946), as Hillis (2007) recommends them there. The rows' part is taken from `intervals.wider_error`, so that it also
-allows for rows unlike any seen and for clusters; the other parts are as above.
+allows for rows unlike any seen and for clusters; the other parts are as above. What a seed does to a whole cluster is
+then in both parts, which makes intervals wider, never narrower.
 """
 
 from collections.abc import Hashable, Sequence
