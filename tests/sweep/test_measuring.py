@@ -10,7 +10,8 @@ from reprotune.runs import trial
 from reprotune.sweep import measuring
 from reprotune.sweep.contracts import DIVERGED, OUT_OF_MEMORY, REFUSED
 from reprotune.sweep.measuring import Runs
-from reprotune.training.loop import Trainer
+from reprotune.training.checkpoint import Progress
+from reprotune.training.loop import DivergedError, Trainer
 
 SETTINGS = {"schedule": "wsd", "epochs": 4, "learning_rate": 1e-2, "warmup_fraction": 0.1}
 
@@ -55,6 +56,20 @@ def test_divergence_is_kept_with_its_reason(project: Path, monkeypatch: pytest.M
     assert "training diverged at step" in str(found.reason)
     monkeypatch.setattr(measuring, "train", lambda *_, **__: pytest.fail("it was trained again"))
     assert Runs().measure(wild, 0.5) == found
+
+
+def test_a_run_that_diverges_late_is_as_it_was_at_its_rungs(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    step = Trainer.step
+
+    def late(trainer: Trainer, chosen: object, progress: Progress) -> None:
+        if progress.step == 8:
+            raise DivergedError("training diverged at step 8")
+        step(trainer, chosen, progress)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Trainer, "step", late)
+    first = [Runs().measure(params(), share) for share in (0.25, 0.5, 1.0)]
+    assert [found.failure for found in first] == [None, None, DIVERGED]
+    assert [Runs().measure(params(), share) for share in (0.25, 0.5, 1.0)] == first
 
 
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("[enforce fail] can't allocate memory: 9 bytes")])

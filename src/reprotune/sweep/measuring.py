@@ -60,8 +60,8 @@ class Runs:
     def measure(self, params: FinetuneParams, share: float) -> Measured:
         """Train up to a share of the steps, 1 being the end, and return what there is to know.
 
-        A run that diverges is known to do so ever after; one for which memory did not suffice is tried again the next
-        time. Any other fault ends the sweep.
+        Where a run has diverged before that, it is known to do so ever after; one for which memory did not suffice is
+        tried again the next time. Any other fault ends the sweep.
         """
         steps = steps_per_epoch(self._train_rows, params) * params.epochs
         if steps == 0:
@@ -71,7 +71,7 @@ class Runs:
                 f"{params.batch_size}, and finetune.drop_last drops it",
             )
         until = None if share == 1 else max(1, math.floor(share * steps + ROUNDING))
-        known = scratch_directory("sweep", "diverged") / f"{self._key(params)}.json"
+        known = scratch_directory("sweep", "diverged") / f"{self._key(params)}-{until or steps}.json"
         if known.is_file():
             return Measured(**read_json(known, f"delete {known}"))
         began = time.perf_counter()
