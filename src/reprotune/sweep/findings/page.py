@@ -14,7 +14,7 @@ from reprotune.sweep.contracts import FINISHED
 from reprotune.sweep.findings.effects import Effect, Group
 from reprotune.sweep.findings.figures import Drawn, curves, effect_scale, parallel
 from reprotune.sweep.findings.outcome import Finalist, Outcome, applied, last_status, tokens_read
-from reprotune.sweep.findings.words import headline, rule_words
+from reprotune.sweep.findings.words import headline, p_words, rule_words
 
 TEMPLATE = Path(__file__).with_name("sweep.html.jinja")
 SCRIPT = Path(__file__).with_name("table.js")
@@ -69,6 +69,7 @@ def sweep_page(written: Written, found: Outcome) -> str:
         counts=", ".join(f"{count} {status}" for status, count in sorted(found.statuses.items())),
         failed=dict(sorted(found.reasons.items())),
         verdict_kinds={BETTER: "better", WORSE: "worse"},
+        p_words=p_words,
         begun=counted(len(lines), "trial"),
     )
 

@@ -11,7 +11,7 @@ from reprotune.sweep.artifact import Written
 from reprotune.sweep.definition import Sweep
 from reprotune.sweep.findings.outcome import Outcome
 from reprotune.sweep.findings.page import trial_lines
-from reprotune.sweep.findings.words import comparison_words, headline, loss, rule_words
+from reprotune.sweep.findings.words import comparison_words, headline, loss, p_words, rule_words
 from reprotune.sweep.sampling import SobolSampler
 
 MOST_SHOWN = 50
@@ -79,7 +79,7 @@ def effects_table(found: Outcome) -> Table:
     table = _table("param", "share of the spread", "p")
     for effect in found.effects:
         share = "–" if effect.share is None else f"{effect.share:.0%}"
-        table.add_row(effect.key, share, "–" if effect.p_value is None else f"{effect.p_value:.3f}")
+        table.add_row(effect.key, share, p_words(effect.p_value))
     return table
 
 

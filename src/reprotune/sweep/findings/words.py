@@ -18,6 +18,11 @@ def change(value: float | None) -> str:
     return "–" if value is None else f"{value:+.{DIGITS}f}".replace("-", "\N{MINUS SIGN}")
 
 
+def p_words(value: float | None) -> str:
+    """Return a p-value for reading."""
+    return "–" if value is None else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
 def headline(found: Outcome) -> tuple[str, str]:
     """Return the outcome as `better`, `worse` or `noise`, and in a phrase."""
     winner = found.winner
