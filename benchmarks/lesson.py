@@ -18,6 +18,7 @@ import statistics
 import sys
 from collections import defaultdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -36,7 +37,7 @@ from reprotune.multiple_choice.prompts import Wording
 from reprotune.multiple_choice.sampling import choose
 from reprotune.runs.changes import changed_params
 from reprotune.runs.keys import code_hash
-from reprotune.runs.repeats import RunParams, answered, seeds_of
+from reprotune.runs.repeats import RunParams, answered, seeds_of, with_seed
 from reprotune.runs.trial import drop_model, train
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -80,10 +81,15 @@ def exam_share(model_folder: Path) -> float:
     return 100 * statistics.mean(int(np.argmax(row["logprobs"])) == right[row["id"]] for row in rows)
 
 
+def run_params(changes: dict[str, Any]) -> RunParams:
+    """Return the params of a run, with some dotted keys changed."""
+    document = changed_params(changes)
+    return RunParams(document.finetune, document.generate, document.judge)
+
+
 def finetuned_shares(init: str, seed: int, kinds: dict[str, str]) -> tuple[dict[str, float], float]:
     """Fine-tune from `init` with `seed` and return the shares and the seconds of training."""
-    document = changed_params({"finetune.init": init, "finetune.seed": seed, "generate.seed": seed})
-    params = RunParams(document.finetune, document.generate, document.judge)
+    params = with_seed(run_params({"finetune.init": init}), seed)
     trained, responses = answered(params, keep_model=True)
     exam = trained.folder / f"exam-{code_hash('reprotune.multiple_choice.asking')}.json"
     if not exam.is_file():
@@ -101,8 +107,7 @@ def main() -> None:
     os.chdir(ROOT)
     kinds = kind_of_category()
     rows = {"base model": {**exact_shares(Path("data/responses/base.parquet"), kinds), "exam": exam_share(BASE)}}
-    document = changed_params({})
-    seeds = seeds_of(RunParams(document.finetune, document.generate, document.judge), count)
+    seeds = seeds_of(run_params({}), count)
     runs = []
     for seed in seeds:
         runs.append(finetuned_shares("base", seed, kinds))

@@ -34,8 +34,8 @@ def test_the_pipeline_depends_on_what_its_stages_are_made_of(checkout: Path) -> 
     settings = prepare(checkout, None, None)
     assert (settings.seeds, settings.keep_models) == (5, False)
     assert check_deps(checkout) == []
-    for stage, module in (("repeat", "repeat"), ("publish", "publish_repeats")):
-        assert stage_closure(module, checkout) <= set(deps(checkout, stage))
+    for stage in ("repeat", "publish"):
+        assert stage_closure("repeat", checkout) <= set(deps(checkout, stage))
     assert "src/reprotune/training/loop.py" in deps(checkout, "repeat")
     assert "src/reprotune/params/document.py" not in deps(checkout, "repeat")
 

@@ -16,14 +16,14 @@ from reprotune.params.values import flattened
 from reprotune.runs import repeats as module
 from reprotune.runs.changes import changed_params
 from reprotune.runs.contracts import ANSWERS
-from reprotune.runs.publish import published
-from reprotune.runs.repeats import Repeats, RunParams, repeat, seeds_of, table_rows
+from reprotune.runs.repeats import Repeats, RunParams, repeat, seeds_of, table_rows, with_seed
 from reprotune.runs.summary import summarise
 from reprotune.runs.trial import Trained
 from reprotune.training.loop import Trainer
 from stages import generate, judge
 from stages.finetune import main as finetune
-from stages.repeat import main as repeat_stage
+from stages.repeat import publish
+from stages.repeat import run as repeat_stage
 from tests.builders.judge_service import ScriptedJudge
 
 
@@ -156,13 +156,21 @@ def test_the_stage_writes_the_artifact(project: Path) -> None:
     metrics = json.loads((project / "data/repeats/metrics.json").read_text())
     assert metrics == summarise(repeated(2))
     assert {re.sub(r"by_seed\.\d+", "by_seed.<seed>", key) for key in flattened(metrics)} == set(REPEATS)
-    kept = {key for key, value in flattened(published(metrics)).items() if value is not None}
-    assert kept <= set(PUBLISHED_REPEATS)
-    assert "score.mean" in kept
+    publish()
+    shown = json.loads((project / "metrics/repeats.json").read_text())
+    assert set(flattened(shown)) <= set(PUBLISHED_REPEATS)
+    assert shown["score"]["mean"] == metrics["score"]["mean"]
     first = (project / "data/repeats/answers.parquet").read_bytes()
     shutil.rmtree(project / ".reprotune")
     repeat_stage()
     assert (project / "data/repeats/answers.parquet").read_bytes() == first
+
+
+def test_sampling_has_a_seed_of_its_own_for_each_run(project: Path) -> None:
+    params = run_params(finetune__seed=7, generate__seed=20)
+    assert [with_seed(params, seed).generate.seed for seed in seeds_of(params, 3)] == [20, 21, 22]
+    assert with_seed(params, 8).finetune.seed == 8
+    assert with_seed(params, 8).judge == params.judge
 
 
 def test_seeds_begin_with_the_pipelines_own(project: Path) -> None:

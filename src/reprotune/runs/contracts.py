@@ -6,7 +6,7 @@ from reprotune.artifacts import TEXT, contract, optional, required
 
 ANSWERS = contract(
     "one answer of one run; sorted by the place of the seed, then by row",
-    required("seed", pa.int64(), "The seed of the run, `finetune.seed` and `generate.seed` alike."),
+    required("seed", pa.int64(), "`finetune.seed` of the run; its `generate.seed` is as far from that of params.yaml."),
     required("row", TEXT, "The record, as `id` in `data/split/test.parquet`."),
     optional("category", TEXT, "The kind of task; null where the source names none."),
     required("response", TEXT, "The answer."),

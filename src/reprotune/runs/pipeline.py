@@ -22,7 +22,7 @@ TEXT = """\
 stages:
   repeat:
     wdir: ..
-    cmd: python -m stages.repeat
+    cmd: python -m stages.repeat runs
     params:
       - finetune
       - generate
@@ -42,9 +42,9 @@ stages:
 
   publish:
     wdir: ..
-    cmd: python -m stages.publish_repeats
+    cmd: python -m stages.repeat publish
     deps:
-      - stages/publish_repeats.py
+      - stages/repeat.py
       - data/repeats/metrics.json
     metrics:
       - metrics/repeats.json:

@@ -94,10 +94,11 @@ def repeat(
 
 
 def with_seed(params: RunParams, seed: int) -> RunParams:
-    """Return the params with another seed of training and of sampling; a judge keeps its own."""
+    """Return the params with another seed of training, and that of sampling as far from its own; a judge keeps its."""
+    sampling = params.generate.seed + seed - params.finetune.seed
     return params._replace(
         finetune=params.finetune.model_copy(update={"seed": seed}),
-        generate=params.generate.model_copy(update={"seed": seed}),
+        generate=params.generate.model_copy(update={"seed": sampling}),
     )
 
 
