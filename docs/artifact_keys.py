@@ -398,3 +398,28 @@ PUBLISHED_REPEATS = {
     for key, meaning in REPEATS.items()
     if key.partition(".")[0] in ("method", "seeds", "rows", "score", "exact_match", "validation_loss", "agreement")
 }
+SWEEP_RESULT = {
+    "sweep": "its name",
+    "trials.begun": "trials of the search",
+    "trials.<status>": "trials by what became of them in the end, as in `trials.parquet`",
+    "rungs": "shares of a trial's steps at which it was measured; the last one is 1",
+    "seeds": "seeds of the search",
+    "fresh_seeds": "seeds of the finals",
+    "tokens": "tokens that all runs have read together",
+    "validation_rows": "rows of the validation set; 0 where nothing was compared",
+    "present.loss": "mean validation loss of the present params over the fresh seeds; null where a run failed",
+    "finalists": "a list, the lowest loss on fresh seeds first: `trial`, `values`, `search_loss` (at the end of the "
+    "search), `loss` (with fresh seeds), its `difference` from the present params, `low` and `high` of that (95 % for "
+    "all finalists at once), `stderr_rows`, `stderr_seeds` and `verdict`: `better`, `worse`, `within noise` or "
+    "`unchanged`; null where a run failed",
+    "winner": "the first of them; null where none was compared",
+    "verdict": "its verdict",
+}
+SWEEP_IMPORTANCE = {
+    "measured_at": "the rung whose losses these are",
+    "trials": "trials that have a loss there",
+    "params.<param>.share": "share of the variance of the losses' ranks that the param's groups explain, less what "
+    "chance would; null for too few trials",
+    "params.<param>.p_value": "of that, from permutations, adjusted for the number of params",
+    "params.<param>.groups": "a list: `label`, `n` trials, geometric mean `loss`, `ci95_low`, `ci95_high`",
+}

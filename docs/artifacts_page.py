@@ -34,6 +34,8 @@ from docs.artifact_keys import (
     REPEATS,
     SPEED,
     SPLIT_SUMMARY,
+    SWEEP_IMPORTANCE,
+    SWEEP_RESULT,
     TOKEN_SUMMARY,
     TRAINED,
     TRAINING,
@@ -63,6 +65,7 @@ from reprotune.judging.contracts import CHECKED
 from reprotune.multiple_choice.contracts import CHOICES, DOCUMENTS, ITEMS
 from reprotune.preference.contracts import BALLOT, VOTES
 from reprotune.runs.contracts import ANSWERS
+from reprotune.sweep.contracts import ROW_LOSSES, SECONDS, TRIALS
 
 HEAD = """\
 # Artifacts
@@ -461,10 +464,41 @@ BY_REPEATS = (
 )
 """Files of the pipeline that `reprotune repeat` writes."""
 
+BY_SWEEPS = (
+    Artifact("data/sweep/<name>/trials.parquet", "Every trial, and the finalists with fresh seeds.", TRIALS),
+    Artifact("data/sweep/<name>/rows.parquet", "The losses of the finalists row by row.", ROW_LOSSES),
+    Artifact("data/sweep/<name>/seconds.parquet", "Time.", SECONDS),
+    Artifact("data/sweep/<name>/result.json", "Who has won, and by how much.", keys=SWEEP_RESULT),
+    Artifact("data/sweep/<name>/importance.json", "What each param has to do with the loss.", keys=SWEEP_IMPORTANCE),
+    Artifact(
+        "data/sweep/<name>/curves.csv",
+        "A line per trial and rung.",
+        keys={"trial": "its number", "rung": "share of its steps", "loss": "mean over the seeds"},
+    ),
+    Artifact(
+        "data/sweep/<name>/effects.csv",
+        "A line per param and group of its values: `groups` of `importance.json`.",
+        keys={
+            "param": "dotted key",
+            "values": "the choice, or the part of the range",
+            "trials": "how many",
+            "loss": "geometric mean at the first rung",
+            "ci95_low": "lower end of its 95 % interval; empty for fewer than two trials",
+            "ci95_high": "upper end",
+        },
+    ),
+    Artifact("data/sweep/<name>/index.html", "All of it as a page that needs no network."),
+)
+"""Files of the pipeline that `reprotune sweep prepare` writes."""
+
 
 def artifacts_page() -> str:
     """Return the page as Markdown: a heading for each stage and each of its files."""
-    beside = {"Votes, kept in Git": BY_COMMANDS, "Repeats, a pipeline of their own": BY_REPEATS}
+    beside = {
+        "Votes, kept in Git": BY_COMMANDS,
+        "Repeats, a pipeline of their own": BY_REPEATS,
+        "Sweeps, a pipeline of their own": BY_SWEEPS,
+    }
     stages = {**STAGES, **beside}
     return "\n".join([HEAD, *(_stage_text(stage, artifacts) for stage, artifacts in stages.items())])
 

@@ -35,6 +35,7 @@ LAYERS = (
     ("pages",),
     ("report",),
     ("compare",),
+    ("sweep",),
     ("export",),
     ("chat",),
     ("cli",),

@@ -53,6 +53,16 @@ PRESET = Group(
         }
     },
 )
+SWEEP = Group(
+    "Search better params by many trials.",
+    {
+        "Commands": {
+            "prepare": Command("sweep.command", "Check a sweep and put it into sweep/dvc.yaml."),
+            "show": Command("sweep.command", "Show what a sweep has found."),
+            "apply": Command("sweep.command", "Set the params of a sweep's winner in params.yaml."),
+        }
+    },
+)
 REPROTUNE = Group(
     "Reproducible instruction fine-tuning. The pipeline itself runs with\n"
     "`dvc repro`; these commands prepare it and show its results. Run them from the\n"
@@ -67,6 +77,7 @@ REPROTUNE = Group(
             "summary": Command("results.command", "Show scores, validation loss and time per stage."),
             "repeat": Command("runs.command", "Train, generate and judge with several seeds."),
         },
+        "Search params": {"sweep": SWEEP},
         "Review a change": {
             "compare": Command("compare.command", "Compare the results of two revisions."),
             "gate": Command("compare.command", "Check the workspace's results against gate.yaml."),

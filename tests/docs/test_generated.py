@@ -22,7 +22,7 @@ from docs.artifact_keys import (
     PREFERENCE,
     TRUST,
 )
-from docs.artifacts_page import BY_COMMANDS, BY_REPEATS, STAGES, Artifact
+from docs.artifacts_page import BY_COMMANDS, BY_REPEATS, BY_SWEEPS, STAGES, Artifact
 from docs.generate import PAGES, is_current
 from reprotune.artifacts import CONTRACTS
 from reprotune.params.reference import param_entries
@@ -66,7 +66,8 @@ def test_every_column_has_a_meaning() -> None:
 
 
 def test_every_schema_and_key_is_on_the_page() -> None:
-    shown = {artifact.schema for artifact in [*ARTIFACTS, *BY_COMMANDS, *BY_REPEATS] if artifact.schema is not None}
+    beside = [*BY_COMMANDS, *BY_REPEATS, *BY_SWEEPS]
+    shown = {artifact.schema for artifact in [*ARTIFACTS, *beside] if artifact.schema is not None}
     shown |= {schema for artifact in ARTIFACTS for schema in artifact.forms.values()}
     assert shown == set(CONTRACTS)
     assert all(meaning for artifact in ARTIFACTS for meaning in artifact.keys.values())

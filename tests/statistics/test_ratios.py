@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from reprotune.statistics.ratios import paired_ratio, ratio_estimate
+from reprotune.statistics.ratios import paired_ratio, ratio_estimate, ratio_values
 
 DRAW = np.random.default_rng(7)
 SIZES = list(DRAW.integers(50, 900, size=120).astype(float))
@@ -15,6 +15,13 @@ NAMES = [str(place) for place in range(120)]
 
 def test_long_documents_count_by_their_length() -> None:
     assert ratio_estimate([1.0, 9.0], [1.0, 3.0], ["a", "b"]).score == 2.5
+
+
+def test_values_have_the_ratio_s_mean_and_error() -> None:
+    expected = ratio_estimate(BEFORE, SIZES, NAMES)
+    values = ratio_values(np.array([BEFORE, BEFORE]), np.array(SIZES))
+    assert values.mean() == pytest.approx(expected.score)
+    assert np.std(values[0], ddof=1) / len(SIZES) ** 0.5 == pytest.approx(expected.stderr)
 
 
 def test_the_error_is_that_of_the_bootstrap() -> None:

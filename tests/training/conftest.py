@@ -35,6 +35,7 @@ DEFAULTS: dict[str, Any] = {
     "schedule": "cosine",
     "warmup_fraction": 0.1,
     "min_learning_rate": 1e-5,
+    "decay_fraction": 0.2,
     "weight_decay": 0.1,
     "decay_all": False,
     "beta1": 0.9,

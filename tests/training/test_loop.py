@@ -19,6 +19,7 @@ from reprotune.model.network import Network
 from reprotune.params.sections.finetune import FinetuneParams
 from reprotune.training.checkpoint import CheckpointStore, Progress
 from reprotune.training.loop import Trainer
+from reprotune.training.optimizer import stable_steps
 
 CPU = torch.device("cpu")
 GOLDEN = Path(__file__).with_name("golden_losses.json")
@@ -122,6 +123,36 @@ def test_resuming_equals_never_having_stopped(
     assert (progress.best_step, progress.best_loss) == (expected.best_step, expected.best_loss)
     for name, value in weights(straight).items():
         assert torch.equal(weights(resumed)[name], value)
+
+
+@pytest.mark.parametrize("rungs", [(3,), (2, 5), (1, 2, 3, 4, 5, 6, 7)])
+def test_a_trial_that_is_stopped_in_its_stable_part_and_promoted_equals_one_that_never_stopped(
+    rungs: tuple[int, ...], make_trainer: Callable[..., Trainer]
+) -> None:
+    settings = {"schedule": "wsd", "decay_fraction": 0.3, "learning_rate": 0.02, "eval_every": 4}
+    straight = make_trainer("straight", save_seconds=1e9, **settings)
+    expected = straight.run()
+    assert stable_steps(straight.total_steps, straight.params) >= rungs[-1]
+
+    for rung in rungs:
+        stopped = make_trainer(save_seconds=1e9, **settings)
+        assert stopped.run(until=rung).step == rung
+        stopped.validation_loss()  # a rung is measured, and that changes nothing
+    promoted = make_trainer(save_seconds=1e9, **settings)
+    assert losses(promoted.run()) == losses(expected)
+    for name, value in weights(straight).items():
+        assert torch.equal(weights(promoted)[name], value)
+
+
+def test_the_stable_part_knows_nothing_of_how_long_the_run_will_be(make_trainer: Callable[..., Trainer]) -> None:
+    settings = {"schedule": "wsd", "warmup_fraction": 0.0, "decay_fraction": 0.2, "eval_every": 100}
+    short = make_trainer("short", epochs=1, **settings)
+    long = make_trainer("long", epochs=3, **settings)
+    steps = stable_steps(short.total_steps, short.params)
+    assert steps == 4
+    assert losses(short.run(until=steps)) == losses(long.run(until=steps))
+    for name, value in weights(short).items():
+        assert torch.equal(weights(long)[name], value)
 
 
 def test_a_kill_between_the_two_files_leaves_the_older_checkpoint(

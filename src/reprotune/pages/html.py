@@ -24,9 +24,9 @@ STYLE, SCRIPT, PARTS = "style.css", "script.js", "parts.html.jinja"
 CHOICE_CHARS = 60
 
 
-def render_page(template_file: Path, **values: Any) -> str:
-    """Render a page's template with `values` and the shared style, script and parts."""
-    style, script = _own_file(STYLE), _own_file(SCRIPT)
+def render_page(template_file: Path, script_file: Path = FOLDER / SCRIPT, **values: Any) -> str:
+    """Render a page's template with `values`, the shared style and parts, and a script: by default the shared one."""
+    style, script = _own_file(FOLDER / STYLE), _own_file(script_file)
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     template = _environment(template_file.parent).get_template(template_file.name)
     return template.render(style=style, script=script, script_hash=f"sha256-{digest}", parts_file=PARTS, **values)
@@ -42,8 +42,8 @@ def category_choices(categories: Iterable[str | None]) -> list[tuple[str, str]]:
     return [*named, ("", NO_CATEGORY)] if named and "" in found else named
 
 
-def _own_file(name: str) -> Markup:
-    return Markup((FOLDER / name).read_text(encoding="utf-8"))  # noqa: S704 - this package's own markup
+def _own_file(path: Path) -> Markup:
+    return Markup(path.read_text(encoding="utf-8"))  # noqa: S704 - this package's own markup
 
 
 def _environment(folder: Path) -> jinja2.Environment:

@@ -10,6 +10,7 @@ preset names (`OWN`).
 """
 
 import io
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,25 +111,50 @@ def apply_preset(name: str, path: Path = PARAMS_FILE, reset: bool = False) -> Ap
     be read or would not be valid.
     """
     preset, whole = load_preset(name), preset_values(name)
-    before = read_document(path)
-    if not isinstance(before, dict):
+    before = _sections(path)
+    return _application(path, whole if reset else _without(preset.params, own_sections(before)), whole)
+
+
+def apply_values(values: Mapping[str, Any], path: Path = PARAMS_FILE) -> Application:
+    """Work out the params.yaml at `path` with these values of dotted keys, as `apply_preset` does a preset's."""
+    nested: dict[str, Any] = {}
+    for key, value in values.items():
+        *parents, name = key.split(".")
+        place = nested
+        for parent in parents:
+            place = place.setdefault(parent, {})
+        place[name] = value
+    return _application(path, nested)
+
+
+def _sections(path: Path) -> dict[str, Any]:
+    """Return the sections of a params.yaml; raises `UserError` where it holds none."""
+    found = read_document(path)
+    if not isinstance(found, dict):
         raise UserError(
             f"{path} holds no sections: correct it, or set it aside with `git stash push {path}`, which restores the "
             "committed one"
         )
+    return found
+
+
+def _application(path: Path, values: dict[str, Any], whole: Mapping[str, Any] | None = None) -> Application:
+    """Return what setting nested `values` comes to, beside the document that it would be under `whole`."""
+    before = _sections(path)
     line_end = "\r\n" if b"\r\n" in path.read_bytes() else "\n"
     yaml = _round_trip()
     document = yaml.load(path.read_text(encoding="utf-8"))
     blocks = [value for value in document.values() if isinstance(value, CommentedMap) and not value.fa.flow_style()]
     if blocks:
         yaml.indent(mapping=blocks[0].lc.col)  # as the file has it
-    _assign(document, whole if reset else _without(preset.params, own_sections(before)))
+    _assign(document, values)
     written = io.StringIO()
     yaml.dump(document, written)
     text = written.getvalue().replace("\n", line_end)
     after = YAML(typ="safe", pure=True).load(text)
     other_files = Document.parse("", after, path).followed_files() != _followed_files(before)
-    return Application(path, text, param_changes(before, after), param_changes(after, whole), other_files)
+    kept = [] if whole is None else param_changes(after, whole)
+    return Application(path, text, param_changes(before, after), kept, other_files)
 
 
 def _followed_files(params: Any) -> dict[str, list[Path]] | None:

@@ -44,6 +44,7 @@ class CrossedMean(NamedTuple):
 
     mean: float
     ci95_low: float
+    """Of the interval, wider than 95 % where that was asked for."""
     ci95_high: float
     share: SeedShare
 
@@ -60,9 +61,12 @@ class _Error(NamedTuple):
 
 
 def crossed_mean(
-    values: Values, bounds: tuple[float, float] | None, clusters: Sequence[Hashable | None] | None = None
+    values: Values,
+    bounds: tuple[float, float] | None,
+    clusters: Sequence[Hashable | None] | None = None,
+    confidence: float = CONFIDENCE,
 ) -> CrossedMean | None:
-    """Return the mean of (seeds, rows) values with a 95 % interval for other seeds and other rows.
+    """Return the mean of (seeds, rows) values with an interval for other seeds and other rows, by default of 95 %.
 
     Null for fewer than two seeds, of whose spread nothing is known, and for fewer than two rows. `bounds` and
     `clusters` are those of `intervals.mean_interval`.
@@ -71,7 +75,7 @@ def crossed_mean(
     if seeds < 2 or rows < 2:
         return None
     error = _error(values.mean(axis=0), [values], bounds, clusters)
-    low, high = _interval(error, bounds)
+    low, high = _interval(error, bounds, confidence)
     return CrossedMean(float(values.mean()), low, high, _share(error, seeds, seeds))
 
 
@@ -152,8 +156,8 @@ def _satterthwaite(variance: float, parts: Sequence[tuple[float, float]]) -> flo
     return variance**2 / below if below else parts[0][1]
 
 
-def _interval(error: _Error, bounds: tuple[float, float] | None) -> tuple[float, float]:
-    half = _quantile(error, (1 + CONFIDENCE) / 2) * float(np.sqrt(error.variance))
+def _interval(error: _Error, bounds: tuple[float, float] | None, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    half = _quantile(error, (1 + confidence) / 2) * float(np.sqrt(error.variance))
     low, high = error.middle - half, error.middle + half
     return (low, high) if bounds is None else (max(low, bounds[0]), min(high, bounds[1]))
 

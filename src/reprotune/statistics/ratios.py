@@ -32,6 +32,16 @@ def ratio_estimate(amounts: Sequence[float], sizes: Sequence[float], clusters: S
     return Estimate(ratio, stderr, grouped if groups < n else None, ratio - half, ratio + half, n)
 
 
+def ratio_values(amounts: np.ndarray, sizes: np.ndarray) -> np.ndarray:
+    """Return values (seeds, documents) whose mean is sum(amounts) / sum(sizes) and whose spread is that ratio's.
+
+    `amounts` (seeds, documents), `sizes` (documents): by the delta method, as in `ratio_estimate`.
+    """
+    ratio = amounts.sum() / (sizes.sum() * len(amounts))
+    found: np.ndarray = (amounts - ratio * sizes) / sizes.mean() + ratio
+    return found
+
+
 def paired_ratio(
     pairs: Sequence[tuple[float, float]], sizes: Sequence[float], clusters: Sequence[Hashable], seed: int
 ) -> PairedTest:

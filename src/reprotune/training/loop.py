@@ -27,6 +27,10 @@ LOSS_STEPS = 20
 """Losses stay on the device and are read this many steps at a time, so that a GPU need not wait at each step."""
 
 
+class DivergedError(UserError):
+    """A loss is not finite any more; the message says where, and what helps."""
+
+
 class Trainer:
     """Trains `model` in place on `train`, validating on `validation`.
 
@@ -149,7 +153,7 @@ class Trainer:
             self.save(progress)
 
     def read_losses(self, progress: Progress) -> None:
-        """Fill in the losses of the latest steps; raises `UserError` when one is not finite."""
+        """Fill in the losses of the latest steps; raises `DivergedError` when one is not finite."""
         first = len(progress.history) - len(self._unread_losses)
         for record, loss in zip(progress.history[first:], self._unread_losses, strict=True):
             record.train_loss = self._checked(float(loss), "loss", record.step)
@@ -189,7 +193,7 @@ class Trainer:
         return now
 
     def _checked(self, loss: float, name: str, step: int) -> float:
-        """Return the loss of a step; raises `UserError` when it is not finite."""
+        """Return the loss of a step; raises `DivergedError` when it is not finite."""
         if math.isfinite(loss):
             return loss
         if step == 0:
@@ -199,7 +203,7 @@ class Trainer:
             remedies.append("set finetune.grad_clip to 1.0")
         if self.compute.dtype != torch.float32:
             remedies.append("set finetune.precision to fp32")
-        raise UserError(f"training diverged at step {step} (the {name} is not finite): {' or '.join(remedies)}")
+        raise DivergedError(f"training diverged at step {step} (the {name} is not finite): {' or '.join(remedies)}")
 
     @torch.no_grad()
     def validation_loss(self) -> float:

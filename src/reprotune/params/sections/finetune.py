@@ -1,9 +1,9 @@
 """Section `finetune`."""
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from reprotune.params.schema import MOST_COUNT, Section, Seed
 
@@ -58,12 +58,15 @@ class FinetuneParams(Section):
     """Learn from the response only (true) or from prompt and response (false, the chapter's way)."""
     learning_rate: float = Field(gt=0)
     """Peak learning rate of AdamW."""
-    schedule: Literal["constant", "cosine"]
-    """Learning rate after the warm-up: constant, or a cosine down to `min_learning_rate`."""
+    schedule: Literal["constant", "cosine", "wsd"]
+    """Learning rate after the warm-up: constant, a cosine down to `min_learning_rate`, or (`wsd`, for warm-up, stable,
+    decay) constant and then a straight line down to it."""
     warmup_fraction: float = Field(ge=0, le=1)
     """Share of all steps over which the learning rate rises linearly from near zero."""
     min_learning_rate: float = Field(ge=0)
-    """Learning rate at the end of the cosine."""
+    """Learning rate at the end of the cosine or of the decay."""
+    decay_fraction: float = Field(gt=0, le=1)
+    """Share of all steps over which `schedule: wsd` lowers the learning rate, at the end."""
     weight_decay: float = Field(ge=0)
     """AdamW's decoupled weight decay."""
     decay_all: bool
@@ -85,3 +88,12 @@ class FinetuneParams(Section):
     bfloat16; answers and scores are those of the saved weights."""
     seed: Seed
     """Seed of the row order, of random initial weights and of adapters."""
+
+    @model_validator(mode="after")
+    def _warm_up_and_decay_fit(self) -> Self:
+        if self.schedule == "wsd" and self.warmup_fraction + self.decay_fraction > 1:
+            raise ValueError(
+                f"warmup_fraction {self.warmup_fraction:g} and decay_fraction {self.decay_fraction:g} add up to more "
+                "than all steps: lower one of them"
+            )
+        return self
