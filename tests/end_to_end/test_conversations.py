@@ -59,6 +59,6 @@ def test_conversations_come_through_to_the_report(clone) -> None:
         assert all(answer.startswith("Answer ") for answer in answers)
     judged = clone.read_json("data/judgements/metrics.json")
     assert judged["base"]["n"] == judged["finetuned"]["n"] == 4
-    assert "chat_template" in clone.read_json("data/model/tokenizer_config.json")
+    assert (clone.root / "data/model/chat_template.jinja").read_text(encoding="utf-8") == TEMPLATE
     assert "losing time" in (clone.root / "data/report/index.html").read_text(encoding="utf-8")
     assert clone.repro() == []
