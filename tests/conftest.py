@@ -13,9 +13,8 @@ import pytest
 hypothesis.settings.register_profile("reprotune", deadline=None)
 hypothesis.settings.load_profile("reprotune")
 
-pytest_plugins = [
-    f"tests.builders.{name}" for name in ("browser", "clone", "judge_service", "networks", "run", "tab", "tokenizers")
-]
+BUILDERS = ("browser", "checkout", "clone", "judge_service", "networks", "run", "tab", "tokenizers")
+pytest_plugins = [f"tests.builders.{name}" for name in BUILDERS]
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -4,7 +4,7 @@ import csv
 import gzip
 import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -110,11 +110,11 @@ def delimited(delimiter: str) -> Callable[[list[Any]], bytes]:
     return written
 
 
-def as_parquet(rows: list[Any]) -> bytes:
+def as_parquet(rows: list[Any], fields: Sequence[str] = FIELDS) -> bytes:
     """Odd values become text or are kept where the whole column has their type."""
     good = [row if isinstance(row, dict) else {} for row in rows]
     columns: dict[str, pa.Array] = {}
-    for name in FIELDS:
+    for name in fields:
         values = [row.get(name) for row in good]
         try:
             columns[name] = pa.array(values)

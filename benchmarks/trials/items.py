@@ -5,6 +5,7 @@ import io
 import json
 import tarfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 
 from .artifacts import odd_value
 from .cases import Plan, Step, subject
+from .datasets import as_parquet
 from .mutations import STRANGE, shown, spoil
 from .project import INPUTS, STAGES, Project
 from .verdicts import Ran
@@ -49,24 +51,10 @@ def published(items: list[Any]) -> bytes:
     return text.getvalue().encode("utf-8", "backslashreplace")
 
 
-def as_parquet(items: list[Any]) -> bytes:
-    good = [item if isinstance(item, dict) else {} for item in items]
-    columns = {}
-    for name in FIELDS:
-        values = [item.get(name) for item in good]
-        try:
-            columns[name] = pa.array(values)
-        except (pa.ArrowException, UnicodeError, OverflowError, TypeError):
-            columns[name] = pa.array([None if value is None else ascii(value)[:1000] for value in values])
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink)
-    return sink.getvalue()
-
-
 FORMATS: dict[str, Callable[[list[Any]], bytes]] = {
     "x.jsonl": as_jsonl,
     "x.json": as_json,
-    "x.parquet": as_parquet,
+    "x.parquet": partial(as_parquet, fields=FIELDS),
     "anatomy_test.csv": published,
 }
 PLACES = ("file", "file", "folder", "tar", "tar.gz")

@@ -1,6 +1,5 @@
 """The files of the pipeline of repeats: written once, set by the command, left to DVC."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -13,16 +12,6 @@ from reprotune.runs.pipeline import PIPELINE, prepare
 from reprotune.runs.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A copy of the code, the params and dvc.yaml."""
-    for name in ("src", "stages"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
 
 
 def deps(root: Path, stage: str) -> list[str]:

@@ -1,6 +1,5 @@
 """sweep/dvc.yaml: written on first use, one sweep after another, with the deps of its stages."""
 
-import shutil
 from pathlib import Path
 
 import pytest
@@ -12,18 +11,6 @@ from reprotune.pipeline.closure import stage_closure
 from reprotune.pipeline.deps import check_deps
 from reprotune.pipeline.dvc_yaml import expanded_stages
 from reprotune.sweep.pipeline import PIPELINE, prepare, prepared
-
-ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    """A copy of the code, the params and dvc.yaml."""
-    for name in ("src", "stages"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("params.yaml", "dvc.yaml"):
-        shutil.copy(ROOT / name, tmp_path / name)
-    return tmp_path
 
 
 def test_sweeps_are_added_one_by_one_and_edits_stay(checkout: Path) -> None:
